@@ -1,0 +1,1 @@
+//! tern-decode: the instruction-table language.

@@ -1,0 +1,1 @@
+//! tern-softfloat: IEEE arithmetic, bit-exact on every host.

@@ -1,0 +1,1 @@
+//! tern-core: the vocabulary of tern.
