@@ -1,0 +1,44 @@
+//! What an execution tier reports, and the platform it runs on.
+
+use crate::mem::{GuestMemory, MemFault};
+
+/// Why a run stopped.  The state is complete and pc tells where (I2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The wanted position is reached; pc is the next instruction.
+    Limit,
+    /// A system call instruction has retired; pc is the one after it.
+    Syscall,
+    /// The instruction at pc trapped.
+    Trap {
+        /// The frontend's number of the cause.
+        cause: u32,
+        /// What goes with it (the illegal instruction's bits, say).
+        value: u64,
+    },
+    /// The instruction at pc made a bad access.
+    Fault(MemFault),
+    /// The CPU waits for something to happen; pc is the next instruction.
+    Halt,
+    /// The instruction before pc asked for the engine's attention (a mode changed, code was written).
+    Resync,
+}
+
+/// What a running CPU can reach besides its own state.
+pub trait Platform: GuestMemory {
+    /// Nanoseconds of guest time at position `icount` (instructions retired by this CPU).  All clock registers derive
+    /// from it (I1).
+    fn time_ns(&mut self, icount: u64) -> u64;
+
+    /// Counts a guest mistake (`guest_errors`) or something that tern has not built (`unimp`).
+    fn event(&mut self, event: Event, text: core::fmt::Arguments<'_>);
+}
+
+/// Two kinds of thing worth counting; see STYLE 18.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The guest did something that its architecture forbids.
+    GuestError,
+    /// The guest asked for something that tern does not do yet.
+    Unimplemented,
+}

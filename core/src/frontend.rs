@@ -1,0 +1,99 @@
+//! What a guest ISA provides: its layout, its translator, its helpers.  A frontend reads instruction bytes and the block
+//! key, writes IR, and knows no device and no OS.
+
+use crate::engine::Platform;
+use crate::ir::{BlockKey, Builder};
+use crate::mem::MemFault;
+use crate::state::{State, StateLayout};
+
+/// Code bytes for the translator.
+pub trait Fetch {
+    /// Reads `buf.len()` bytes of code at virtual address `addr` and notes the page they came from.
+    ///
+    /// # Errors
+    /// The fetch fault.
+    fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault>;
+}
+
+/// Bounds of one translation.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// At most this many guest instructions, at least 1.
+    pub insns: u32,
+    /// Follow direct jumps and calls into the same block.
+    pub follow: bool,
+}
+
+/// Why a helper did not finish normally.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HelperExit {
+    /// The instruction faults; the helper has changed nothing that the architecture forbids.
+    Fault(MemFault),
+    /// The instruction traps.
+    Trap {
+        /// The frontend's number of the cause.
+        cause: u32,
+        /// What goes with it.
+        value: u64,
+    },
+}
+
+/// What a helper works on.
+pub struct HelperCx<'a> {
+    /// The CPU's slots, complete.
+    pub state: &'a mut State,
+    /// Memory, time, events.
+    pub platform: &'a mut dyn Platform,
+    /// Instructions retired before the current one.
+    pub icount: u64,
+}
+
+/// A helper's code: arguments in order (missing ones are 0) and the constant payload.
+pub type HelperFn = fn(&mut HelperCx<'_>, args: [u64; 3], payload: u64) -> Result<u64, HelperExit>;
+
+/// A helper's row: its name and declared effects.
+#[derive(Clone, Copy)]
+pub struct Helper {
+    /// Name in the text form and logs.
+    pub name: &'static str,
+    /// The code.
+    pub call: HelperFn,
+    /// It reads slots.
+    pub reads: bool,
+    /// It writes slots.
+    pub writes: bool,
+    /// It may fault or trap.
+    pub faults: bool,
+}
+
+/// One guest ISA, configured (features fixed).
+pub trait Frontend {
+    /// Its state.
+    fn layout(&self) -> &StateLayout;
+
+    /// Its helpers; IR names them by index.
+    fn helpers(&self) -> &'static [Helper];
+
+    /// The mode word of the block that would run next in `state`.
+    fn mode(&self, state: &State) -> u32;
+
+    /// MMU mode for instruction fetches under mode word `mode`.
+    fn fetch_mode(&self, mode: u32) -> u8 {
+        let _ = mode;
+        0
+    }
+
+    /// Translates from `b.key()` on.  It returns the address where the block ends if it set no exit.
+    ///
+    /// # Errors
+    /// The fetch fault, if not even the first instruction could be read.
+    fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault>;
+
+    /// Disassembles the instruction at the start of `bytes`: text and length.  `None` if `bytes` is too short.
+    fn disassemble(&self, bytes: &[u8], pc: u64, mode: u32) -> Option<(String, usize)>;
+
+    /// The mode word and key at `pc`.
+    fn key(&self, state: &State) -> BlockKey {
+        BlockKey { pc: state.pc(), mode: self.mode(state) }
+    }
+}
