@@ -1,8 +1,10 @@
 //! The typed builder.  It folds constants, forwards slots and folds address sums as it goes, so that most blocks need few
 //! passes afterwards.
 
-use super::fp::{FpAttr, Fmt};
-use super::{Block, BlockKey, Bool, Exit, Hint, I32, I64, Inst, IntTy, Op, Ref, Ty, Val, ValTy, eval_convert, eval1, eval2};
+use super::fp::{Fmt, FpAttr};
+use super::{
+    Block, BlockKey, Bool, Exit, Hint, I32, I64, Inst, IntTy, Op, Ref, Ty, Val, ValTy, eval_convert, eval1, eval2,
+};
 use crate::mem::{MemOp, RmwOp};
 use crate::state::{NEAR, Slot};
 use bumpalo::{Bump, collections::Vec as BumpVec};
@@ -187,9 +189,11 @@ impl<'a> Builder<'a> {
     fn identity(&mut self, op: Op, ty: Ty, a: Ref, b: Ref, ca: Option<u64>, cb: Option<u64>) -> Option<Ref> {
         let ones = ty.mask();
         match (op, ca, cb) {
-            (Op::Add | Op::Sub | Op::Or | Op::Xor | Op::Andn | Op::Shl | Op::Shr | Op::Sar | Op::Rotl | Op::Rotr, _, Some(0)) => {
-                Some(a)
-            }
+            (
+                Op::Add | Op::Sub | Op::Or | Op::Xor | Op::Andn | Op::Shl | Op::Shr | Op::Sar | Op::Rotl | Op::Rotr,
+                _,
+                Some(0),
+            ) => Some(a),
             (Op::Sub, _, Some(c)) => {
                 let minus = self.constant(ty, c.wrapping_neg());
                 Some(self.binary(Op::Add, ty, a, minus))

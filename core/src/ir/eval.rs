@@ -119,7 +119,13 @@ impl Machine<'_> {
                 value
             }
             Op::Const => inst.imm,
-            Op::Select => if a & 1 != 0 { b } else { c },
+            Op::Select => {
+                if a & 1 != 0 {
+                    b
+                } else {
+                    c
+                }
+            }
             Op::BoolInt => a & 1,
             Op::Get => self.state.get(Slot(inst.imm as u32)),
             Op::Set => {
@@ -194,7 +200,11 @@ pub fn load(platform: &mut dyn Platform, op: MemOp, addr: u64) -> Result<u64, Me
     if (addr & PAGE_MASK) + n > PAGE_SIZE {
         let mut raw = [0; 8];
         for (i, byte) in raw[..n as usize].iter_mut().enumerate() {
-            *byte = load(platform, MemOp { size: Size::B1, signed: false, ..op }, op.effective(addr.wrapping_add(i as u64)))? as u8;
+            *byte = load(
+                platform,
+                MemOp { size: Size::B1, signed: false, ..op },
+                op.effective(addr.wrapping_add(i as u64)),
+            )? as u8;
         }
         return Ok(op.decode(u64::from_le_bytes(raw)));
     }

@@ -118,6 +118,20 @@ pub fn env_of(state: &State, layout_styles: &[sf::Style; 4], attr: FpAttr) -> sf
     sf::Env { rm, flags: sf::Flags(state.get(Slot::fp_flags(attr.env)) as u8), style }
 }
 
+/// The rules that `kind` of `FMin` and `FMax` numbers.
+pub const MIN_MAX_RULES: [sf::MinMax; 4] =
+    [sf::MinMax::Num2019, sf::MinMax::Num2008, sf::MinMax::Prop, sf::MinMax::X86];
+
+/// The out-of-range styles that `kind` of `FTo*` numbers.
+pub const INT_STYLES: [sf::IntStyle; 6] = [
+    sf::IntStyle::RiscV,
+    sf::IntStyle::Arm,
+    sf::IntStyle::X86,
+    sf::IntStyle::Power,
+    sf::IntStyle::MipsLegacy,
+    sf::IntStyle::SignedNan,
+];
+
 /// Meaning of a floating-point operation on bits; flags accumulate in `env`.
 #[must_use]
 pub fn eval_fp(op: super::Op, attr: FpAttr, args: [u64; 3], env: &mut sf::Env) -> u64 {
@@ -154,8 +168,8 @@ fn eval_as<F: Container>(op: super::Op, attr: FpAttr, args: [u64; 3], env: &mut 
     let [x, y, z] = args;
     let (a, b, c) = (F::of(x), F::of(y), F::of(z));
     let rm = env.rm;
-    let rule = sf::MinMax::from_bits(attr.kind).unwrap_or(sf::MinMax::Num2019);
-    let style = sf::IntStyle::from_bits(attr.kind).unwrap_or(sf::IntStyle::RiscV);
+    let rule = MIN_MAX_RULES[usize::from(attr.kind) % MIN_MAX_RULES.len()];
+    let style = INT_STYLES[usize::from(attr.kind) % INT_STYLES.len()];
     match op {
         Op::FAdd => F::raw(sf::add::<F>(a, b, env)),
         Op::FSub => F::raw(sf::sub::<F>(a, b, env)),

@@ -187,7 +187,7 @@ macro_rules! define_ops {
                 $(Op::$b => if ty == Ty::I32 {
                     #[allow(dead_code, reason = "not every row needs every width")]
                     { type T = u32; type S = i32; type W = u64; type SW = i64;
-                      let ($ba, $bb) = (x as T, y as T); u64::from::<T>($be) }
+                      let ($ba, $bb) = (x as T, y as T); <u64 as From<T>>::from($be) }
                 } else {
                     #[allow(dead_code, clippy::unnecessary_cast, reason = "not every row needs every width")]
                     { type T = u64; type S = i64; type W = u128; type SW = i128;
@@ -210,7 +210,7 @@ macro_rules! define_ops {
             match op {
                 $(Op::$u => if ty == Ty::I32 {
                     #[allow(dead_code, clippy::cast_lossless, reason = "not every row is signed")]
-                    { type T = u32; type S = i32; let $ua = x as T; u64::from::<T>($ue) }
+                    { type T = u32; type S = i32; let $ua = x as T; <u64 as From<T>>::from($ue) }
                 } else {
                     #[allow(dead_code, clippy::unnecessary_cast, reason = "not every row is signed")]
                     { type T = u64; type S = i64; let $ua = x as T; $ue }
@@ -302,7 +302,10 @@ impl Op {
     /// Does the order of the operands not matter?
     #[must_use]
     pub fn commutes(self) -> bool {
-        use Op::{Add, And, Clmul, Clmulh, Eq, Maxs, Maxu, Mins, Minu, Mul, Mulhs, Mulhu, Ne, Or, TestClear, TestSet, Xnor, Xor};
+        use Op::{
+            Add, And, Clmul, Clmulh, Eq, Maxs, Maxu, Mins, Minu, Mul, Mulhs, Mulhu, Ne, Or, TestClear, TestSet, Xnor,
+            Xor,
+        };
         matches!(
             self,
             Add | And

@@ -13,11 +13,11 @@ mod builder;
 pub mod eval;
 pub mod fp;
 mod inst;
-pub mod opt;
 pub mod ops;
+pub mod opt;
 
 pub use builder::{Builder, Label, Local};
-pub use inst::{Block, BlockKey, Exit, Hint, Inst, Op, Ref, convert_types, eval1, eval2, eval_convert};
+pub use inst::{Block, BlockKey, Exit, Hint, Inst, Op, Ref, convert_types, eval_convert, eval1, eval2};
 
 use core::marker::PhantomData;
 

@@ -214,17 +214,8 @@ pub enum RmwOp {
 
 impl RmwOp {
     /// All of them, in encoding order.
-    pub const ALL: [RmwOp; 9] = [
-        RmwOp::Swap,
-        RmwOp::Add,
-        RmwOp::And,
-        RmwOp::Or,
-        RmwOp::Xor,
-        RmwOp::Min,
-        RmwOp::Max,
-        RmwOp::Minu,
-        RmwOp::Maxu,
-    ];
+    pub const ALL: [RmwOp; 9] =
+        [RmwOp::Swap, RmwOp::Add, RmwOp::And, RmwOp::Or, RmwOp::Xor, RmwOp::Min, RmwOp::Max, RmwOp::Minu, RmwOp::Maxu];
 
     /// The new memory value.
     #[must_use]
@@ -237,10 +228,34 @@ impl RmwOp {
             RmwOp::And => uo & uv,
             RmwOp::Or => uo | uv,
             RmwOp::Xor => uo ^ uv,
-            RmwOp::Min => if so < sv { uo } else { uv },
-            RmwOp::Max => if so > sv { uo } else { uv },
-            RmwOp::Minu => if uo < uv { uo } else { uv },
-            RmwOp::Maxu => if uo > uv { uo } else { uv },
+            RmwOp::Min => {
+                if so < sv {
+                    uo
+                } else {
+                    uv
+                }
+            }
+            RmwOp::Max => {
+                if so > sv {
+                    uo
+                } else {
+                    uv
+                }
+            }
+            RmwOp::Minu => {
+                if uo < uv {
+                    uo
+                } else {
+                    uv
+                }
+            }
+            RmwOp::Maxu => {
+                if uo > uv {
+                    uo
+                } else {
+                    uv
+                }
+            }
         };
         new & size.mask()
     }

@@ -44,7 +44,9 @@ impl Drop for FlatMemory {
     fn drop(&mut self) {
         // SAFETY: `ram` came from a leaked box of exactly len/8 u64 in `new` and is dropped once; spans are dead by the
         // contract of `GuestMemory` (nobody runs on a memory that is gone).
-        drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(self.ram.as_ptr().cast::<u64>(), self.len / 8)) });
+        drop(unsafe {
+            Box::from_raw(core::ptr::slice_from_raw_parts_mut(self.ram.as_ptr().cast::<u64>(), self.len / 8))
+        });
     }
 }
 

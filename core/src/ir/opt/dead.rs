@@ -6,7 +6,7 @@ use crate::state::NEAR;
 /// Drops a store to a slot that is overwritten before anybody can see it.  The flags of Arm, x86 and 68k die here.
 ///
 /// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state.
-pub fn stores(block: &mut Block<'_>) {
+pub(super) fn stores(block: &mut Block<'_>) {
     let mut dead = [false; NEAR];
     for inst in block.insts.iter_mut().rev() {
         match inst.op {
@@ -32,7 +32,7 @@ pub fn stores(block: &mut Block<'_>) {
 }
 
 /// Drops pure operations whose value nobody uses.
-pub fn values(block: &mut Block<'_>) {
+pub(super) fn values(block: &mut Block<'_>) {
     let mut used = vec![false; block.insts.len()];
     if let Some(r) = block.exit.operand() {
         used[r.index()] = true;
