@@ -1,1 +1,138 @@
-//! tern-decode: the instruction-table language.
+//! tern-decode: the instruction-table language. One row per instruction gives decoder, disassembler, assembler, random
+//! encoder and coverage.
+//!
+//! # A table
+//!
+//! ```
+//! use tern_decode::{Decoder, Family, insns, kinds};
+//!
+//! /// The translator row bodies work on. It may borrow whatever it needs.
+//! pub struct Tr<'a> {
+//!     out: &'a mut Vec<String>,
+//! }
+//!
+//! /// Names the ISA and ties its tables together.
+//! pub struct Rv;
+//!
+//! impl Family for Rv {
+//!     type Tr<'a> = Tr<'a>;
+//!     type Ret = ();
+//!     const KINDS: &'static [tern_decode::Kind] = KINDS;
+//! }
+//!
+//! kinds! { pub KINDS;
+//!     x    = reg(5) names "zero ra sp gp tp t0..t2 s0 s1 a0..a7 s2..s11 t3..t6" alias "x0..x31";
+//!     simm = signed(12);
+//!     bimm = signed bits "12|10:5|4:1|11" pcrel;
+//! }
+//!
+//! insns! { pub static RV_I: Group<Rv>, "I", width 32;
+//!     /// Add immediate.
+//!     addi "iiiiiiiiiiii aaaaa 000 ddddd 0010011" asm "{d:x}, {a:x}, {i:simm}"
+//!         => |t, d, a, i| t.out.push(format!("x{d} = x{a} + {i}"));
+//!     beq  "iiiiiii bbbbb aaaaa 000 iiiii 1100011" asm "{a:x}, {b:x}, {i:bimm}"
+//!         => |t, a, b, i| { t.out.push(format!("if x{a} == x{b} goto pc{i:+}")) };
+//!     mv   "{d}, {a}" = "addi {d}, {a}, 0";
+//! }
+//!
+//! let decoder = Decoder::new(&[&RV_I]);
+//! let row = decoder.decode(0x00b5_0863).unwrap();
+//! assert_eq!(row.disasm(0x00b5_0863, 0x10068).to_string(), "beq a0, a1, 0x10078");
+//! let mut out = Vec::new();
+//! row.translate(&mut Tr { out: &mut out }, 0x00b5_0863);
+//! assert_eq!(out, ["if x10 == x11 goto pc+16"]);
+//! ```
+//!
+//! # Rows
+//!
+//! ```text
+//! insns! { [attributes] pub static NAME: Group<FamilyType>, "ISA-string name"[, width 32];
+//!     [/// docs]
+//!     id[: "mnemonic"] "pattern" asm "operands"
+//!         [where clause, ...] [if |word| bool-expression]
+//!         => |t, a, b, i: kind ...| body;                      // an instruction
+//!     id[: "mnemonic"] "operands" = "expansion";               // a pseudo-instruction, preferred when disassembling
+//!     id[: "mnemonic"] "operands" -> "expansion[; expansion]"; // a pseudo-instruction for the assembler only
+//! }
+//! ```
+//!
+//! - **id** is an identifier (keywords too). It is the mnemonic unless a string follows. A mnemonic may hold
+//!   `{letter:kind}` suffixes: `amoadd_w: "amoadd.w{q:aqrl}"`.
+//! - **pattern**: most significant bit first, as the manual prints it. `0` `1` fixed; a letter is a field, upper and
+//!   lower case differ, and one letter in several places is one field, its bits in order of appearance; `.` is ignored
+//!   when decoding and encoded as 0; `-` is ignored when decoding and random in the random encoder. Up to 64 bits; with
+//!   `width` in the header every row must have that many.
+//! - **asm** is the operand syntax, `""` for none. `{d:x}` prints field `d` as kind `x`; `{p}` prints the raw unsigned
+//!   field. Everything else is literal; blanks do not matter when reading.
+//! - **where** tests raw (unsigned, undecoded) fields: `d != 0`, `d != [0, 2]`, `d == 3`, `d == [2, 4]`, `a != b`,
+//!   `a == b`, separated by commas. What they cannot say goes into `if |w| ...`, a function of the whole `u64` word.
+//! - **parameters** after the translator are field letters. Each is bound, as `i64`, to the value that the letter's kind
+//!   in the template gives it (register number, sign-extended and scaled immediate, offset from the pc), or to the raw
+//!   field if the template does not show it; `i: kind` names another kind.
+//! - **body** is an expression of type `Family::Ret`; `t` is `&mut Family::Tr<'_>`. Each row is a function item.
+//! - **pseudo-instructions** rewrite text, so they need no kinds: `{d}` stands for any operand.
+//!
+//! Where encodings overlap, the row whose fixed bits include the other's wins, and with the same fixed bits the row with
+//! constraints (so `c.nop` and the hint space need no order). Any other overlap is an error: at compile time within a
+//! group of up to 400 rows, in [`ambiguous`] for the whole table of an ISA. A named kind makes values
+//! without a name (`-` in its list) illegal encodings by itself.
+//!
+//! # Kinds
+//!
+//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist), `signed` or
+//! `unsigned`. Modifiers, in any order:
+//!
+//! | modifier | meaning |
+//! |---|---|
+//! | `bits "12\|10:5\|4:1\|11"` | instead of `(bits)`: the field's bits, first to last, are these bits of the value |
+//! | `names "a b c"`, `names(CONST)` | names of the values from 0 on, notation in [`Names`]: runs `x0..x31`, holes `-`, `frm=2`, or separated by `\|` |
+//! | `alias "..."` | more names the assembler takes |
+//! | `plus 8` | value = field + 8 |
+//! | `pcrel`, `pcplus 8`, `pcalign 12` | offset from the pc, pc + 8, pc with 12 low bits cleared; printed as the target |
+//! | `hex` | numbers print in hexadecimal |
+//! | `map(decode, encode)` | value by functions `fn(u64) -> i64`, `fn(i64) -> Option<u64>` |
+//!
+//! # Adding an instruction
+//!
+//! Write its row into the chapter's table. Nothing else changes: the family's tests find it.
+//!
+//! # Odd decoders
+//!
+//! The language needs a key word of at most 64 bits per instruction; how a frontend assembles that word is its own
+//! business, and the number of bytes consumed need not be the row's width.
+//!
+//! - *Variable length with parcels* (RVC, Thumb-2, MIPS16, Xtensa density): fetch the first parcel, decide the length, and
+//!   decode with the table of that length. RISC-V may use one decoder for all, since its length bits are low.
+//! - *68k*: the key is the operation word, `width 16`; or operation and extension word, `width 32`, where the latter
+//!   holds opcode bits (`movem`, `mulu.l`, 68020 bit fields). Effective-address extension words are operands that the
+//!   body reads through `t`.
+//! - *x86*: the frontend strips prefixes and forms the key from opcode map, mandatory prefix, opcode and ModRM byte, say
+//!   `"mmm pp oooooooo xx rrr bbb"` with the map and prefix bits fixed by the row; SIB, displacement and immediates are
+//!   read by the body. VEX and EVEX payload bits are further fields of the key.
+//! - *Thumb IT, delay slots*: context belongs to the translator; the rows stay plain.
+//! - *Hexagon*: the frontend splits packets (parse bits are a `-` or a field), decodes each word with the table, and the
+//!   translator commits the packet.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod check;
+mod decoder;
+mod disasm;
+mod kind;
+mod names;
+mod pattern;
+mod shape;
+mod table;
+
+pub use check::ambiguous;
+pub use decoder::Decoder;
+pub use disasm::Disasm;
+pub use kind::{Class, Kind, Map, RangeError};
+pub use names::{Name, Names};
+pub use pattern::{Field, MAX_FIELDS, Pattern, TableError, gather, ones, scatter};
+pub use shape::{Constraint, MAX_OPERANDS, Piece, Shape, Spec, Test, pieces};
+#[doc(hidden)]
+pub use table::{__first, __pseudos, __row_count, __rows, Item};
+pub use table::{Body, Family, Group, Pseudo, Row, shape};
