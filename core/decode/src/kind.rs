@@ -218,6 +218,13 @@ impl Kind {
         }
     }
 
+    /// Whether the value is the field as a number plus a small constant; whether it is signed; the constant.
+    pub(crate) const fn plain(&self) -> (bool, bool, i8) {
+        let small = self.plus >= i8::MIN as i64 && self.plus <= i8::MAX as i64;
+        let plain = self.piece_count == 0 && self.map.is_none() && small;
+        (plain, matches!(self.class, Class::Signed), if small { self.plus as i8 } else { 0 })
+    }
+
     const fn piece_list(&self) -> &[(u8, u8)] {
         self.pieces.split_at(self.piece_count as usize).0
     }
