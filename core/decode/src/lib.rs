@@ -96,6 +96,15 @@
 //!
 //! Write its row into the chapter's table. Nothing else changes: the family's tests find it.
 //!
+//! A new kind of operand is one line in the family's `kinds!`; what the assembler needs beyond rows (`%hi`, `li` of wide
+//! constants, the comment sign) is the family's [`Dialect`].
+//!
+//! # Tests each family has
+//!
+//! [`ambiguous`], [`pseudo_errors`] and [`roundtrip`] over the groups of each of its CPUs must be empty.
+//! [`Decoder::random`] makes words for comparing tiers, [`Coverage`] tells which rows a run has reached, and
+//! [`Assembler`] lets tests be written as assembly.
+//!
 //! # Odd decoders
 //!
 //! The language needs a key word of at most 64 bits per instruction; how a frontend assembles that word is its own
@@ -117,18 +126,23 @@
 
 extern crate alloc;
 
+mod asm;
 mod check;
+mod coverage;
 mod decoder;
 mod disasm;
 mod kind;
 mod names;
 mod pattern;
+mod random;
 mod shape;
 mod table;
 
-pub use check::ambiguous;
+pub use asm::{Argument, AsmError, AsmReason, Assembler, ByteOrder, Dialect, Image, MAX_OUTPUT, Plain};
+pub use check::{Failure, Problem, ambiguous, pseudo_errors, roundtrip};
+pub use coverage::{Coverage, CoverageReport, RowCoverage};
 pub use decoder::Decoder;
-pub use disasm::Disasm;
+pub use disasm::{Disasm, Disassembler};
 pub use kind::{Class, Kind, Map, RangeError};
 pub use names::{Name, Names};
 pub use pattern::{Field, MAX_FIELDS, Pattern, TableError, gather, ones, scatter};

@@ -163,7 +163,17 @@ macro_rules! kinds {
     };
 }
 
-/// Defines a group of instructions; see the crate documentation.
+/// Defines a group of instructions; see the crate documentation. Mistakes are compile errors that name the row:
+///
+/// ```compile_fail
+/// # use tern_decode::{Family, insns, kinds};
+/// # struct Isa;
+/// # impl Family for Isa { type Tr<'a> = (); type Ret = (); const KINDS: &'static [tern_decode::Kind] = KINDS; }
+/// kinds! { KINDS; r = reg(4); }
+/// insns! { static TABLE: Group<Isa>, "table";
+///     short "000 ddd 11" asm "{d:r}" => |_t, d| drop(d); // the kind has 4 bits, the field 3
+/// }
+/// ```
 #[macro_export]
 macro_rules! insns {
     ($(#[$meta:meta])* $vis:vis static $group:ident : Group<$family:ty>, $name:literal $(, width $width:literal)?;
