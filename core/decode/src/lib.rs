@@ -149,4 +149,4 @@ pub use pattern::{Field, MAX_FIELDS, Pattern, TableError, gather, ones, scatter}
 pub use shape::{Constraint, MAX_OPERANDS, Piece, Shape, Spec, Test, pieces};
 #[doc(hidden)]
 pub use table::{__first, __pseudos, __row_count, __rows, Item};
-pub use table::{Body, Family, Group, Pseudo, Row, shape};
+pub use table::{Body, Family, Group, Pseudo, Row};

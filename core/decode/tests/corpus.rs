@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use tern_decode::{Constraint, Kind, Shape, Spec, Test, shape};
+use tern_decode::{Constraint, Kind, Shape, Spec, Test};
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
@@ -80,7 +80,7 @@ fn row(line: &str, width: u8, kinds: &'static [Kind]) -> Result<Shape, String> {
         doc: "",
         kinds,
     };
-    shape(spec).map_err(|e| format!("row `{id}`: {e}"))
+    Shape::new(spec).map_err(|e| format!("row `{id}`: {e}"))
 }
 
 /// The file's rows, or the first error; `is` and `not` lines are asserted on the way.
