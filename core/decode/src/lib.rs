@@ -79,7 +79,7 @@
 //!
 //! # Kinds
 //!
-//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist), `signed` or
+//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist, at most 6 bits), `signed` or
 //! `unsigned`. Modifiers, in any order:
 //!
 //! | modifier | meaning |

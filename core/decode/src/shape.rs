@@ -1,7 +1,7 @@
 //! The checked form of a row without its body: pattern, operands, constraints. Decoder, disassembler and assembler
 //! work on shapes, so none of them is compiled once per ISA.
 
-use crate::kind::{Kind, RangeError};
+use crate::kind::{Class, Kind, RangeError};
 use crate::pattern::{Field, Pattern, TableError, gather, ones, scatter};
 
 /// Most operands in a template, and most parameters of a body.
@@ -279,6 +279,9 @@ impl Shape {
         let k = &self.spec.kinds[kind];
         if k.bits as u32 != self.pattern.fields()[field].width() {
             return Err(TableError::KindWidth(letter));
+        }
+        if matches!(k.class, Class::Named) && (k.names.is_empty() || k.bits > 6) {
+            return Err(TableError::KindNames(letter));
         }
         let allowed = k.allowed();
         if allowed & ones(1u32.unbounded_shl(k.bits as u32)) != ones(1u32.unbounded_shl(k.bits as u32)) {

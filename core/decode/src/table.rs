@@ -160,7 +160,7 @@ macro_rules! kinds {
 /// # use tern_decode::{Family, insns, kinds};
 /// # struct Isa;
 /// # impl Family for Isa { type Tr<'a> = (); type Ret = (); const KINDS: &'static [tern_decode::Kind] = KINDS; }
-/// kinds! { KINDS; r = reg(4); }
+/// kinds! { KINDS; r = reg(4) names "r0..r15"; }
 /// insns! { static TABLE: Group<Isa>, "table";
 ///     short "000 ddd 11" asm "{d:r}" => |_t| (); // the kind has 4 bits, the field 3
 /// }
