@@ -1,6 +1,7 @@
 //! The decoder: a tree of small tables over the discriminating bits of the enabled rows.
 
 use crate::pattern::ones;
+use crate::shape::FirstCheck;
 use crate::table::{Family, Group, Row};
 use alloc::vec::Vec;
 
@@ -23,8 +24,18 @@ struct Entry<F: Family> {
     mask: u64,
     value: u64,
     row: &'static Row<F>,
+    check: FirstCheck,
     index: u32,
-    constrained: bool,
+}
+
+impl<F: Family> Entry<F> {
+    #[inline]
+    fn matches(&self, word: u64) -> bool {
+        let c = &self.check;
+        word & self.mask == self.value
+            && c.allowed >> ((word >> (c.shift & 63)) & u64::from(c.mask)) & 1 != 0
+            && (!c.more || self.row.accepts(word))
+    }
 }
 
 impl<F: Family> Clone for Entry<F> {
@@ -53,10 +64,10 @@ impl<F: Family> Decoder<F> {
             .zip(&rows)
             .map(|(index, &row)| {
                 let p = row.pattern();
-                Entry { mask: p.mask, value: p.value, row, index, constrained: row.constrained() }
+                Entry { mask: p.mask, value: p.value, row, index, check: row.first_check() }
             })
             .collect();
-        entries.sort_by_key(|e| (core::cmp::Reverse(e.mask.count_ones()), !e.constrained, e.index));
+        entries.sort_by_key(|e| (core::cmp::Reverse(e.mask.count_ones()), !e.row.constrained(), e.index));
         let mut decoder = Decoder { root: Node::default(), nodes: Vec::new(), leaves: Vec::new(), rows };
         decoder.root = decoder.build(&entries, 0);
         decoder
@@ -92,7 +103,7 @@ impl<F: Family> Decoder<F> {
         }
         let base = node.base as usize;
         let leaf = self.leaves.get(base..base + usize::from(node.count))?;
-        leaf.iter().find(|e| word & e.mask == e.value && (!e.constrained || e.row.accepts(word)))
+        leaf.iter().find(|e| e.matches(word))
     }
 
     fn build(&mut self, entries: &[Entry<F>], known: u64) -> Node {

@@ -218,6 +218,13 @@ impl Kind {
         }
     }
 
+    /// Whether the value is the field as a number plus a small constant; whether it is signed; the constant.
+    pub(crate) const fn plain(&self) -> (bool, bool, i8) {
+        let small = self.plus >= i8::MIN as i64 && self.plus <= i8::MAX as i64;
+        let plain = self.piece_count == 0 && self.map.is_none() && small;
+        (plain, matches!(self.class, Class::Signed), if small { self.plus as i8 } else { 0 })
+    }
+
     const fn piece_list(&self) -> &[(u8, u8)] {
         self.pieces.split_at(self.piece_count as usize).0
     }
@@ -290,13 +297,14 @@ impl Kind {
         pc.wrapping_add(self.pc_plus.cast_unsigned()) & !ones(u32::from(self.pc_align))
     }
 
-    /// Prints a decoded value the way the assembler reads it.
+    /// Prints a decoded value the way the assembler reads it; addresses wrap at `address_bits`.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn print(&self, value: i64, pc: u64, out: &mut dyn fmt::Write) -> fmt::Result {
+    pub fn print(&self, value: i64, pc: u64, address_bits: u32, out: &mut dyn fmt::Write) -> fmt::Result {
         if self.pc_relative {
-            return write!(out, "{:#x}", self.base(pc).wrapping_add(value.cast_unsigned()));
+            let target = self.base(pc).wrapping_add(value.cast_unsigned()) & ones(address_bits);
+            return write!(out, "{target:#x}");
         }
         if let Some(name) = u64::try_from(value).ok().and_then(|v| self.names.name_of(v)) {
             return write!(out, "{name}");

@@ -79,7 +79,7 @@
 //!
 //! # Kinds
 //!
-//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist), `signed` or
+//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist, at most 6 bits), `signed` or
 //! `unsigned`. Modifiers, in any order:
 //!
 //! | modifier | meaning |
@@ -95,6 +95,15 @@
 //! # Adding an instruction
 //!
 //! Write its row into the chapter's table. Nothing else changes: the family's tests find it.
+//!
+//! A new kind of operand is one line in the family's `kinds!`; what the assembler needs beyond rows (`%hi`, `li` of wide
+//! constants, the comment sign) is the family's [`Dialect`].
+//!
+//! # Tests each family has
+//!
+//! [`ambiguous`], [`pseudo_errors`] and [`roundtrip`] over the groups of each of its CPUs must be empty.
+//! [`Decoder::random`] makes words for comparing tiers, [`Coverage`] tells which rows a run has reached, and
+//! [`Assembler`] lets tests be written as assembly.
 //!
 //! # Odd decoders
 //!
@@ -117,22 +126,27 @@
 
 extern crate alloc;
 
+mod asm;
 mod check;
+mod coverage;
 mod decoder;
 mod disasm;
 mod kind;
 mod names;
 mod pattern;
+mod random;
 mod shape;
 mod table;
 
-pub use check::ambiguous;
+pub use asm::{Argument, AsmError, AsmReason, Assembler, ByteOrder, Dialect, Image, MAX_OUTPUT, Plain};
+pub use check::{Failure, Problem, ambiguous, pseudo_errors, roundtrip};
+pub use coverage::{Coverage, CoverageReport, RowCoverage};
 pub use decoder::Decoder;
-pub use disasm::Disasm;
+pub use disasm::{Disasm, Disassembler};
 pub use kind::{Class, Kind, Map, RangeError};
 pub use names::{Name, Names};
 pub use pattern::{Field, MAX_FIELDS, Pattern, TableError, gather, ones, scatter};
 pub use shape::{Constraint, MAX_OPERANDS, Piece, Shape, Spec, Test, pieces};
 #[doc(hidden)]
 pub use table::{__first, __pseudos, __row_count, __rows, Item};
-pub use table::{Body, Family, Group, Pseudo, Row, shape};
+pub use table::{Body, Family, Group, Pseudo, Row};

@@ -47,6 +47,12 @@ impl Names {
         Names(list)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     const fn barred(self) -> bool {
         let b = self.0.as_bytes();
         let mut i = 0;

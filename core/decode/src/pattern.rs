@@ -54,6 +54,8 @@ pub enum TableError {
     NoSuchField(u8),
     /// The letter is given a kind that the family's table does not have.
     NoSuchKind(u8),
+    /// The `reg` or `named` kind of this field has no names, or more than 6 bits.
+    KindNames(u8),
     /// The kind's width differs from the width of the field with this letter.
     KindWidth(u8),
     /// A parameter or constraint is not a single letter.
@@ -80,6 +82,7 @@ impl TableError {
             TableError::TooManyOperands => ("too many operands or parameters", 0),
             TableError::NoSuchField(c) => ("the pattern has no such field", c),
             TableError::NoSuchKind(c) => ("the kind given to this field is not in the family's table", c),
+            TableError::KindNames(c) => ("a reg or named kind needs names and at most 6 bits", c),
             TableError::KindWidth(c) => ("the kind's width is not the width of this field", c),
             TableError::NotALetter => ("a parameter or constraint must be a single field letter", 0),
             TableError::NoLegalValue(c) => ("constraints leave no legal value for this field", c),

@@ -1,7 +1,7 @@
 //! The checked form of a row without its body: pattern, operands, constraints. Decoder, disassembler and assembler
 //! work on shapes, so none of them is compiled once per ISA.
 
-use crate::kind::{Kind, RangeError};
+use crate::kind::{Class, Kind, RangeError};
 use crate::pattern::{Field, Pattern, TableError, gather, ones, scatter};
 
 /// Most operands in a template, and most parameters of a body.
@@ -35,6 +35,54 @@ pub enum Test {
 struct Operand {
     field: u8,
     kind: u8,
+    /// For a field that is one run of bits and a kind that is a plain number: shift left, then right, then add.
+    plain: bool,
+    left: u8,
+    right: u8,
+    signed: bool,
+    plus: i8,
+}
+
+impl Operand {
+    const NONE: Operand = Operand { field: 0, kind: RAW, plain: false, left: 0, right: 0, signed: false, plus: 0 };
+
+    const fn new(field: usize, mask: u64, kind: usize, k: Option<&Kind>) -> Operand {
+        let low = mask.trailing_zeros();
+        let run = mask >> low == ones(mask.count_ones());
+        let (number, signed, plus) = match k {
+            Some(k) => k.plain(),
+            None => (true, false, 0),
+        };
+        let right = 64 - mask.count_ones();
+        Operand {
+            field: field as u8,
+            kind: kind as u8,
+            plain: run && number,
+            left: (right - if run { low } else { 0 }) as u8,
+            right: right as u8,
+            signed,
+            plus,
+        }
+    }
+
+    #[inline]
+    fn plain_value(&self, word: u64) -> i64 {
+        let top = word << (self.left & 63);
+        let right = self.right & 63;
+        let value = if self.signed { top.cast_signed() >> right } else { (top >> right).cast_signed() };
+        value.wrapping_add(i64::from(self.plus))
+    }
+}
+
+/// The first constraint of a row in a form the decoder can test at once: a bit of `allowed` picked by `mask` bits from
+/// `shift`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstCheck {
+    pub(crate) allowed: u64,
+    pub(crate) shift: u8,
+    pub(crate) mask: u8,
+    /// Whether [`Shape::accepts`] must be asked too.
+    pub(crate) more: bool,
 }
 
 /// Everything [`insns!`](crate::insns) knows about a row before it is checked.
@@ -116,7 +164,7 @@ impl Shape {
         if spec.width != 0 && spec.width != pattern.width {
             return Err(TableError::WrongWidth);
         }
-        let none = [Operand { field: 0, kind: RAW }; MAX_OPERANDS];
+        let none = [Operand::NONE; MAX_OPERANDS];
         let constrained = spec.filter.is_some();
         let mut shape =
             Shape { spec, pattern, operands: none, operand_count: 0, binds: none, bind_count: 0, constrained };
@@ -184,7 +232,7 @@ impl Shape {
         if self.bind_count as usize == MAX_OPERANDS {
             return Err(TableError::TooManyOperands);
         }
-        let mut operand = Operand { field: field as u8, kind: RAW };
+        let mut operand = Operand::new(field, self.pattern.fields()[field].mask, RAW as usize, None);
         let mut i = 0;
         while i < self.operand_count as usize && kind.is_empty() {
             if self.operands[i].field as usize == field {
@@ -219,7 +267,7 @@ impl Shape {
     const fn operand(&mut self, letter: u8, text: &[u8], start: usize, end: usize) -> Result<Operand, TableError> {
         let Some(field) = self.pattern.find(letter) else { return Err(TableError::NoSuchField(letter)) };
         if start == end {
-            return Ok(Operand { field: field as u8, kind: RAW });
+            return Ok(Operand::new(field, self.pattern.fields()[field].mask, RAW as usize, None));
         }
         let mut kind = 0;
         while kind < self.spec.kinds.len() && !same(self.spec.kinds[kind].name.as_bytes(), text, start, end) {
@@ -232,6 +280,9 @@ impl Shape {
         if k.bits as u32 != self.pattern.fields()[field].width() {
             return Err(TableError::KindWidth(letter));
         }
+        if matches!(k.class, Class::Named) && (k.names.is_empty() || k.bits > 6) {
+            return Err(TableError::KindNames(letter));
+        }
         let allowed = k.allowed();
         if allowed & ones(1u32.unbounded_shl(k.bits as u32)) != ones(1u32.unbounded_shl(k.bits as u32)) {
             self.constrained = true;
@@ -239,7 +290,7 @@ impl Shape {
         if k.bits <= 6 && !self.pattern.restrict(field, allowed) {
             return Err(TableError::NoLegalValue(letter));
         }
-        Ok(Operand { field: field as u8, kind: kind as u8 })
+        Ok(Operand::new(field, self.pattern.fields()[field].mask, kind, Some(k)))
     }
 
     const fn add_constraint(&mut self, constraint: Constraint) -> Result<(), TableError> {
@@ -347,14 +398,19 @@ impl Shape {
 
     /// The values of the body's parameters. `N` is their number; the macro sees to that.
     #[must_use]
+    #[inline]
     pub fn bind<const N: usize>(&self, word: u64) -> [i64; N] {
         let mut values = [0; N];
-        for (value, o) in values.iter_mut().zip(&self.binds[..usize::from(self.bind_count)]) {
-            let (field, kind) = self.resolve(o);
-            let raw = field.get(word);
-            *value = kind.map_or(raw.cast_signed(), |k| k.decode(raw));
+        for (value, o) in values.iter_mut().zip(&self.binds) {
+            *value = if o.plain { o.plain_value(word) } else { self.value(o, word) };
         }
         values
+    }
+
+    fn value(&self, o: &Operand, word: u64) -> i64 {
+        let (field, kind) = self.resolve(o);
+        let raw = field.get(word);
+        kind.map_or(raw.cast_signed(), |k| k.decode(raw))
     }
 
     /// Whether `word` is this instruction, other rows aside.
@@ -371,8 +427,30 @@ impl Shape {
         }
         let legal = |f: &Field| f.allowed == u64::MAX || f.allowed >> (f.get(word) & 63) & 1 != 0;
         self.pattern.fields().iter().all(legal)
-            && self.spec.constraints.iter().all(|c| self.holds(c, word))
+            && self.spec.constraints.iter().all(|c| !self.is_wide(c) || self.holds(c, word))
             && self.spec.filter.is_none_or(|f| f(word))
+    }
+
+    pub(crate) fn first_check(&self) -> FirstCheck {
+        let none = FirstCheck { allowed: u64::MAX, shift: 0, mask: 0, more: self.constrained };
+        let restricted = |f: &&Field| f.allowed & ones(1 << f.width().min(6)) != ones(1 << f.width().min(6));
+        let mut fields = self.pattern.fields().iter().filter(|f| f.allowed != u64::MAX).filter(restricted);
+        let first = fields.next();
+        let more = self.filter_or_wide() || fields.next().is_some();
+        first.map_or(FirstCheck { more, ..none }, |f| {
+            let shift = f.mask.trailing_zeros() as u8;
+            let run = f.mask >> shift == ones(f.width());
+            if run { FirstCheck { allowed: f.allowed, shift, mask: ones(f.width()) as u8, more } } else { none }
+        })
+    }
+
+    /// Whether some condition is not expressed by the fields' legal values.
+    fn filter_or_wide(&self) -> bool {
+        self.spec.filter.is_some() || self.spec.constraints.iter().any(|c| self.is_wide(c))
+    }
+
+    fn is_wide(&self, c: &Constraint) -> bool {
+        matches!(c.test, Test::NotField(_) | Test::SameField(_)) || self.mask_of(c.field).count_ones() > 6
     }
 
     fn holds(&self, c: &Constraint, word: u64) -> bool {

@@ -1,6 +1,5 @@
 //! Rows with bodies, groups of rows, and the macros that build them.
 
-use crate::pattern::TableError;
 use crate::shape::{Shape, Spec};
 
 /// What the tables of one guest ISA have in common.
@@ -140,14 +139,6 @@ const fn raise_overlap(a: &str, b: &str) -> ! {
     }
 }
 
-/// Builds a row's [`Shape`] from text at run time, for tools and tests.
-///
-/// # Errors
-/// The error that [`insns!`](crate::insns) would panic with.
-pub const fn shape(spec: Spec) -> Result<Shape, TableError> {
-    Shape::new(spec)
-}
-
 /// Defines the operand kinds of a family; see the crate documentation.
 #[macro_export]
 macro_rules! kinds {
@@ -163,7 +154,17 @@ macro_rules! kinds {
     };
 }
 
-/// Defines a group of instructions; see the crate documentation.
+/// Defines a group of instructions; see the crate documentation. Mistakes are compile errors that name the row:
+///
+/// ```compile_fail
+/// # use tern_decode::{Family, insns, kinds};
+/// # struct Isa;
+/// # impl Family for Isa { type Tr<'a> = (); type Ret = (); const KINDS: &'static [tern_decode::Kind] = KINDS; }
+/// kinds! { KINDS; r = reg(4) names "r0..r15"; }
+/// insns! { static TABLE: Group<Isa>, "table";
+///     short "000 ddd 11" asm "{d:r}" => |_t| (); // the kind has 4 bits, the field 3
+/// }
+/// ```
 #[macro_export]
 macro_rules! insns {
     ($(#[$meta:meta])* $vis:vis static $group:ident : Group<$family:ty>, $name:literal $(, width $width:literal)?;

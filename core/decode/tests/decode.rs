@@ -34,7 +34,8 @@ fn known_words_print_as_the_manual_says() {
     assert_eq!(text(0x06b6252f, 0), "amoadd.w.aqrl a0, a1, (a2)");
     assert_eq!(text(0x00b6252f, 0), "amoadd.w a0, a1, (a2)");
     assert_eq!(text(0x00b51553, 0), "fadd.s a0, a0, a1, rtz");
-    assert_eq!(text(0x00b50553, 0), "fadd.s a0, a0, a1");
+    assert_eq!(text(0x00b50553, 0), "fadd.s a0, a0, a1, rne");
+    assert_eq!(text(0x00b57553, 0), "fadd.s a0, a0, a1");
     assert_eq!(text(0x00b55553, 0), "?", "rounding mode 5 is reserved");
     assert_eq!(text(0x8330000f, 0), "fence.tso");
     assert_eq!(text(0x0330000f, 0), "fence 3, 3");

@@ -20,7 +20,7 @@ const X: &str = "zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s
 kinds! { pub(crate) KINDS;
     x      = reg(5) names(X) alias "x0..x31";
     xc     = reg(3) names(X) alias "x0..x31" plus 8;
-    rm     = reg(3) names "|, rtz|, rdn|, rup|, rmm|-|-|, dyn";
+    rm     = reg(3) names ", rne|, rtz|, rdn|, rup|, rmm|-|-|";
     aqrl   = reg(2) names "|.rl|.aq|.aqrl";
     simm   = signed(12);
     store  = signed bits "11:5|4:0";
