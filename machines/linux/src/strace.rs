@@ -232,7 +232,13 @@ pub fn entry(mem: &mut Space, isa: &crate::isa::Isa, row: &Row, args: &RawArgs) 
 
 /// The text that follows: the other arguments and the result.
 #[must_use]
-pub fn exit(mem: &mut Space, isa: &crate::isa::Isa, row: &Row, args: &RawArgs, result: &Result<u64, Outcome>) -> String {
+pub fn exit(
+    mem: &mut Space,
+    isa: &crate::isa::Isa,
+    row: &Row,
+    args: &RawArgs,
+    result: &Result<u64, Outcome>,
+) -> String {
     let mut s = Show::new(mem, isa.abi, Part::Exit, result.as_ref().ok().copied());
     (row.show)(&mut s, args, isa.pair_align);
     s.out.push_str(") = ");

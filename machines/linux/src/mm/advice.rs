@@ -37,6 +37,11 @@ fn wipe(vma: &Vma) {
     }
 }
 
+/// Advice that Linux 6.12 takes without `CONFIG_MEMORY_FAILURE`.
+fn known(advice: u64) -> bool {
+    matches!(advice, Madvise::MADV_NORMAL..=Madvise::MADV_DONTNEED | Madvise::MADV_FREE..=Madvise::MADV_COLLAPSE)
+}
+
 impl Space {
     /// Checks the range arguments that madvise, msync and mincore share; `None` for an empty range.
     fn range(&self, addr: u64, len: u64) -> Result<Option<(u64, u64)>, Errno> {
@@ -80,7 +85,7 @@ impl Space {
     /// # Errors
     /// As madvise(2): `EINVAL`, `ENOMEM` for holes (the rest is done), `EBUSY`.
     pub fn madvise(&mut self, addr: u64, len: u64, advice: u64) -> Result<(), Errno> {
-        if !Madvise::is_known(advice) {
+        if !known(advice) {
             return Err(Errno::EINVAL);
         }
         let Some((start, end)) = self.range(addr, len)? else { return Ok(()) };

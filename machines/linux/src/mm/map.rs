@@ -428,7 +428,10 @@ impl Space {
         if locked {
             self.check_locked(new_len - old_len)?;
         }
-        let in_place = old_end == vma_end && old_len != 0 && !keep && old.checked_add(new_len).is_some_and(|e| e <= self.layout.task_size && self.is_free(old_end, e));
+        let in_place = old_end == vma_end
+            && old_len != 0
+            && !keep
+            && old.checked_add(new_len).is_some_and(|e| e <= self.layout.task_size && self.is_free(old_end, e));
         if in_place && self.extend(old, old_len, new_len).is_ok() {
             return Ok(old);
         }
@@ -602,7 +605,15 @@ impl Space {
             if stop > start {
                 let (map, offset) = (Rc::clone(map), offset + (to - from));
                 let backing = Backing::Host { map, offset };
-                self.insert(Vma { start, end: stop, perm: Perm::RW, traits, backing, name: Name::Heap, file_offset: 0 });
+                self.insert(Vma {
+                    start,
+                    end: stop,
+                    perm: Perm::RW,
+                    traits,
+                    backing,
+                    name: Name::Heap,
+                    file_offset: 0,
+                });
                 start = stop;
             }
         }

@@ -4,9 +4,24 @@
 //! the handler), and the handler in `sys/<chapter>.rs` if the call is irregular.  The number comes from the ISA's list by
 //! name.  From the row come argument fetch and strace.
 
+mod dir;
+mod fd;
 mod file;
+mod futex;
 mod info;
+mod io;
+mod ipc;
 mod mem;
+mod notify;
+mod poll;
+mod process;
+mod sched;
+mod signal;
+mod socket;
+mod thread;
+mod time;
+mod tty;
+mod xattr;
 
 use crate::args::RawArgs;
 use crate::cx::{Cx, SysResult};
@@ -64,7 +79,26 @@ macro_rules! syscalls {
 }
 
 /// Every chapter.
-const CHAPTERS: &[&[Row]] = &[file::ROWS, info::ROWS, mem::ROWS];
+const CHAPTERS: &[&[Row]] = &[
+    dir::ROWS,
+    fd::ROWS,
+    file::ROWS,
+    futex::ROWS,
+    info::ROWS,
+    io::ROWS,
+    ipc::ROWS,
+    mem::ROWS,
+    notify::ROWS,
+    poll::ROWS,
+    process::ROWS,
+    sched::ROWS,
+    signal::ROWS,
+    socket::ROWS,
+    thread::ROWS,
+    time::ROWS,
+    tty::ROWS,
+    xattr::ROWS,
+];
 
 /// What the process's ISA calls a number.
 #[derive(Clone, Copy)]
