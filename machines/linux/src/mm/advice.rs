@@ -54,7 +54,7 @@ impl Space {
     }
 
     /// The mappings of a range, cut at its edges for the look (the map itself is not changed), and whether it has holes.
-    fn parts(&self, start: u64, end: u64) -> (Vec<Vma>, bool) {
+    pub(super) fn parts(&self, start: u64, end: u64) -> (Vec<Vma>, bool) {
         let mut at = start;
         let mut holes = false;
         let mut parts = Vec::new();

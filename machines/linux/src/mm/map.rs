@@ -5,6 +5,7 @@ use super::{MMAP_MIN_ADDR, STACK_GUARD_GAP, Space, page_down, page_up};
 use crate::abi::Errno;
 use crate::abi::flags::{Map, Mremap};
 use core::cell::RefCell;
+use std::ffi::CString;
 use std::rc::Rc;
 use tern_core::mem::{PAGE_MASK, PAGE_SIZE};
 use tern_host::map::{HostMap, page_size};
@@ -115,6 +116,20 @@ fn file_parts(source: &FileSource, len: u64, shared: bool) -> Result<Vec<(u64, B
         parts.push((len - there, Backing::Beyond(fd)));
     }
     Ok(parts)
+}
+
+/// Opens the file behind a mapping again, by the path that the host knows it by.
+fn reopen(id: &Rc<FileId>, offset: u64, writable: bool) -> Result<(FileSource, HiddenFd), Errno> {
+    let path = CString::new(id.path.as_slice()).map_err(|_| Errno::ENOMEM)?;
+    let mode = if writable { sys::host::O_RDWR } else { sys::host::O_RDONLY };
+    let flags = mode | sys::host::O_CLOEXEC | sys::host::O_NONBLOCK | sys::host::O_NOCTTY;
+    let fd = HiddenFd(sys::file::openat(sys::CWD, &path, flags, 0).map_err(|_| Errno::ENOMEM)?);
+    let stat = sys::fs::fstat(fd.0).map_err(|_| Errno::ENOMEM)?;
+    if (stat.dev, stat.ino) != (id.dev, id.ino) {
+        return Err(Errno::ENOMEM);
+    }
+    let source = FileSource { fd: fd.0, offset, writable, id: Rc::clone(id), size: Some(stat.size) };
+    Ok((source, fd))
 }
 
 fn map_errno(e: tern_host::map::MapError) -> Errno {
@@ -289,13 +304,9 @@ impl Space {
             Some(f) => (Name::File(Rc::clone(&f.id)), f.offset),
             None => (request.name.clone(), 0),
         };
-        let mut at = start;
-        for (part, backing) in parts {
-            let file_offset = if request.file.is_some() { offset + (at - start) } else { 0 };
-            let (perm, name) = (request.perm, name.clone());
-            self.insert(Vma { start: at, end: at + part, perm, traits, backing, name, file_offset });
-            at += part;
-        }
+        let like =
+            Vma { start, end, perm: request.perm, traits, backing: Backing::Beyond(None), name, file_offset: offset };
+        self.insert_parts(start, &like, offset, parts);
         Ok(start)
     }
 
@@ -310,22 +321,12 @@ impl Space {
         if stat.size <= at_file + (page_down(addr) - start) {
             return false;
         }
-        let (perm, traits, end) = (vma.perm, vma.traits, vma.end);
-        let source = FileSource {
-            fd: fd.0,
-            offset: at_file,
-            writable: !traits.readonly_file,
-            id: Rc::clone(&id),
-            size: Some(stat.size),
-        };
-        let Ok(parts) = file_parts(&source, end - start, true) else { return false };
-        let _ = self.take_range(start, end);
-        let mut at = start;
-        for (part, backing) in parts {
-            let (name, file_offset) = (Name::File(Rc::clone(&id)), at_file + (at - start));
-            self.insert(Vma { start: at, end: at + part, perm, traits, backing, name, file_offset });
-            at += part;
-        }
+        let like = vma.clone();
+        let source =
+            FileSource { fd: fd.0, offset: at_file, writable: !like.traits.readonly_file, id, size: Some(stat.size) };
+        let Ok(parts) = file_parts(&source, like.len(), true) else { return false };
+        let _ = self.take_range(start, like.end);
+        self.insert_parts(start, &like, at_file, parts);
         true
     }
 
@@ -406,8 +407,8 @@ impl Space {
         if flags & !known != 0 || (fixed && !may_move) || bad_keep || old & PAGE_MASK != 0 || new_len == 0 {
             return Err(Errno::EINVAL);
         }
-        let vma = self.find(old).ok_or(Errno::EFAULT)?;
-        let (shared, vma_end, locked) = (vma.traits.shared, vma.end, vma.traits.locked);
+        let first = self.find(old).ok_or(Errno::EFAULT)?;
+        let (shared, locked) = (first.traits.shared, first.traits.locked);
         if old_len == 0 && !(shared && may_move) {
             return Err(Errno::EINVAL);
         }
@@ -421,18 +422,16 @@ impl Space {
             }
             return Ok(old);
         }
-        if old_end > vma_end {
-            return Err(Errno::EFAULT);
-        }
-        self.check_limits(new_len - old_len, !shared)?;
+        let last = self.run(old, old_end)?;
+        let more = new_len - old_len;
+        self.check_limits(more, !shared)?;
         if locked {
-            self.check_locked(new_len - old_len)?;
+            self.check_locked(more)?;
         }
-        let in_place = old_end == vma_end
-            && old_len != 0
-            && !keep
-            && old.checked_add(new_len).is_some_and(|e| e <= self.layout.task_size && self.is_free(old_end, e));
-        if in_place && self.extend(old, old_len, new_len).is_ok() {
+        let room = old.checked_add(new_len).is_some_and(|e| e <= self.layout.task_size && self.is_free(old_end, e));
+        if old_end == last.end && old_len != 0 && !keep && room {
+            let tail = Self::growth(&last, more)?;
+            self.insert_parts(old_end, &last, last.file_offset + last.len(), tail);
             return Ok(old);
         }
         if !may_move {
@@ -440,6 +439,16 @@ impl Space {
         }
         let to = self.place(new, new_len)?;
         self.relocate((old, old_len), (to, new_len), keep)
+    }
+
+    /// The last of the mappings that together look like one to the guest and hold `old..end`.
+    fn run(&self, old: u64, end: u64) -> Result<Vma, Errno> {
+        let mut vma = self.find(old).ok_or(Errno::EFAULT)?;
+        while vma.end < end {
+            let next = self.vmas.get(&vma.end).filter(|n| vma.looks_continued_in(n));
+            vma = next.ok_or(Errno::EFAULT)?;
+        }
+        Ok(vma.clone())
     }
 
     fn remap_fixed(&mut self, from: (u64, u64), to: (u64, u64), keep: bool) -> Result<u64, Errno> {
@@ -458,101 +467,72 @@ impl Space {
             self.munmap(old + new_len, old_len - new_len)?;
             old_len = new_len;
         }
-        let vma = self.find(old).ok_or(Errno::EFAULT)?;
-        if old + old_len > vma.end {
-            return Err(Errno::EFAULT);
-        }
-        let data = !vma.traits.shared;
-        self.check_limits(new_len - old_len, data)?;
+        let last = self.run(old, old + old_len)?;
+        self.check_limits(new_len - old_len, !last.traits.shared)?;
         self.relocate((old, old_len), (new, new_len), keep)
     }
 
-    /// Extends the mapping that ends at `old + old_len` where it is.
-    fn extend(&mut self, old: u64, old_len: u64, new_len: u64) -> Result<(), Errno> {
-        let end = old + old_len;
-        let more = new_len - old_len;
-        let vma = self.find(old).ok_or(Errno::EFAULT)?.clone();
-        let tail = Vma { start: end, end: end + more, file_offset: vma.file_offset + (end - vma.start), ..vma };
-        match (&tail.name, &tail.backing) {
-            (Name::File(_) | Name::SysV(_), _) => Err(Errno::ENOMEM),
-            (_, Backing::Host { .. }) => {
-                let backing = anon(more, tail.traits.shared)?;
-                if tail.traits.shared {
-                    return Err(Errno::ENOMEM);
-                }
-                self.insert(Vma { backing, file_offset: 0, ..tail });
-                Ok(())
+    /// What `more` bytes behind a mapping are backed by when it grows.
+    fn growth(last: &Vma, more: u64) -> Result<Vec<(u64, Backing)>, Errno> {
+        match &last.name {
+            Name::File(id) => {
+                let offset = last.file_offset + last.len();
+                let (source, _fd) = reopen(id, offset, last.traits.shared && !last.traits.readonly_file)?;
+                file_parts(&source, more, last.traits.shared)
             }
-            (_, Backing::Beyond(_)) => Err(Errno::ENOMEM),
+            _ if last.traits.shared => Ok(vec![(more, Backing::Beyond(None))]),
+            _ => Ok(vec![(more, anon(more, false)?)]),
         }
     }
 
-    /// Moves (or for an old length of zero duplicates) a part of one mapping and grows it.
+    /// Inserts the parts of a mapping that is otherwise like `like`, from `at` on.
+    fn insert_parts(&mut self, at: u64, like: &Vma, file_offset: u64, parts: Vec<(u64, Backing)>) {
+        let is_file = matches!(like.name, Name::File(_) | Name::SysV(_));
+        let mut start = at;
+        for (len, backing) in parts {
+            let file_offset = if is_file { file_offset + (start - at) } else { 0 };
+            self.insert(Vma { start, end: start + len, backing, file_offset, ..like.clone() });
+            start += len;
+        }
+    }
+
+    /// Moves (or for an old length of zero duplicates) a run of mappings and grows it.
     fn relocate(&mut self, from: (u64, u64), to: (u64, u64), keep: bool) -> Result<u64, Errno> {
         let (old, old_len) = from;
         let (new, new_len) = to;
-        let first = self.find(old).ok_or(Errno::EFAULT)?.clone();
-        let file = matches!(first.name, Name::File(_) | Name::SysV(_));
-        let grown = if new_len > old_len && old_len > 0 { self.grown_backing(&first, from, new_len)? } else { None };
-        let mut moved = if old_len == 0 {
-            let mut twin = first.clone();
-            let mut part = if old > twin.start { twin.split_off(old) } else { twin };
-            part.end = part.end.min(part.start + new_len);
-            vec![part]
-        } else if keep {
-            let mut kept = Vec::new();
-            for vma in self.take_range(old, old + old_len) {
-                let backing = match (&vma.backing, vma.traits.shared || file) {
-                    (_, true) | (Backing::Beyond(_), _) => vma.backing.clone(),
-                    (Backing::Host { .. }, false) => anon(vma.len(), false)?,
-                };
-                kept.push(vma.clone());
-                self.insert(Vma { backing, ..vma });
-            }
-            kept
+        let parts = if old_len == 0 {
+            let first = self.find(old).ok_or(Errno::EFAULT)?;
+            self.parts(old, first.end.min(old.saturating_add(new_len))).0
         } else {
-            self.take_range(old, old + old_len)
+            self.parts(old, old + old_len).0
         };
-        if let (Some(backing), Some(vma)) = (grown, moved.first().cloned()) {
-            moved = vec![Vma { end: vma.start + new_len, backing, ..vma }];
+        let last = parts.last().ok_or(Errno::EFAULT)?;
+        let tail = match (old + new_len).checked_sub(last.end) {
+            None | Some(0) => Vec::new(),
+            Some(more) => Self::growth(last, more)?,
+        };
+        let mut kept = Vec::new();
+        if keep {
+            for vma in &parts {
+                let backing = match (&vma.backing, vma.is_private_anon()) {
+                    (Backing::Host { .. }, true) => anon(vma.len(), false)?,
+                    (backing, _) => backing.clone(),
+                };
+                kept.push(Vma { backing, ..vma.clone() });
+            }
         }
-        for vma in moved {
+        if old_len > 0 {
+            let _ = self.take_range(old, old + old_len);
+        }
+        kept.into_iter().for_each(|vma| self.insert(vma));
+        for vma in &parts {
             let start = new + (vma.start - old);
-            self.insert(Vma { start, end: start + vma.len(), ..vma });
+            self.insert(Vma { start, end: start + vma.len(), ..vma.clone() });
+        }
+        if let Some(last) = parts.last() {
+            self.insert_parts(new + (last.end - old), last, last.file_offset + last.len(), tail);
         }
         Ok(new)
-    }
-
-    /// Host memory of `new_len` bytes that starts with the contents of the part `from` of `vma`.
-    fn grown_backing(&mut self, vma: &Vma, from: (u64, u64), new_len: u64) -> Result<Option<Backing>, Errno> {
-        let (old, old_len) = from;
-        let Backing::Host { map, offset } = &vma.backing else { return Err(Errno::EFAULT) };
-        let whole = *offset == 0 && vma.start == old && vma.len() == old_len;
-        let same = map.borrow().len() as u64 == old_len;
-        // Two owners: the map's mapping and the clone that the caller looks at.
-        if whole && same && Rc::strong_count(map) == 2 && old_len.is_multiple_of(page_size() as u64) {
-            let len = usize::try_from(new_len).map_err(|_| Errno::ENOMEM)?;
-            if vma.traits.shared && !matches!(vma.name, Name::File(_)) {
-                return Err(Errno::ENOMEM);
-            }
-            map.borrow_mut().remap(len).map_err(map_errno)?;
-            self.bump();
-            return Ok(Some(Backing::Host { map: Rc::clone(map), offset: 0 }));
-        }
-        if vma.traits.shared {
-            return Err(Errno::ENOMEM);
-        }
-        let backing = anon(new_len, false)?;
-        let Backing::Host { map: fresh, .. } = &backing else { return Err(Errno::ENOMEM) };
-        let target = fresh.borrow().span();
-        let mut page = [0; PAGE_SIZE as usize];
-        for at in (0..old_len).step_by(PAGE_SIZE as usize) {
-            let ok = vma.span(old + at).is_some_and(|s| s.read(0, &mut page)) && target.write(at as usize, &page);
-            if !ok {
-                return Err(Errno::EFAULT);
-            }
-        }
-        Ok(Some(backing))
     }
 
     /// Sets where the brk area starts; it is empty.
