@@ -16,12 +16,18 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) struct Failure {
     status: u8,
     text: String,
+    bare: bool,
 }
 
 impl Failure {
     /// Ends tern with `status` and one line on standard error.
     pub(crate) fn new(status: u8, text: impl Into<String>) -> Failure {
-        Failure { status, text: text.into() }
+        Failure { status, text: text.into(), bare: false }
+    }
+
+    /// The same without `tern: ` before the text.
+    pub(crate) fn bare(status: u8, text: impl Into<String>) -> Failure {
+        Failure { status, text: text.into(), bare: true }
     }
 }
 
@@ -45,8 +51,12 @@ pub(crate) fn status(result: anyhow::Result<u8>) -> ExitCode {
         // The reader has seen enough; as a shell reports SIGPIPE.
         return ExitCode::from(141);
     }
-    complain(&error.chain().map(|e| plain(&e.to_string())).collect::<Vec<_>>().join(": "));
-    ExitCode::from(error.downcast_ref::<Failure>().map_or(1, |f| f.status))
+    let failure = error.downcast_ref::<Failure>();
+    match failure.filter(|f| f.bare) {
+        Some(failure) => drop(io::stderr().write_all(format!("{}\n", failure.text).as_bytes())),
+        None => complain(&error.chain().map(|e| plain(&e.to_string())).collect::<Vec<_>>().join(": ")),
+    }
+    ExitCode::from(failure.map_or(1, |f| f.status))
 }
 
 /// Prints one line on standard error; there is nobody to tell if that fails.

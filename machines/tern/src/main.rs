@@ -12,9 +12,9 @@ mod failure;
 mod launch;
 mod list;
 mod logfile;
-mod program;
 mod qemu;
 mod run;
+mod signals;
 
 use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};

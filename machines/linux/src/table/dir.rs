@@ -1,0 +1,3 @@
+//! Rows: directories and names.
+
+crate::syscalls! {}

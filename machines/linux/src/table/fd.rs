@@ -1,0 +1,3 @@
+//! Rows: descriptors: dup, fcntl, pipes, locks.
+
+crate::syscalls! {}
