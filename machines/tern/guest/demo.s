@@ -44,7 +44,7 @@ row:
 column:
     fmv.d   ft0, fs6            # z = c
     fmv.d   ft1, fs5
-    li      t0, 4000
+    li      t0, 20000
 iterate:
     fmul.d  ft2, ft0, ft0
     fmul.d  ft3, ft1, ft1
@@ -60,7 +60,7 @@ iterate:
     li      t2, 0               # inside
     j       shade
 escaped:
-    li      t1, 4000
+    li      t1, 20000
     sub     t1, t1, t0          # after this many steps; a shade for each doubling
     li      t2, 1
 doubling:

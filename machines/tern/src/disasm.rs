@@ -85,14 +85,14 @@ fn elf<'a>(bytes: &'a [u8], labels: &mut Labels) -> anyhow::Result<Vec<Part<'a>>
     let file = object::File::parse(bytes)?;
     let mut parts = Vec::new();
     for section in file.sections() {
-        if matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & SHF_EXECINSTR != 0) {
+        if matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & SHF_EXECINSTR != 0) {
             let name = section.name().unwrap_or("?").to_owned();
             parts.push(Part { name, base: section.address(), bytes: section.data()? });
         }
     }
     if parts.is_empty() {
         for segment in file.segments() {
-            if matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
+            if matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & PF_X != 0) {
                 parts.push(Part { name: "segment".to_owned(), base: segment.address(), bytes: segment.data()? });
             }
         }

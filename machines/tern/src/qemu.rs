@@ -133,8 +133,9 @@ pub(crate) fn run(name: &str, args: &[OsString]) -> anyhow::Result<u8> {
         let text = format!("{name}: this tern runs {}", isa::names());
         return Err(Failure::bare(1, text).into());
     };
-    let launch = Launch { qemu: Some(name.to_owned()), isa: Some(isa), ..Launch::new(OsString::new(), Vec::new()) };
-    let mut state = State { name: name.to_owned(), isa, launch };
+    let mut state = State { name: name.to_owned(), isa, launch: Launch::new(OsString::new(), Vec::new()) };
+    state.launch.qemu = Some(name.to_owned());
+    state.launch.isa = Some(isa);
     state.launch.sysroot = default_prefix(isa);
     match parse(&mut state, args) {
         Ok(()) => launch::run(state.launch),
