@@ -399,7 +399,11 @@ impl Engine {
         if self.lowerer.lower(&block, self.frontend.layout()).is_err() {
             return Ok(None);
         }
-        if !self.cache.has_room(self.lowerer.out.words.len()) {
+        let words = self.lowerer.out.words.len();
+        if words > self.cache.capacity() / 4 && insns > 1 {
+            return Ok(None);
+        }
+        if !self.cache.has_room(words) {
             self.cache.flush(platform);
         }
         self.stats.blocks += 1;
