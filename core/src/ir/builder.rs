@@ -73,6 +73,24 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Moves the block under construction out, for translators that own their builder; an empty one stays behind.
+    #[must_use]
+    pub fn take(&mut self) -> Builder<'a> {
+        let empty = Builder {
+            arena: self.arena,
+            key: self.key,
+            insts: BumpVec::new_in(self.arena),
+            exit: None,
+            insns: 0,
+            locals: 0,
+            labels: 0,
+            pages: SmallVec::new(),
+            known: [Ref::NONE; NEAR],
+            known_far: SmallVec::new(),
+        };
+        core::mem::replace(self, empty)
+    }
+
     /// The key of the block.
     #[must_use]
     pub fn key(&self) -> BlockKey {
@@ -225,8 +243,9 @@ impl<'a> Builder<'a> {
             return self.constant(ty, eval_convert(op, x));
         }
         let inner = self.insts[a.index()];
-        if op == Op::Trunc && matches!(inner.op, Op::Zext32 | Op::Sext32) {
-            return inner.args[0];
+        match (op, inner.op) {
+            (Op::Trunc, Op::Zext32 | Op::Sext32 | Op::Oext32) | (Op::Unbox32, Op::Oext32) => return inner.args[0],
+            _ => {}
         }
         self.push(op, ty, [a, Ref::NONE, Ref::NONE], 0)
     }
