@@ -55,7 +55,9 @@ impl core::fmt::Display for MapError {
             MapError::Os { call, errno } => write!(f, "{call}: {}", std::io::Error::from_raw_os_error(*errno)),
             MapError::Length(len) => write!(f, "cannot map {len:#x} bytes"),
             MapError::Unaligned(at) => write!(f, "{at:#x} is not aligned to the host's pages of {} bytes", page_size()),
-            MapError::Range { start, end, len } => write!(f, "{start:#x}..{end:#x} is outside the map of {len:#x} bytes"),
+            MapError::Range { start, end, len } => {
+                write!(f, "{start:#x}..{end:#x} is outside the map of {len:#x} bytes")
+            }
             MapError::Unsupported => f.write_str("this host does not support such mappings"),
         }
     }

@@ -38,12 +38,8 @@ pub struct SigInfo {
     pub syscall: i32,
 }
 
-const MIPS: bool = cfg!(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-));
+const MIPS: bool =
+    cfg!(any(target_arch = "mips", target_arch = "mips32r6", target_arch = "mips64", target_arch = "mips64r6"));
 /// Offsets in bytes; MIPS swaps code and errno.
 const ERRNO: usize = if MIPS { 8 } else { 4 };
 const CODE: usize = if MIPS { 4 } else { 8 };

@@ -19,6 +19,9 @@
 //!   No assembly is needed to know where the program counter was, and no call costs more than two stores unless a
 //!   signal hits it.
 //!
+//! A signal to the process runs its handler on any thread that does not block it. With several host threads, either all
+//! but one block signals, or the thread that took a signal for another one wakes it with `tgkill`.
+//!
 //! The timer signals with `SIGURG`, whose default action is to be ignored; its expiries carry a mark, so the guest can
 //! use `SIGURG` as any other signal. In return `SIGURG` stays unblocked: [`set_mask`] leaves it out.
 //!
@@ -161,7 +164,11 @@ extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, _context: *mut c
         die(signo);
     }
     queue::push(&words);
+    // SAFETY: the C library's errno of this thread, which the interrupted code may be about to read.
+    let saved = unsafe { *libc::__errno_location() };
     kick::handler_ran();
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = saved };
 }
 
 /// Writes one line and ends the process by `signo`, from within a handler.

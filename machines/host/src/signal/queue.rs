@@ -33,9 +33,8 @@ pub(super) fn flag() -> &'static AtomicBool {
 
 /// Called by handlers, on any thread. A handler never waits for anybody.
 pub(super) fn push(words: &[u32; WORDS]) {
-    let free = SLOT
-        .iter()
-        .find(|s| s.state.compare_exchange(FREE, WRITING, Ordering::SeqCst, Ordering::SeqCst).is_ok());
+    let free =
+        SLOT.iter().find(|s| s.state.compare_exchange(FREE, WRITING, Ordering::SeqCst, Ordering::SeqCst).is_ok());
     match free {
         Some(slot) => {
             slot.order.store(NEXT.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! Open files: reading, writing, positions, locks, descriptors, directory entries, notification.
 
-use super::kernel::unified;
 use super::host;
+use super::kernel::unified;
 use super::{Errno, Fd, In, KSigset, OutOpt, Pos, cvt, cvt_len, cvt0, native, syscalls};
 use core::ffi::{CStr, c_void};
 use std::io::{IoSlice, IoSliceMut};

@@ -83,8 +83,16 @@ pub const PTY_REQUESTS: &[Request] = &[
     Request { name: "TIOCGPTPEER", number: code(NONE, b'T', 0x41, 0), shape: Shape::Value },
     Request { name: "BLKGETSIZE64", number: code(READ, 0x12, 114, size_of::<usize>() as u32), shape: Shape::Bytes(8) },
     Request { name: "FS_IOC_GETFLAGS", number: code(READ, b'f', 1, size_of::<usize>() as u32), shape: Shape::Bytes(8) },
-    Request { name: "FS_IOC_SETFLAGS", number: code(WRITE, b'f', 2, size_of::<usize>() as u32), shape: Shape::Bytes(8) },
-    Request { name: "FS_IOC_GETVERSION", number: code(READ, b'v', 1, size_of::<usize>() as u32), shape: Shape::Bytes(8) },
+    Request {
+        name: "FS_IOC_SETFLAGS",
+        number: code(WRITE, b'f', 2, size_of::<usize>() as u32),
+        shape: Shape::Bytes(8),
+    },
+    Request {
+        name: "FS_IOC_GETVERSION",
+        number: code(READ, b'v', 1, size_of::<usize>() as u32),
+        shape: Shape::Bytes(8),
+    },
     Request { name: "FICLONE", number: code(WRITE, 0x94, 9, 4), shape: Shape::Value },
     Request { name: "RNDGETENTCNT", number: code(READ, b'R', 0, 4), shape: Shape::Bytes(4) },
 ];
@@ -147,14 +155,12 @@ pub fn ioctl_buf(fd: Fd, request: u32, buf: &mut [u8]) -> Result<i32, Errno> {
     let ptr = room.as_mut_ptr().cast::<u8>();
     // SAFETY: `buf` is far shorter than the room (see the tables); the request's structure holds no pointer, so the kernel
     // writes only to the room.
-    let ret = unsafe {
+    unsafe {
         core::ptr::copy_nonoverlapping(buf.as_ptr(), ptr, buf.len());
-        let ret = libc::ioctl(fd, request as _, ptr);
-        let ret = cvt(ret);
+        let ret = cvt(libc::ioctl(fd, request as _, ptr));
         core::ptr::copy_nonoverlapping(ptr, buf.as_mut_ptr(), buf.len());
         ret
-    };
-    ret
+    }
 }
 
 /// The size of a terminal window.

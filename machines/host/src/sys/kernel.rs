@@ -115,16 +115,12 @@ pub(crate) struct KRusage {
     pub(crate) rest: [c_long; 14],
 }
 
-const SIGNALS: usize = if cfg!(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-)) {
-    128
-} else {
-    64
-};
+const SIGNALS: usize =
+    if cfg!(any(target_arch = "mips", target_arch = "mips32r6", target_arch = "mips64", target_arch = "mips64r6")) {
+        128
+    } else {
+        64
+    };
 const WORD: usize = c_ulong::BITS as usize;
 
 /// The kernel's `sigset_t`.

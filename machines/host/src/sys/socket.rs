@@ -269,11 +269,9 @@ fn decode(mut bytes: &[u8]) -> Vec<Control> {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 Control::Rights(data.chunks_exact(4).map(|c| native::i32(c, 0)).collect())
             }
-            (libc::SOL_SOCKET, SCM_CREDENTIALS) => Control::Credentials {
-                pid: native::i32(data, 0),
-                uid: native::u32(data, 4),
-                gid: native::u32(data, 8),
-            },
+            (libc::SOL_SOCKET, SCM_CREDENTIALS) => {
+                Control::Credentials { pid: native::i32(data, 0), uid: native::u32(data, 4), gid: native::u32(data, 8) }
+            }
             _ => Control::Other { level, kind, data: data.to_vec() },
         });
         bytes = bytes.get(len.next_multiple_of(WORD)..).unwrap_or_default();

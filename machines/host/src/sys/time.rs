@@ -129,12 +129,7 @@ pub fn timerfd_gettime(fd: Fd) -> Result<Interval, Errno> {
 ///
 /// # Errors
 /// The kernel's errno.
-pub fn utimensat(
-    dir: Fd,
-    path: Option<&core::ffi::CStr>,
-    times: Option<[Time; 2]>,
-    flags: i32,
-) -> Result<(), Errno> {
+pub fn utimensat(dir: Fd, path: Option<&core::ffi::CStr>, times: Option<[Time; 2]>, flags: i32) -> Result<(), Errno> {
     let times = times.map(|[a, m]| [a.into(), m.into()]);
     raw_utimensat(dir, path, InOpt(times.as_ref()), flags)
 }

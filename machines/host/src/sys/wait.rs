@@ -79,13 +79,14 @@ pub fn epoll_wait(
     let mut raw = vec![libc::epoll_event { events: 0, u64: 0 }; events.len().min(4096)];
     let mask = mask.map(KSigset::from);
     let span = timeout.map(KTimespec::from);
-    let count = match raw_epoll_pwait2(epoll, EventBuf(&mut raw), InOpt(span.as_ref()), InOpt(mask.as_ref()), KSigset::SIZE) {
-        Err(Errno::ENOSYS) => {
-            let ms = timeout.map_or(-1, millis);
-            raw_epoll_pwait(epoll, EventBuf(&mut raw), ms, InOpt(mask.as_ref()), KSigset::SIZE)?
-        }
-        other => other?,
-    };
+    let count =
+        match raw_epoll_pwait2(epoll, EventBuf(&mut raw), InOpt(span.as_ref()), InOpt(mask.as_ref()), KSigset::SIZE) {
+            Err(Errno::ENOSYS) => {
+                let ms = timeout.map_or(-1, millis);
+                raw_epoll_pwait(epoll, EventBuf(&mut raw), ms, InOpt(mask.as_ref()), KSigset::SIZE)?
+            }
+            other => other?,
+        };
     for (event, raw) in events.iter_mut().zip(&raw[..count]) {
         *event = EpollEvent { events: raw.events, data: raw.u64 };
     }
