@@ -7,7 +7,10 @@ use tern_host::sys::{Errno, Time, cred, file, fs, host, proc, sched, time};
 /// Runs `body` in a child, which exits with its result.
 fn child(body: impl FnOnce() -> i32) -> i32 {
     match proc::fork().unwrap() {
-        0 => proc::exit_group(body()),
+        0 => {
+            let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
+            proc::exit_group(status)
+        }
         pid => pid,
     }
 }

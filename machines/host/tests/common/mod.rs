@@ -4,17 +4,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A directory that is removed with everything in it.
-pub struct Dir(pub PathBuf);
+pub(crate) struct Dir(pub(crate) PathBuf);
 
 impl Dir {
-    pub fn new(name: &str) -> Dir {
+    pub(crate) fn new(name: &str) -> Dir {
         let path = std::env::temp_dir().join(format!("tern-host-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Dir(path)
     }
 
-    pub fn path(&self, name: &str) -> CString {
+    pub(crate) fn path(&self, name: &str) -> CString {
         c(&self.0.join(name))
     }
 }
@@ -25,6 +25,6 @@ impl Drop for Dir {
     }
 }
 
-pub fn c(path: &Path) -> CString {
+pub(crate) fn c(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
