@@ -1,0 +1,24 @@
+//! tern-host: the only room that touches the operating system.
+//!
+//! * [`sys`] (Linux): safe wrappers over the system calls that emulating a Linux process needs.
+//! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
+//! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`file`]: what their names say.
+//!
+//! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
+//! byte order or C library of the host. *Numbers* that Linux defines per architecture (errno, flags, signal and ioctl
+//! numbers) are the host's; [`sys::host`] names them so that a caller can translate.
+//!
+//! `unsafe` lives in `sys`, `map` and `signal` only. To add a system call whose arguments are integers, strings, byte
+//! buffers and fixed structures, add one row to the `syscalls!` table of its chapter.
+//!
+//! On other systems than Linux the crate offers what std does: `map` on the heap, clocks, entropy, files.
+
+pub mod clock;
+pub mod entropy;
+pub mod file;
+pub mod map;
+#[cfg(target_os = "linux")]
+pub mod signal;
+#[cfg(target_os = "linux")]
+pub mod sys;
+pub mod tty;
