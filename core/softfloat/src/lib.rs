@@ -24,5 +24,6 @@ pub use fma::{MulAdd, mul_add, mul_add_with};
 pub use format::{BF16, F16, F32, F64, F128, Format, IntegerBit, M68kX, X87};
 pub use rem::{Quotient, rem, rem_with_quotient};
 pub use style::{
-    DefaultFraction, DenormalFlag, FlushRule, InfZeroNan, NanStyle, NanTraits, Style, Three, Two, X87Precision,
+    DefaultFraction, DenormalFlag, FlushRule, InfZeroNan, NanStyle, NanTraits, Quieting, Style, Three, Two,
+    X87Precision,
 };
