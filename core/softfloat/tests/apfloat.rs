@@ -10,7 +10,7 @@ use common::{IEEE_MODES, Rng, grid, is_nan, run};
 use rustc_apfloat::{Float, FloatConvert, Round, Status, StatusAnd, ieee};
 use tern_softfloat::{
     BF16, Env, F16, F32, F64, F128, Flags, Format, IntFormat, IntStyle, Rm, Style, X87, add, convert, div, from_i64,
-    from_u64, mul, mul_add, rem, round_int, sub, to_int,
+    from_u64, mul, mul_add, rem, round_int, sqrt, sub, to_int,
 };
 
 /// A format with its APFloat counterpart.
@@ -152,6 +152,58 @@ fn mul_add_of_every_format() {
     fused::<F128>(16, 30_000);
 }
 
+/// APFloat has no square root, but its fused operation decides one: the residual of a truncated root is not negative,
+/// that of the next number is. In squared units of the last place the residual is an integer of at most one bit more
+/// than the format has, so that rounding it down disturbs no comparison made here.
+fn roots<F: Oracle>(seed: u64, count: u32) {
+    let mut rng = Rng(seed);
+    let down = Round::TowardNegative;
+    for _ in 0..count {
+        // Perfect squares and their neighbours among the rest.
+        let mut a = F::from_u128(F::to_u128(rng.operand::<F>()) & !F::to_u128(F::NEG_ZERO));
+        if rng.below(3) == 0 {
+            a = F::from_u128(
+                ap::<F>(a).mul_r(ap::<F>(a), Round::TowardZero).value.to_bits() ^ u128::from(rng.below(2)),
+            );
+        }
+        let x = ap::<F>(a);
+        if !x.is_finite_non_zero() || x.is_denormal() || x.ilogb() < F::EMIN + 2 * F::PRECISION as i32 {
+            continue;
+        }
+        let (bits, flags) = run(Style::RISCV, Rm::Rtz, |e| sqrt::<F>(a, e));
+        let root = ap::<F>(bits);
+        let next = root.next_up().value;
+        let residual = (-root).mul_add_r(root, x, down);
+        assert!(!residual.value.is_negative() || residual.value.is_zero(), "{} sqrt {a:x?}: {bits:x?}", F::NAME);
+        let beyond = (-next).mul_add_r(next, x, down).value;
+        assert!(beyond.is_negative() && !beyond.is_zero(), "{} sqrt {a:x?}: {bits:x?}", F::NAME);
+        let exact = residual.value.is_zero();
+        assert_eq!(flags, if exact { Flags::NONE } else { Flags::NX });
+        // (root + ulp / 2)^2 exceeds root^2 + root ulp by a quarter unit, less than any difference of residuals.
+        let ulp = next.sub_r(root, down).value;
+        let above_half = residual.value > root.mul_r(ulp, down).value;
+        let up = F::from_u128(next.to_bits());
+        let odd = if F::to_u128(bits) & 1 == 0 && !exact { up } else { bits };
+        for (rm, want) in [
+            (Rm::Rne, if above_half { up } else { bits }),
+            (Rm::Rmm, if above_half { up } else { bits }),
+            (Rm::Rdn, bits),
+            (Rm::Rup, if exact { bits } else { up }),
+            (Rm::Odd, odd),
+        ] {
+            assert_eq!(run(Style::RISCV, rm, |e| sqrt::<F>(a, e)), (want, flags), "{} {rm:?} {a:x?}", F::NAME);
+        }
+    }
+}
+
+#[test]
+fn square_roots() {
+    roots::<F32>(71, 20_000);
+    roots::<F64>(72, 20_000);
+    roots::<X87>(73, 20_000);
+    roots::<F128>(74, 20_000);
+}
+
 fn remainder<F: Oracle>(seed: u64, count: u32) {
     let mut rng = Rng(seed);
     for _ in 0..count {
@@ -166,6 +218,8 @@ fn remainder_of_every_format() {
     remainder::<F16>(21, 20_000);
     remainder::<F32>(22, 20_000);
     remainder::<F64>(23, 5_000);
+    remainder::<X87>(24, 300);
+    remainder::<F128>(25, 300);
 }
 
 fn integral<F: Oracle>(seed: u64, count: u32) {
