@@ -46,13 +46,15 @@ pub struct Options {
     pub cache_words: usize,
     /// Most guest instructions in a block, 1 to 64.
     pub block_insns: u32,
+    /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
+    pub profile: bool,
     /// Log items wanted (an or of [`LogItem`]s) and where they go.
     pub log: Option<(u32, LogSink)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { dispatch: Dispatch::best(), cache_words: 1 << 22, block_insns: MAX_INSNS, log: None }
+        Options { dispatch: Dispatch::best(), cache_words: 1 << 22, block_insns: MAX_INSNS, profile: false, log: None }
     }
 }
 
@@ -95,12 +97,15 @@ pub struct Engine {
 impl Engine {
     /// An engine without CPUs.
     #[must_use]
-    pub fn new(frontend: Rc<dyn Frontend>, options: Options) -> Engine {
+    pub fn new(frontend: Rc<dyn Frontend>, mut options: Options) -> Engine {
+        if options.profile {
+            options.dispatch = Dispatch::Loop;
+        }
         Engine {
             frontend,
             cache: Cache::new(options.cache_words),
+            lowerer: Lowerer::new(!options.profile),
             options,
-            lowerer: Lowerer::default(),
             arena: Bump::new(),
             cpus: Vec::new(),
             stats: Stats::default(),
@@ -111,7 +116,8 @@ impl Engine {
     /// A new CPU in its reset state.
     pub fn add_cpu(&mut self) -> CpuId {
         let layout = self.frontend.layout();
-        let cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
+        let mut cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
+        cx.profile = self.options.profile.then(Box::default);
         let cpu = Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 };
         match self.cpus.iter().position(Option::is_none) {
             Some(i) => {
@@ -167,6 +173,13 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { flushes: self.cache.flushes, invalidations: self.cache.invalidations, ..self.stats }
+    }
+
+    /// With [`Options::profile`]: words that a CPU has run, and the sequences of consecutive words among them by the names
+    /// of their bodies, with their counts.  This is what the list of fused sequences is made from.
+    #[must_use]
+    pub fn sequences(&self, id: CpuId) -> (u64, Vec<(Vec<&'static str>, u64)>) {
+        self.cpu(id).cx.profile.as_ref().map(|p| p.report()).unwrap_or_default()
     }
 
     /// Runs a CPU for exactly `insns` instructions, unless something stops it before.

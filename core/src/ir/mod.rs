@@ -12,6 +12,7 @@ pub mod bits;
 mod builder;
 pub mod eval;
 pub mod fp;
+pub mod fpfast;
 mod inst;
 pub mod ops;
 pub mod opt;

@@ -337,7 +337,7 @@ impl Lowerer {
             let d = self.dest(block, at)?;
             self.point();
             self.push(Word::rrr(code::LOAD_GENERAL, d, a, 0));
-            self.push(Word(inst.imm));
+            self.push_literal(inst.imm);
             self.acc = Some(Ref(at));
             return Ok(());
         };
@@ -361,7 +361,7 @@ impl Lowerer {
             let (d, a) = (self.slot_of(block, value)?, self.slot_of(block, base)?);
             self.point();
             self.push(Word::rrr(code::STORE_GENERAL, d, a, 0));
-            self.push(Word(inst.imm));
+            self.push_literal(inst.imm);
             self.release(block, at);
             return Ok(());
         };
@@ -390,7 +390,7 @@ impl Lowerer {
         self.point();
         let code = if inst.op == Op::Cas { code::CAS } else { code::RMW };
         self.push(Word::rrrr(code, d, a, b, c, 0));
-        self.push(Word(inst.imm));
+        self.push_literal(inst.imm);
         self.acc = Some(Ref(at));
         Ok(())
     }
@@ -413,8 +413,8 @@ impl Lowerer {
         self.point();
         let n = u64::from(self.begun.saturating_sub(1));
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
-        self.push(Word(inst.imm >> 16 << 16 | n));
-        self.push(Word(self.pc));
+        self.push_literal(inst.imm >> 16 << 16 | n);
+        self.push_literal(self.pc);
         self.acc = Some(Ref(at));
         Ok(())
     }
