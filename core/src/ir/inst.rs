@@ -449,8 +449,8 @@ pub struct BlockKey {
     pub mode: u32,
 }
 
-/// A finished block.
-#[derive(Debug)]
+/// A finished block.  Its text form is in [`super::text`].
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Block<'a> {
     /// Its key.
     pub key: BlockKey,
