@@ -292,7 +292,10 @@ impl Generator<'_, '_> {
 
     fn set(&mut self) {
         let rows = self.plan.layout.rows();
-        let row = &rows[self.below(rows.len())];
+        // Often the slot of the last store again, so that stores die.
+        let last = self.insts.iter().rev().find(|i| i.op == Op::Set).map(|i| Slot(i.imm as u32));
+        let again = if self.chance(3) { last.and_then(|slot| self.plan.layout.by_slot(slot)) } else { None };
+        let row = again.unwrap_or(&rows[self.below(rows.len())]);
         let v = match slot_constant(row.slot, self.next) {
             Some(value) => self.constant(row.ty, value),
             None if row.role == Role::Hidden || row.slot == Slot::PC => return,
