@@ -78,6 +78,8 @@ fn values_and_locals_follow_every_path() {
     assert!(r.contains("local 0 has another type"), "{r}");
     let r = refused("br -> L0\nset_local t0, 1:i64\nbind L0\nx:i64 = get_local t0");
     assert!(r.contains("local 0 is not set on every path"), "{r}");
+    let r = refused("c:bool = get b0\nbr_if c -> L0\ninsn 4\nbind L0");
+    assert!(r.contains("a branch skips the beginning of this guest instruction"), "{r}");
     // Set on both arms; and a value from before the first branch.
     let arena = Bump::new();
     let text = "block pc=0 mode=0 {

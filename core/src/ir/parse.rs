@@ -149,7 +149,11 @@ impl Head {
     }
 }
 
-fn number(text: &str) -> Parsed<u64> {
+/// Reads a number as the text form writes it.
+///
+/// # Errors
+/// Says that it is none, or does not fit 64 bits.
+pub fn number(text: &str) -> Result<u64, String> {
     let plain = text.replace('_', "");
     let (minus, digits) = match plain.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -241,6 +241,9 @@ impl Generator<'_, '_> {
     }
 
     fn insn(&mut self) {
+        while let Some(label) = self.open.pop() {
+            self.bind(label);
+        }
         self.push(Op::Insn, Ty::I64, [Ref::NONE; 3], self.pc);
         self.pc = self.pc.wrapping_add(4);
         self.insns += 1;
@@ -414,7 +417,8 @@ impl Generator<'_, '_> {
         let mut args = [Ref::NONE; 3];
         let count = self.below(4);
         for arg in &mut args[..count] {
-            let ty = self.ty();
+            // Helpers do not know the types of their arguments, and half of an I32 is not defined.
+            let ty = if self.chance(4) { Ty::Bool } else { Ty::I64 };
             *arg = self.value(ty);
         }
         let ty = self.ty();

@@ -43,6 +43,8 @@ pub enum Rule {
     CrossesLabel(Ref),
     /// Rule 8: something observes the state before the first instruction marker.
     NoInsn,
+    /// Rule 8: a branch skips the marker.
+    InsnSkipped,
     /// Rule 8: the number of markers is not what the block says.
     InsnCount,
     /// Rule 9: an access is wider than the value.
@@ -81,6 +83,7 @@ impl core::fmt::Display for VerifyError {
             Rule::LabelUnbound(n) => write!(f, "label {n} is never bound"),
             Rule::CrossesLabel(r) => write!(f, "v{} is not defined on every path", r.0),
             Rule::NoInsn => write!(f, "no guest instruction has begun"),
+            Rule::InsnSkipped => write!(f, "a branch skips the beginning of this guest instruction"),
             Rule::InsnCount => write!(f, "the block counts its guest instructions wrongly"),
             Rule::AccessWidth => write!(f, "the access is wider than the value"),
             Rule::HelperUnknown(n) => write!(f, "there is no helper {n}"),
@@ -114,7 +117,8 @@ pub struct Context<'a> {
 /// 6. A label is below [`Block::labels`] and bound at most once; branches go forward, to labels that are bound.
 /// 7. A value that is used after a [`Op::Bind`] was made after it or before every branch to it.
 /// 8. An [`Op::Insn`] precedes everything that can observe the state, [`Op::Icount`], and the exit;
-///    [`Block::insns`] is the number of markers.
+///    [`Block::insns`] is the number of markers.  No branch skips a marker, so that the position within the block tells
+///    how many instructions have begun.
 /// 9. An `I32` is loaded, stored and swapped in at most four bytes.
 /// 10. A helper's index is below the number of helpers, where that is known.
 ///
@@ -145,6 +149,8 @@ struct Verifier<'a> {
     binds: Vec<Option<usize>>,
     /// Position of the first branch to each label.
     first_branch: Vec<Option<usize>>,
+    /// Number of labels that are branched to and not bound yet.
+    open: usize,
     local_ty: Vec<Option<Ty>>,
     /// Which locals are set here; all of them where control does not come.
     set: Vec<bool>,
@@ -162,6 +168,7 @@ impl<'a> Verifier<'a> {
             usable: vec![false; block.insts.len()],
             binds: vec![None; labels],
             first_branch: vec![None; labels],
+            open: 0,
             local_ty: vec![None; locals],
             set: vec![false; locals],
             set_at: vec![None; labels],
@@ -179,6 +186,7 @@ impl<'a> Verifier<'a> {
             return Err(Rule::NoInsn);
         }
         match inst.op {
+            Op::Insn if self.open != 0 => return Err(Rule::InsnSkipped),
             Op::Insn => self.insns += 1,
             Op::Get | Op::Set => self.slot(inst)?,
             Op::GetLocal | Op::SetLocal => self.local(inst)?,
@@ -262,7 +270,10 @@ impl<'a> Verifier<'a> {
         if self.binds[label].is_some() {
             return Err(Rule::LabelBackward(inst.imm));
         }
-        self.first_branch[label].get_or_insert(at);
+        if self.first_branch[label].is_none() {
+            self.first_branch[label] = Some(at);
+            self.open += 1;
+        }
         match &mut self.set_at[label] {
             Some(there) => meet(there, &self.set),
             none => *none = Some(self.set.clone()),
@@ -280,6 +291,7 @@ impl<'a> Verifier<'a> {
         }
         if let Some(first) = self.first_branch[label] {
             self.usable[first..at].fill(false);
+            self.open -= 1;
         }
         if let Some(there) = &self.set_at[label] {
             meet(&mut self.set, there);
