@@ -24,6 +24,10 @@ pub struct Builder<'a> {
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
     exit: Option<Exit>,
+    /// Operations and guest instructions up to the exit; what comes after is dropped.
+    end: (usize, u32),
+    /// Labels that some branch goes to and that are not bound yet.
+    open: SmallVec<[Label; 8]>,
     insns: u32,
     locals: u32,
     labels: u32,
@@ -64,6 +68,8 @@ impl<'a> Builder<'a> {
             key,
             insts: BumpVec::with_capacity_in(256, arena),
             exit: None,
+            end: (0, 0),
+            open: SmallVec::new(),
             insns: 0,
             locals: 0,
             labels: 0,
@@ -487,8 +493,9 @@ impl<'a> Builder<'a> {
     pub fn exit_if(&mut self, cond: Val<Bool>, pc: u64) {
         match self.const_of(cond.id) {
             Some(0) => {}
-            Some(_) => self.exit(Exit::Goto(pc)),
-            None => {
+            // On one arm of a branch the block does not end here.
+            Some(_) if self.open.is_empty() => self.exit(Exit::Goto(pc)),
+            _ => {
                 self.push(Op::ExitIf, Ty::Bool, [cond.id, Ref::NONE, Ref::NONE], pc);
             }
         }
@@ -498,8 +505,8 @@ impl<'a> Builder<'a> {
     pub fn trap_if(&mut self, cond: Val<Bool>, cause: u32, value: Val<I64>) {
         match self.const_of(cond.id) {
             Some(0) => {}
-            Some(_) => self.exit(Exit::Trap(cause, value.id)),
-            None => {
+            Some(_) if self.open.is_empty() => self.exit(Exit::Trap(cause, value.id)),
+            _ => {
                 self.push(Op::TrapIf, Ty::Bool, [cond.id, value.id, Ref::NONE], u64::from(cause));
             }
         }
@@ -511,24 +518,33 @@ impl<'a> Builder<'a> {
         Label(self.labels - 1)
     }
 
+    fn opens(&mut self, label: Label) {
+        if !self.open.contains(&label) {
+            self.open.push(label);
+        }
+    }
+
     /// Goes forward to `label` if `cond`.
     pub fn br_if(&mut self, cond: Val<Bool>, label: Label) {
+        self.opens(label);
         self.push(Op::BrIf, Ty::Bool, [cond.id, Ref::NONE, Ref::NONE], u64::from(label.0));
     }
 
     /// Goes forward to `label`.
     pub fn br(&mut self, label: Label) {
+        self.opens(label);
         self.push(Op::Br, Ty::Bool, [Ref::NONE; 3], u64::from(label.0));
         self.forget();
     }
 
     /// Puts `label` here.  Values made before it must not be used after it, unless they were made before every branch to it.
     pub fn bind(&mut self, label: Label) {
+        self.open.retain(|l| *l != label);
         self.push(Op::Bind, Ty::Bool, [Ref::NONE; 3], u64::from(label.0));
         self.forget();
     }
 
-    /// Ends the block.  What is built after it is ignored.
+    /// Ends the block.  What is built after it is ignored, so every label that is branched to must be bound before.
     pub fn exit(&mut self, exit: Exit) {
         if self.exit.is_none() {
             // A branch on a constant, or to one place, is a goto.
@@ -547,6 +563,7 @@ impl<'a> Builder<'a> {
                 _ => exit,
             };
             self.exit = Some(exit);
+            self.end = (self.insts.len(), self.insns);
         }
     }
 
@@ -554,11 +571,13 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn finish(mut self, next: u64) -> Block<'a> {
         self.exit(Exit::Goto(next));
+        let (len, insns) = self.end;
+        self.insts.truncate(len);
         Block {
             key: self.key,
             insts: self.insts,
             exit: self.exit.unwrap_or(Exit::Goto(next)),
-            insns: self.insns,
+            insns,
             locals: self.locals,
             labels: self.labels,
             pages: self.pages,

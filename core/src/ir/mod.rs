@@ -16,6 +16,11 @@ pub mod fpfast;
 mod inst;
 pub mod ops;
 pub mod opt;
+pub mod parse;
+pub mod random;
+pub mod signature;
+pub mod text;
+pub mod verify;
 
 pub use builder::{Builder, Label, Local};
 pub use inst::{Block, BlockKey, Exit, Hint, Inst, Op, Ref, convert_types, eval_convert, eval1, eval2};

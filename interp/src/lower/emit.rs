@@ -397,10 +397,18 @@ impl Lowerer {
 
     fn helper(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
         let mut args = [0; 3];
+        let mut zero = None;
         for (to, r) in args.iter_mut().zip(inst.args) {
-            if r != Ref::NONE {
-                *to = self.slot_of(block, r)?;
-            }
+            *to = match (r, zero) {
+                (Ref::NONE, Some(slot)) => slot,
+                // Arguments that are missing are zero.
+                (Ref::NONE, None) => {
+                    let slot = self.alloc()?;
+                    self.constant(slot, 0, Ty::I64);
+                    *zero.insert(slot)
+                }
+                (r, _) => self.slot_of(block, r)?,
+            };
         }
         // A helper that writes state must not find its result's slot changed under it; so it gets a temporary.
         self.release(block, at);
@@ -415,6 +423,7 @@ impl Lowerer {
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
         self.push_literal(inst.imm >> 16 << 16 | n);
         self.push_literal(self.pc);
+        self.free.extend(zero);
         self.acc = Some(Ref(at));
         Ok(())
     }
