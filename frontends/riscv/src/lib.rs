@@ -2,6 +2,7 @@
 //!
 //! * [`state`]: the slots of a CPU; [`features`]: ISA strings, `-cpu` models, extensions.
 //! * [`translate`]: the translator that row bodies work on; [`trap`]: causes.
+//! * [`asm`]: what RISC-V adds to the assembler.
 //! * [`insn`]: the instruction tables, one file per chapter of the manual.
 //!
 //! # Adding an instruction
@@ -12,6 +13,7 @@
 //! Write `insn/<name>.rs` with its groups and add one row to the table in [`features`].
 #![forbid(unsafe_code)]
 
+pub mod asm;
 pub mod features;
 mod helper;
 pub mod insn;
@@ -26,7 +28,7 @@ use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
 use tern_core::ir::Builder;
 use tern_core::mem::MemFault;
 use tern_core::state::{State, StateLayout};
-use tern_decode::Decoder;
+use tern_decode::{Assembler, Decoder, Disassembler};
 use translate::{Cpu, Mode};
 
 /// A RISC-V CPU with fixed features.
@@ -34,15 +36,15 @@ pub struct Riscv {
     features: Features,
     cpu: Cpu,
     layout: StateLayout,
-    decoder: Decoder<Rv>,
+    disassembler: Disassembler<Rv>,
 }
 
 impl Riscv {
     /// A CPU with these features.
     #[must_use]
     pub fn new(features: Features) -> Riscv {
-        let decoder = Decoder::new(&features.groups());
-        Riscv { cpu: features.cpu(), layout: state::layout(features.shape()), decoder, features }
+        let disassembler = Disassembler::new(&features.groups()).address_bits(u32::from(features.xlen()));
+        Riscv { cpu: features.cpu(), layout: state::layout(features.shape()), disassembler, features }
     }
 
     /// Its features.
@@ -54,7 +56,15 @@ impl Riscv {
     /// Its instruction decoder.
     #[must_use]
     pub fn decoder(&self) -> &Decoder<Rv> {
-        &self.decoder
+        self.disassembler.decoder()
+    }
+
+    /// An assembler for its instructions.
+    #[must_use]
+    pub fn assembler(&self) -> Assembler {
+        let xlen = self.features.xlen();
+        let dialect = asm::RiscvAsm::for_xlen(xlen);
+        Assembler::new(&self.features.groups()).dialect(dialect).address_bits(u32::from(xlen))
     }
 }
 
@@ -72,7 +82,7 @@ impl Frontend for Riscv {
     }
 
     fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault> {
-        translate::block(&self.decoder, self.cpu, fetch, b, limits)
+        translate::block(self.decoder(), self.cpu, fetch, b, limits)
     }
 
     fn disassemble(&self, bytes: &[u8], pc: u64, _mode: u32) -> Option<(String, usize)> {
@@ -82,8 +92,8 @@ impl Frontend for Riscv {
         } else {
             (low, 2)
         };
-        let text = match self.decoder.decode(word) {
-            Some(row) => row.disasm(word, pc).to_string(),
+        let text = match self.disassembler.disasm(word, pc) {
+            Some((text, _)) => text,
             None if len == 2 => format!(".2byte {word:#06x}"),
             None => format!(".4byte {word:#010x}"),
         };
