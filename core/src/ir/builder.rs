@@ -23,6 +23,8 @@ pub struct Builder<'a> {
     arena: &'a Bump,
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
+    /// The slot that each value was last set to; all ones if none.
+    set_to: BumpVec<'a, u32>,
     exit: Option<Exit>,
     /// Operations and guest instructions up to the exit; what comes after is dropped.
     end: (usize, u32),
@@ -67,6 +69,7 @@ impl<'a> Builder<'a> {
             arena,
             key,
             insts: BumpVec::with_capacity_in(256, arena),
+            set_to: BumpVec::with_capacity_in(256, arena),
             exit: None,
             end: (0, 0),
             open: SmallVec::new(),
@@ -82,18 +85,7 @@ impl<'a> Builder<'a> {
     /// Moves the block under construction out, for translators that own their builder; an empty one stays behind.
     #[must_use]
     pub fn take(&mut self) -> Builder<'a> {
-        let empty = Builder {
-            arena: self.arena,
-            key: self.key,
-            insts: BumpVec::new_in(self.arena),
-            exit: None,
-            insns: 0,
-            locals: 0,
-            labels: 0,
-            pages: SmallVec::new(),
-            known: [Ref::NONE; NEAR],
-            known_far: SmallVec::new(),
-        };
+        let empty = Builder::new(self.arena, self.key);
         core::mem::replace(self, empty)
     }
 
@@ -143,6 +135,7 @@ impl<'a> Builder<'a> {
     fn push(&mut self, op: Op, ty: Ty, args: [Ref; 3], imm: u64) -> Ref {
         let id = Ref(self.insts.len() as u32);
         self.insts.push(Inst { op, ty, args, imm });
+        self.set_to.push(u32::MAX);
         id
     }
 
@@ -200,6 +193,7 @@ impl<'a> Builder<'a> {
         {
             let inner = self.insts[a.index()];
             if inner.op == Op::Add
+                && !self.resident(a)
                 && let Some(x) = self.const_of(inner.args[1])
             {
                 let sum = self.constant(ty, x.wrapping_add(y));
@@ -207,6 +201,12 @@ impl<'a> Builder<'a> {
             }
         }
         self.push(op, ty, [a, b, Ref::NONE], 0)
+    }
+
+    /// Is the value what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
+    fn resident(&self, r: Ref) -> bool {
+        let slot = self.set_to[r.index()];
+        slot != u32::MAX && self.known(Slot(slot)) == Some(r)
     }
 
     /// Results that need no operation.
@@ -397,6 +397,7 @@ impl<'a> Builder<'a> {
             return;
         }
         self.push(Op::Set, T::TY, [v.id, Ref::NONE, Ref::NONE], u64::from(slot.0));
+        self.set_to[v.id.index()] = slot.0;
         self.learn(slot, v.id);
     }
 
@@ -424,6 +425,7 @@ impl<'a> Builder<'a> {
         let mut total = disp;
         let inst = self.insts[addr.index()];
         if inst.op == Op::Add
+            && !self.resident(addr)
             && let Some(c) = self.const_of(inst.args[1])
             && i32::try_from((c as i64).wrapping_add(disp)).is_ok()
         {

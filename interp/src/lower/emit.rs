@@ -33,20 +33,14 @@ impl Lowerer {
                 self.pc = inst.imm;
                 Ok(())
             }
-            op if op.is_binary() => self.binary(block, at, &inst, width_of(inst.ty), code::binary),
+            op if op.is_binary() => self.binary(block, at, &inst, self.result_width(at, inst.ty), code::binary),
             op if op.is_compare() => self.binary(block, at, &inst, width_of(inst.ty), code::compare),
             op if op.is_unary() => {
-                self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width_of(inst.ty), acc))
+                let width = self.result_width(at, inst.ty);
+                self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width, acc))
             }
-            Op::Sext32 => match self.folded_sext(block, &inst) {
-                Some(inner) if inner.op.is_binary() => {
-                    let inner = *inner;
-                    self.binary(block, at, &inner, width::SX, code::binary)
-                }
-                Some(inner) => {
-                    let inner = *inner;
-                    self.unary(block, at, inner.args[0], |acc| code::unary(inner.op, width::SX, acc))
-                }
+            Op::Sext32 => match self.folded_sext(block, &inst).copied() {
+                Some(inner) => self.binary(block, at, &inner, width::SX, code::binary),
                 None => self.unary(block, at, inst.args[0], |acc| code::convert(Op::Sext32, acc)),
             },
             op if op.is_convert() => self.unary(block, at, inst.args[0], |acc| code::convert(op, acc)),
@@ -78,6 +72,10 @@ impl Lowerer {
             }
             _ => self.control(block, at, &inst),
         }
+    }
+
+    fn result_width(&self, at: u32, ty: Ty) -> u8 {
+        if self.extends[at as usize] { width::SX } else { width_of(ty) }
     }
 
     // Homes.

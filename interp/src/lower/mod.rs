@@ -59,6 +59,10 @@ pub(crate) struct Lowerer {
     uses: Vec<u32>,
     /// Emitted by its user, not on its own.
     deferred: Vec<bool>,
+    /// 32-bit operations whose result is sign-extended.
+    extends: Vec<bool>,
+    /// 32-bit operations whose result somebody wants zero-extended.
+    zero_extended: Vec<bool>,
     /// Last use of each root.
     last: Vec<u32>,
     /// Set and Get: where the slot is next written after this position.
