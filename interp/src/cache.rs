@@ -158,6 +158,11 @@ impl Cache {
         None
     }
 
+    /// Size of the area in words.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Is there room for `words` more?
     pub(crate) fn has_room(&self, words: usize) -> bool {
         self.words.len() + words <= self.capacity

@@ -81,6 +81,8 @@ pub(crate) struct Cx {
     pub(crate) platform: Option<*mut (dyn Platform + 'static)>,
     /// The cache that the current run works on; null outside.
     pub(crate) cache: *mut crate::cache::Cache,
+    /// Counts words, if wanted.
+    pub(crate) profile: Option<Box<crate::profile::Profile>>,
 }
 
 impl Cx {
@@ -110,6 +112,7 @@ impl Cx {
             generation: u64::MAX,
             platform: None,
             cache: core::ptr::null_mut(),
+            profile: None,
         });
         cx.flush_tlb();
         cx

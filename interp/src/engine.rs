@@ -50,13 +50,22 @@ pub struct Options {
     pub block_insns: u32,
     /// Blocks that follow each other are linked.
     pub chain: bool,
+    /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
+    pub profile: bool,
     /// Log items wanted (an or of [`LogItem`]s) and where they go.
     pub log: Option<(u32, LogSink)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { dispatch: Dispatch::best(), cache_words: 1 << 22, block_insns: MAX_INSNS, chain: true, log: None }
+        Options {
+            dispatch: Dispatch::best(),
+            cache_words: 1 << 22,
+            block_insns: MAX_INSNS,
+            chain: true,
+            profile: false,
+            log: None,
+        }
     }
 }
 
@@ -99,12 +108,15 @@ pub struct Engine {
 impl Engine {
     /// An engine without CPUs.
     #[must_use]
-    pub fn new(frontend: Rc<dyn Frontend>, options: Options) -> Engine {
+    pub fn new(frontend: Rc<dyn Frontend>, mut options: Options) -> Engine {
+        if options.profile {
+            options.dispatch = Dispatch::Loop;
+        }
         Engine {
             frontend,
             cache: Cache::new(options.cache_words),
+            lowerer: Lowerer::new(!options.profile),
             options,
-            lowerer: Lowerer::default(),
             arena: Bump::new(),
             cpus: Vec::new(),
             stats: Stats::default(),
@@ -115,7 +127,8 @@ impl Engine {
     /// A new CPU in its reset state.
     pub fn add_cpu(&mut self) -> CpuId {
         let layout = self.frontend.layout();
-        let cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
+        let mut cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
+        cx.profile = self.options.profile.then(Box::default);
         let cpu = Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 };
         match self.cpus.iter().position(Option::is_none) {
             Some(i) => {
@@ -171,6 +184,13 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { flushes: self.cache.flushes, invalidations: self.cache.invalidations, ..self.stats }
+    }
+
+    /// With [`Options::profile`]: words that a CPU has run, and the sequences of consecutive words among them by the names
+    /// of their bodies, with their counts.  This is what the list of fused sequences is made from.
+    #[must_use]
+    pub fn sequences(&self, id: CpuId) -> (u64, Vec<(Vec<&'static str>, u64)>) {
+        self.cpu(id).cx.profile.as_ref().map(|p| p.report()).unwrap_or_default()
     }
 
     /// Runs a CPU for exactly `insns` instructions, unless something stops it before.
@@ -416,7 +436,11 @@ impl Engine {
         if self.lowerer.lower(&block, self.frontend.layout()).is_err() {
             return Ok(None);
         }
-        if !self.cache.has_room(self.lowerer.out.words.len()) {
+        let words = self.lowerer.out.words.len();
+        if words > self.cache.capacity() / 4 && insns > 1 {
+            return Ok(None);
+        }
+        if !self.cache.has_room(words) {
             self.cache.flush(platform);
         }
         self.stats.blocks += 1;

@@ -17,6 +17,7 @@ mod dispatch;
 mod engine;
 mod fused;
 mod lower;
+mod profile;
 mod word;
 
 pub use dispatch::Dispatch;

@@ -174,26 +174,14 @@ impl<'a> Tr<'a> {
     }
 
     /// `d = sign-extended f(low a, low b)`.
-    pub fn op2w(
-        &mut self,
-        d: i64,
-        a: i64,
-        b: i64,
-        f: impl FnOnce(&mut Builder<'a>, Val<I32>, Val<I32>) -> Val<I32>,
-    ) {
+    pub fn op2w(&mut self, d: i64, a: i64, b: i64, f: impl FnOnce(&mut Builder<'a>, Val<I32>, Val<I32>) -> Val<I32>) {
         let (a, b) = (self.w(a), self.w(b));
         let v = f(&mut self.b, a, b);
         self.set_w(d, v);
     }
 
     /// `d = sign-extended f(low a, constant)`.
-    pub fn op2iw(
-        &mut self,
-        d: i64,
-        a: i64,
-        i: i64,
-        f: impl FnOnce(&mut Builder<'a>, Val<I32>, Val<I32>) -> Val<I32>,
-    ) {
+    pub fn op2iw(&mut self, d: i64, a: i64, i: i64, f: impl FnOnce(&mut Builder<'a>, Val<I32>, Val<I32>) -> Val<I32>) {
         let (a, i) = (self.w(a), self.b.sconst(i));
         let v = f(&mut self.b, a, i);
         self.set_w(d, v);

@@ -7,9 +7,9 @@
 //! zero: 0 for dynamic rounding (the mode itself must be RNE), 3 for a static mode.
 
 use super::slow::FloatSlow;
-use super::{Body, Regs, Step, set_slot, slot};
+use super::{Body, Coded, Regs, Step, set_slot, slot};
 use crate::cx::Cx;
-use crate::dispatch::SlowPath;
+use crate::dispatch::{SlowPath, code};
 use tern_softfloat::Flags;
 
 /// Bits of `x16` that hold the attributes.
@@ -46,11 +46,14 @@ pub(crate) trait Host: Copy {
     fn lt(self, o: Self) -> bool;
     fn le(self, o: Self) -> bool;
     fn nan(self) -> bool;
+    /// Is it binary64?
+    const F64: bool;
 }
 
 macro_rules! host {
     ($f:ty, $u:ty, $mant:literal, $emax:literal) => {
         impl Host for $f {
+            const F64: bool = $mant == 52;
             #[inline(always)]
             fn of(raw: u64) -> $f {
                 <$f>::from_bits(raw as $u)
@@ -122,15 +125,11 @@ pub(crate) mod arith {
     pub(crate) const MUL: u8 = Op::FMul as u8;
     pub(crate) const DIV: u8 = Op::FDiv as u8;
     pub(crate) const SQRT: u8 = Op::FSqrt as u8;
-    pub(crate) const MULADD: u8 = Op::FMulAdd as u8;
     pub(crate) const EQ: u8 = Op::FEq as u8;
     pub(crate) const LT: u8 = Op::FLt as u8;
-    pub(crate) const LE: u8 = Op::FLe as u8;
     pub(crate) const LTQ: u8 = Op::FLtQuiet as u8;
-    pub(crate) const LEQ: u8 = Op::FLeQuiet as u8;
     pub(crate) const CVT: u8 = Op::FCvt as u8;
     pub(crate) const TOS32: u8 = Op::FToS32 as u8;
-    pub(crate) const TOS64: u8 = Op::FToS64 as u8;
     pub(crate) const FROMS32: u8 = Op::FFromS32 as u8;
     pub(crate) const FROMU32: u8 = Op::FFromU32 as u8;
     pub(crate) const FROMS64: u8 = Op::FFromS64 as u8;
@@ -141,6 +140,10 @@ pub(crate) struct Arith<F, const O: u8>(core::marker::PhantomData<F>);
 
 impl<F, const O: u8> Arith<F, O> {
     const SLOW: SlowPath = SlowPath::of::<FloatSlow<O>>();
+}
+
+impl<F: Host, const O: u8> Coded for Arith<F, O> {
+    const CODE: u16 = code::host(super::slow::op(O), F::F64);
 }
 
 impl<F: Host, const O: u8> Body for Arith<F, O> {
@@ -186,6 +189,10 @@ impl<F, const O: u8> Compare<F, O> {
     const SLOW: SlowPath = SlowPath::of::<FloatSlow<O>>();
 }
 
+impl<F: Host, const O: u8> Coded for Compare<F, O> {
+    const CODE: u16 = code::host(super::slow::op(O), F::F64);
+}
+
 impl<F: Host, const O: u8> Body for Compare<F, O> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -212,6 +219,10 @@ pub(crate) struct Conv<const O: u8, const F64: bool>;
 
 impl<const O: u8, const F64: bool> Conv<O, F64> {
     const SLOW: SlowPath = SlowPath::of::<FloatSlow<O>>();
+}
+
+impl<const O: u8, const F64: bool> Coded for Conv<O, F64> {
+    const CODE: u16 = code::host(super::slow::op(O), F64);
 }
 
 impl<const O: u8, const F64: bool> Body for Conv<O, F64> {

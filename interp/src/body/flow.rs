@@ -1,8 +1,9 @@
 //! Control flow: branches, gotos, indirect jumps, exits, fusion.
 
 use super::int::{Compare, width};
-use super::{Body, Regs, Step, slot, variant};
+use super::{Body, Coded, Regs, Step, slot, variant};
 use crate::cx::{Cx, Leave, RETURNS, jump_index};
+use crate::dispatch::code;
 use core::marker::PhantomData;
 
 /// Takes a branch: charges `n`, goes `rel` words on, leaves if the budget is used up.
@@ -23,6 +24,10 @@ unsafe fn take(cx: *mut Cx, regs: &mut Regs) -> Step {
 
 /// Compare and branch.
 pub(crate) struct Branch<O, const W: u8, const V: u8>(PhantomData<O>);
+
+impl<O: Compare, const W: u8, const V: u8> Coded for Branch<O, W, V> {
+    const CODE: u16 = code::branch(O::OP, W, V);
+}
 
 impl<O: Compare, const W: u8, const V: u8> Body for Branch<O, W, V> {
     #[inline(always)]
@@ -48,6 +53,10 @@ impl<O: Compare, const W: u8, const V: u8> Body for Branch<O, W, V> {
 /// Goes on elsewhere.
 pub(crate) struct Goto;
 
+impl Coded for Goto {
+    const CODE: u16 = code::GOTO;
+}
+
 impl Body for Goto {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -58,6 +67,10 @@ impl Body for Goto {
 
 /// Leaves with exit record `imm32`.
 pub(crate) struct Exit;
+
+impl Coded for Exit {
+    const CODE: u16 = code::EXIT;
+}
 
 impl Body for Exit {
     #[inline(always)]
@@ -90,6 +103,10 @@ unsafe fn jump(cx: *mut Cx, regs: &mut Regs, target: u64) -> Step {
     Step::Leave
 }
 
+impl<const A: bool> Coded for Jump<A> {
+    const CODE: u16 = code::JUMP + A as u16;
+}
+
 impl<const A: bool> Body for Jump<A> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -103,6 +120,10 @@ impl<const A: bool> Body for Jump<A> {
 
 /// The same for a return: the return stack is asked first.
 pub(crate) struct Return<const A: bool>;
+
+impl<const A: bool> Coded for Return<A> {
+    const CODE: u16 = code::RETURN + A as u16;
+}
 
 impl<const A: bool> Body for Return<A> {
     #[inline(always)]
@@ -130,6 +151,10 @@ impl<const A: bool> Body for Return<A> {
 
 /// Notes a call: the return address is the literal `imm32` words ahead, the word to return to follows the literal.
 pub(crate) struct PushReturn;
+
+impl Coded for PushReturn {
+    const CODE: u16 = code::PUSH_RETURN;
+}
 
 impl Body for PushReturn {
     #[inline(always)]

@@ -1,7 +1,9 @@
 //! Integer words: every pure row of the op table in every width and operand variant.
 
-use super::{Body, Regs, Step, set_slot, slot, variant};
+use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
 use crate::cx::Cx;
+use crate::dispatch::code;
+use tern_core::ir::Op;
 
 /// Widths of an operation.
 pub(crate) mod width {
@@ -15,21 +17,25 @@ pub(crate) mod width {
 
 /// A binary row.
 pub(crate) trait Pure2 {
+    const OP: Op;
     fn w32(a: u32, b: u32) -> u32;
     fn w64(a: u64, b: u64) -> u64;
 }
 /// A comparison row.
 pub(crate) trait Compare {
+    const OP: Op;
     fn w32(a: u32, b: u32) -> bool;
     fn w64(a: u64, b: u64) -> bool;
 }
 /// A unary row.
 pub(crate) trait Pure1 {
+    const OP: Op;
     fn w32(a: u32) -> u32;
     fn w64(a: u64) -> u64;
 }
 /// A conversion row.
 pub(crate) trait Convert {
+    const OP: Op;
     fn convert(a: u64) -> u64;
 }
 
@@ -42,9 +48,10 @@ macro_rules! rows {
         #[allow(dead_code, clippy::cast_lossless, clippy::unnecessary_cast, clippy::double_parens,
                 reason = "rows serve both widths and not every row needs every alias")]
         pub(crate) mod row {
-            use super::{Compare, Convert, Pure1, Pure2};
+            use super::{Compare, Convert, Op, Pure1, Pure2};
             $(pub(crate) struct $b;
               impl Pure2 for $b {
+                  const OP: Op = Op::$b;
                   #[inline(always)]
                   fn w32($ba: u32, $bb: u32) -> u32 {
                       type T = u32; type S = i32; type W = u64; type SW = i64; $be
@@ -56,6 +63,7 @@ macro_rules! rows {
               })*
             $(pub(crate) struct $c;
               impl Compare for $c {
+                  const OP: Op = Op::$c;
                   #[inline(always)]
                   fn w32($ca: u32, $cb: u32) -> bool { type S = i32; $ce }
                   #[inline(always)]
@@ -63,6 +71,7 @@ macro_rules! rows {
               })*
             $(pub(crate) struct $u;
               impl Pure1 for $u {
+                  const OP: Op = Op::$u;
                   #[inline(always)]
                   fn w32($ua: u32) -> u32 { type T = u32; type S = i32; $ue }
                   #[inline(always)]
@@ -70,6 +79,7 @@ macro_rules! rows {
               })*
             $(pub(crate) struct $v;
               impl Convert for $v {
+                  const OP: Op = Op::$v;
                   #[inline(always)]
                   fn convert(x: u64) -> u64 { let $va = x as $vti; let y: $vri = $ve; y as u64 }
               })*
@@ -113,6 +123,10 @@ unsafe fn result(cx: *mut Cx, regs: &mut Regs, value: u64) -> Step {
 /// Binary operation `O` in width `W`, operand variant `V`.
 pub(crate) struct Bin<O, const W: u8, const V: u8>(core::marker::PhantomData<O>);
 
+impl<O: Pure2, const W: u8, const V: u8> Coded for Bin<O, W, V> {
+    const CODE: u16 = code::binary(O::OP, W, V);
+}
+
 impl<O: Pure2, const W: u8, const V: u8> Body for Bin<O, W, V> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -132,6 +146,10 @@ impl<O: Pure2, const W: u8, const V: u8> Body for Bin<O, W, V> {
 /// Comparison `O` giving 0 or 1.
 pub(crate) struct Cmp<O, const W: u8, const V: u8>(core::marker::PhantomData<O>);
 
+impl<O: Compare, const W: u8, const V: u8> Coded for Cmp<O, W, V> {
+    const CODE: u16 = code::compare(O::OP, W, V);
+}
+
 impl<O: Compare, const W: u8, const V: u8> Body for Cmp<O, W, V> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -146,6 +164,10 @@ impl<O: Compare, const W: u8, const V: u8> Body for Cmp<O, W, V> {
 
 /// Unary operation; `A`: the operand is the last result.
 pub(crate) struct Un<O, const W: u8, const A: bool>(core::marker::PhantomData<O>);
+
+impl<O: Pure1, const W: u8, const A: bool> Coded for Un<O, W, A> {
+    const CODE: u16 = code::unary(O::OP, W, A);
+}
 
 impl<O: Pure1, const W: u8, const A: bool> Body for Un<O, W, A> {
     #[inline(always)]
@@ -166,6 +188,10 @@ impl<O: Pure1, const W: u8, const A: bool> Body for Un<O, W, A> {
 /// Conversion.
 pub(crate) struct Conv<O, const A: bool>(core::marker::PhantomData<O>);
 
+impl<O: Convert, const A: bool> Coded for Conv<O, A> {
+    const CODE: u16 = code::convert(O::OP, A);
+}
+
 impl<O: Convert, const A: bool> Body for Conv<O, A> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -179,6 +205,10 @@ impl<O: Convert, const A: bool> Body for Conv<O, A> {
 
 /// Copies slot `a` (or the last result) to slot `d`.
 pub(crate) struct Mov<const A: bool>;
+
+impl<const A: bool> Coded for Mov<A> {
+    const CODE: u16 = code::MOV + A as u16;
+}
 
 impl<const A: bool> Body for Mov<A> {
     #[inline(always)]
@@ -194,6 +224,10 @@ impl<const A: bool> Body for Mov<A> {
 /// The sign-extended 32-bit immediate.
 pub(crate) struct Imm;
 
+impl Coded for Imm {
+    const CODE: u16 = code::IMM;
+}
+
 impl Body for Imm {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -208,6 +242,10 @@ impl Body for Imm {
 /// The literal word `rel` words ahead.
 pub(crate) struct Literal;
 
+impl Coded for Literal {
+    const CODE: u16 = code::LITERAL;
+}
+
 impl Body for Literal {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -221,6 +259,10 @@ impl Body for Literal {
 
 /// Slot `d` becomes slot `b` if slot `a` is not zero, else slot `c`; `A`: the last result is the condition.
 pub(crate) struct Select<const A: bool>;
+
+impl<const A: bool> Coded for Select<A> {
+    const CODE: u16 = code::SELECT + A as u16;
+}
 
 impl<const A: bool> Body for Select<A> {
     #[inline(always)]
@@ -239,6 +281,10 @@ impl<const A: bool> Body for Select<A> {
 /// Slot `d` becomes far slot `imm32` (an index into the far slots).
 pub(crate) struct GetFar;
 
+impl Coded for GetFar {
+    const CODE: u16 = code::GET_FAR;
+}
+
 impl Body for GetFar {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -253,6 +299,10 @@ impl Body for GetFar {
 
 /// Far slot `imm32` becomes slot `a`.
 pub(crate) struct SetFar;
+
+impl Coded for SetFar {
+    const CODE: u16 = code::SET_FAR;
+}
 
 impl Body for SetFar {
     #[inline(always)]
@@ -271,6 +321,10 @@ impl Body for SetFar {
 
 /// The position: retired instructions so far in the run, plus `imm32` in this block.
 pub(crate) struct Icount;
+
+impl Coded for Icount {
+    const CODE: u16 = code::ICOUNT;
+}
 
 impl Body for Icount {
     #[inline(always)]

@@ -1,9 +1,9 @@
 //! Loads and stores: one compare on the fast path, a slow path for everything else.
 
 use super::slow::{LoadSlow, StoreSlow};
-use super::{Body, Regs, Step, set_slot, slot, variant};
+use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
 use crate::cx::{Cx, tlb_index};
-use crate::dispatch::SlowPath;
+use crate::dispatch::{SlowPath, code};
 use tern_core::mem::PAGE_SIZE;
 
 /// Bit layout of the `K` parameter: size log2, signed, big-endian, 32-bit address (low bits of `MemOp::pack`, with the
@@ -69,6 +69,10 @@ impl<const K: u8, const A: bool> Load<K, A> {
     const SLOW: SlowPath = SlowPath::of::<LoadSlow<K>>();
 }
 
+impl<const K: u8, const A: bool> Coded for Load<K, A> {
+    const CODE: u16 = code::load(K, A);
+}
+
 impl<const K: u8, const A: bool> Body for Load<K, A> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
@@ -111,6 +115,10 @@ pub(crate) struct Store<const K: u8, const V: u8>;
 
 impl<const K: u8, const V: u8> Store<K, V> {
     const SLOW: SlowPath = SlowPath::of::<StoreSlow<K>>();
+}
+
+impl<const K: u8, const V: u8> Coded for Store<K, V> {
+    const CODE: u16 = code::store(K, V);
 }
 
 impl<const K: u8, const V: u8> Body for Store<K, V> {

@@ -41,6 +41,12 @@ pub(crate) trait Body {
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step;
 }
 
+/// A body with a code of its own.
+pub(crate) trait Coded: Body {
+    /// The code.
+    const CODE: u16;
+}
+
 /// The slow path of a word: like a body, but free to call anything.
 ///
 /// # Safety
@@ -48,6 +54,8 @@ pub(crate) trait Body {
 pub(crate) trait Slow {
     /// Words that the operation takes, literals included.
     const WORDS: usize = 1;
+    /// The code of a word that is nothing but this slow path.
+    const CODE: u16 = crate::dispatch::code::BAD;
     /// Does the work; `Some` is the new last result, `None` leaves.
     unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, budget: i64) -> Option<u64>;
 }

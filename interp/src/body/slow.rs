@@ -3,10 +3,11 @@
 use super::memory::{ADDR32, BIG, SIGNED};
 use super::{Slow, slot};
 use crate::cx::{Cx, Leave, tlb_index};
+use crate::dispatch::code;
 use crate::word::Word;
 use tern_core::engine::{Event, Platform};
 use tern_core::frontend::{HelperCx, HelperExit};
-use tern_core::ir::{Op, eval, fp};
+use tern_core::ir::{Op, eval, fp, fpfast};
 use tern_core::mem::{
     Access, Endian, GuestMemory, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, PageRef, RmwOp, Size,
 };
@@ -195,6 +196,7 @@ fn owns(cx: &Cx, pc: *const Word, phys: u64) -> bool {
 pub(crate) struct LoadGeneral;
 
 impl Slow for LoadGeneral {
+    const CODE: u16 = code::LOAD_GENERAL;
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a general load; its literal follows.
@@ -229,6 +231,7 @@ fn check_aligned(op: MemOp, addr: u64, access: Access) -> Result<(), MemFault> {
 pub(crate) struct StoreGeneral;
 
 impl Slow for StoreGeneral {
+    const CODE: u16 = code::STORE_GENERAL;
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a general store; its literal follows.
@@ -246,6 +249,7 @@ impl Slow for StoreGeneral {
 pub(crate) struct Rmw;
 
 impl Slow for Rmw {
+    const CODE: u16 = code::RMW;
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is an atomic word; its literal follows.
@@ -261,6 +265,7 @@ impl Slow for Rmw {
 pub(crate) struct Cas;
 
 impl Slow for Cas {
+    const CODE: u16 = code::CAS;
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is an atomic word; its literal follows.
@@ -295,6 +300,7 @@ fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) 
 pub(crate) struct Helper;
 
 impl Slow for Helper {
+    const CODE: u16 = code::HELPER;
     const WORDS: usize = 3;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a helper word; two literals follow.
@@ -331,6 +337,10 @@ impl<S: Slow> Only<S> {
     const SLOW: crate::dispatch::SlowPath = crate::dispatch::SlowPath::of::<S>();
 }
 
+impl<S: Slow> super::Coded for Only<S> {
+    const CODE: u16 = S::CODE;
+}
+
 impl<S: Slow> super::Body for Only<S> {
     #[inline(always)]
     unsafe fn run(_cx: *mut Cx, _regs: &mut super::Regs) -> super::Step {
@@ -341,20 +351,21 @@ impl<S: Slow> super::Body for Only<S> {
 /// Floating-point operation number `O` in softfloat: d = result, a, b, c = operands, attributes in x16.
 pub(crate) struct FloatSlow<const O: u8>;
 
-impl<const O: u8> FloatSlow<O> {
-    const OP: Op = {
-        let mut i = 0;
-        while Op::OTHER[i] as u8 != O {
-            i += 1;
-        }
-        Op::OTHER[i]
-    };
+/// The operation with this discriminant.
+pub(crate) const fn op(number: u8) -> Op {
+    let mut i = 0;
+    while Op::OTHER[i] as u8 != number {
+        i += 1;
+    }
+    Op::OTHER[i]
 }
 
 impl<const O: u8> Slow for FloatSlow<O> {
+    const CODE: u16 = code::float(op(O));
+
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a floating-point word.
-        Some(float(cx, Self::OP, unsafe { *pc }))
+        Some(float(cx, const { op(O) }, unsafe { *pc }))
     }
 }
 
@@ -363,7 +374,7 @@ fn float(cx: &mut Cx, op: Op, w: Word) -> u64 {
     let mut env = fp::env_of(&cx.state, &cx.styles, attr);
     let near = &cx.state.near;
     let args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];
-    let value = fp::eval_fp(op, attr, args, &mut env);
+    let value = fpfast::eval_fp_host(op, attr, args, &mut env);
     cx.state.set(Slot::fp_flags(attr.env), u64::from(env.flags.0));
     cx.state.near[usize::from(w.d())] = value;
     value

@@ -78,6 +78,13 @@ pub(crate) unsafe fn run(dispatch: Dispatch, cx: *mut Cx, pc: *const Word, budge
             // SAFETY: same contract.
             unsafe {
                 (*cx).budget = budget;
+                while !pc.is_null() && (*cx).profile.is_some() {
+                    let code = (*pc).code();
+                    if let Some(profile) = &mut (*cx).profile {
+                        profile.note(pc, code);
+                    }
+                    (pc, acc) = (TABLE.plain[usize::from(code)])(cx, pc, acc);
+                }
                 while !pc.is_null() {
                     (pc, acc) = (TABLE.plain[(*pc).code() as usize])(cx, pc, acc);
                 }

@@ -3,6 +3,7 @@
 use super::{Bad, Plain, Tail, plain, tail};
 use crate::body::int::{self, row, width};
 use crate::body::memory::{ADDR32, BIG, Load, Store};
+use crate::body::{Body, Coded};
 use crate::body::{float, flow, slow, variant};
 
 /// Code numbers.
@@ -83,11 +84,13 @@ pub(crate) const CODES: usize = code::FUSED as usize + FUSED_COUNT;
 pub(crate) struct Table {
     pub(crate) tail: [Tail; CODES],
     pub(crate) plain: [Plain; CODES],
+    /// The bodies, for profiles and logs.
+    pub(crate) names: [&'static str; CODES],
 }
 
 /// Both dispatchers' handlers.
 pub(crate) static TABLE: Table = {
-    let mut t = Table { tail: [tail::<Bad>; CODES], plain: [plain::<Bad>; CODES] };
+    let mut t = Table { tail: [tail::<Bad>; CODES], plain: [plain::<Bad>; CODES], names: [""; CODES] };
     fill_pure(&mut t);
     fill_memory(&mut t);
     fill_float(&mut t);
@@ -96,15 +99,21 @@ pub(crate) static TABLE: Table = {
     t
 };
 
-/// Puts body `$body` under code `$code`.
+/// Puts a body under its code.
 macro_rules! put {
-    ($t:expr, $code:expr, $body:ty) => {{
-        let code = $code as usize;
-        $t.tail[code] = tail::<$body>;
-        $t.plain[code] = plain::<$body>;
-    }};
+    ($t:expr, $body:ty) => {
+        $t.put::<$body>(<$body as Coded>::CODE, stringify!($body))
+    };
 }
-pub(crate) use put;
+
+impl Table {
+    /// Puts body `B` under a code.
+    pub(crate) const fn put<B: Body>(&mut self, code: u16, name: &'static str) {
+        self.tail[code as usize] = tail::<B>;
+        self.plain[code as usize] = plain::<B>;
+        self.names[code as usize] = name;
+    }
+}
 
 macro_rules! pure_rows {
     ( $t:ident
@@ -112,29 +121,29 @@ macro_rules! pure_rows {
       compare { $($(#[$cm:meta])* $c:ident $cf:ident ($ca:ident, $cb:ident) = $ce:expr;)* }
       unary { $($(#[$um:meta])* $u:ident $uf:ident ($ua:ident) = $ue:expr;)* }
       convert { $($(#[$vm:meta])* $v:ident $vf:ident ($va:ident: $vt:ident $vti:ty) -> $vr:ident $vri:ty = $ve:expr;)* } ) => {
-        $(pure_rows!(@variants $t, code::binary, int::Bin, $b, width::W32);
-          pure_rows!(@variants $t, code::binary, int::Bin, $b, width::W64);
-          pure_rows!(@variants $t, code::binary, int::Bin, $b, width::SX);)*
-        $(pure_rows!(@variants $t, code::compare, int::Cmp, $c, width::W32);
-          pure_rows!(@variants $t, code::compare, int::Cmp, $c, width::W64);
-          pure_rows!(@variants $t, code::branch, flow::Branch, $c, width::W32);
-          pure_rows!(@variants $t, code::branch, flow::Branch, $c, width::W64);)*
+        $(pure_rows!(@variants $t, int::Bin, $b, width::W32);
+          pure_rows!(@variants $t, int::Bin, $b, width::W64);
+          pure_rows!(@variants $t, int::Bin, $b, width::SX);)*
+        $(pure_rows!(@variants $t, int::Cmp, $c, width::W32);
+          pure_rows!(@variants $t, int::Cmp, $c, width::W64);
+          pure_rows!(@variants $t, flow::Branch, $c, width::W32);
+          pure_rows!(@variants $t, flow::Branch, $c, width::W64);)*
         $(pure_rows!(@unary $t, $u, width::W32);
           pure_rows!(@unary $t, $u, width::W64);
           pure_rows!(@unary $t, $u, width::SX);)*
-        $(put!($t, code::convert(Op::$v, false), int::Conv<row::$v, false>);
-          put!($t, code::convert(Op::$v, true), int::Conv<row::$v, true>);)*
+        $(put!($t, int::Conv<row::$v, false>);
+          put!($t, int::Conv<row::$v, true>);)*
     };
-    (@variants $t:ident, $code:path, $body:ident::$name:ident, $op:ident, $w:expr) => {
-        put!($t, $code(Op::$op, $w, variant::SS), $body::$name<row::$op, { $w }, { variant::SS }>);
-        put!($t, $code(Op::$op, $w, variant::AS), $body::$name<row::$op, { $w }, { variant::AS }>);
-        put!($t, $code(Op::$op, $w, variant::SA), $body::$name<row::$op, { $w }, { variant::SA }>);
-        put!($t, $code(Op::$op, $w, variant::SI), $body::$name<row::$op, { $w }, { variant::SI }>);
-        put!($t, $code(Op::$op, $w, variant::AI), $body::$name<row::$op, { $w }, { variant::AI }>);
+    (@variants $t:ident, $body:ident::$name:ident, $op:ident, $w:expr) => {
+        put!($t, $body::$name<row::$op, { $w }, { variant::SS }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::AS }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::SA }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::SI }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::AI }>);
     };
     (@unary $t:ident, $op:ident, $w:expr) => {
-        put!($t, code::unary(Op::$op, $w, false), int::Un<row::$op, { $w }, false>);
-        put!($t, code::unary(Op::$op, $w, true), int::Un<row::$op, { $w }, true>);
+        put!($t, int::Un<row::$op, { $w }, false>);
+        put!($t, int::Un<row::$op, { $w }, true>);
     };
 }
 
@@ -144,15 +153,15 @@ const fn fill_pure(t: &mut Table) {
 
 macro_rules! memory {
     ($t:ident: $($k:literal)*) => { $(
-        put!($t, code::load($k, false), Load<$k, false>);
-        put!($t, code::load($k, true), Load<$k, true>);
+        put!($t, Load<$k, false>);
+        put!($t, Load<$k, true>);
     )* };
     (store $t:ident: $($k:expr),*) => { $(
-        put!($t, code::store($k, 0), Store<{ $k }, 0>);
-        put!($t, code::store($k, 1), Store<{ $k }, 1>);
-        put!($t, code::store($k, 2), Store<{ $k }, 2>);
-        put!($t, code::store($k, 3), Store<{ $k }, 3>);
-        put!($t, code::store($k, 4), Store<{ $k }, 4>);
+        put!($t, Store<{ $k }, 0>);
+        put!($t, Store<{ $k }, 1>);
+        put!($t, Store<{ $k }, 2>);
+        put!($t, Store<{ $k }, 3>);
+        put!($t, Store<{ $k }, 4>);
     )* };
 }
 
@@ -164,19 +173,19 @@ const fn fill_memory(t: &mut Table) {
 
 macro_rules! floats {
     ($t:ident general $($op:ident)*) => { $(
-        put!($t, code::float(Op::$op), slow::Only<slow::FloatSlow<{ Op::$op as u8 }>>);
+        put!($t, slow::Only<slow::FloatSlow<{ Op::$op as u8 }>>);
     )* };
     ($t:ident arith $($op:ident)*) => { $(
-        put!($t, code::host(Op::$op, false), float::Arith<f32, { Op::$op as u8 }>);
-        put!($t, code::host(Op::$op, true), float::Arith<f64, { Op::$op as u8 }>);
+        put!($t, float::Arith<f32, { Op::$op as u8 }>);
+        put!($t, float::Arith<f64, { Op::$op as u8 }>);
     )* };
     ($t:ident compare $($op:ident)*) => { $(
-        put!($t, code::host(Op::$op, false), float::Compare<f32, { Op::$op as u8 }>);
-        put!($t, code::host(Op::$op, true), float::Compare<f64, { Op::$op as u8 }>);
+        put!($t, float::Compare<f32, { Op::$op as u8 }>);
+        put!($t, float::Compare<f64, { Op::$op as u8 }>);
     )* };
     ($t:ident convert $($op:ident)*) => { $(
-        put!($t, code::host(Op::$op, false), float::Conv<{ Op::$op as u8 }, false>);
-        put!($t, code::host(Op::$op, true), float::Conv<{ Op::$op as u8 }, true>);
+        put!($t, float::Conv<{ Op::$op as u8 }, false>);
+        put!($t, float::Conv<{ Op::$op as u8 }, true>);
     )* };
 }
 
@@ -189,25 +198,25 @@ const fn fill_float(t: &mut Table) {
 }
 
 const fn fill_misc(t: &mut Table) {
-    put!(t, code::MOV, int::Mov<false>);
-    put!(t, code::MOV_A, int::Mov<true>);
-    put!(t, code::IMM, int::Imm);
-    put!(t, code::LITERAL, int::Literal);
-    put!(t, code::SELECT, int::Select<false>);
-    put!(t, code::SELECT_A, int::Select<true>);
-    put!(t, code::GET_FAR, int::GetFar);
-    put!(t, code::SET_FAR, int::SetFar);
-    put!(t, code::ICOUNT, int::Icount);
-    put!(t, code::GOTO, flow::Goto);
-    put!(t, code::EXIT, flow::Exit);
-    put!(t, code::JUMP, flow::Jump<false>);
-    put!(t, code::JUMP_A, flow::Jump<true>);
-    put!(t, code::RETURN, flow::Return<false>);
-    put!(t, code::RETURN_A, flow::Return<true>);
-    put!(t, code::PUSH_RETURN, flow::PushReturn);
-    put!(t, code::LOAD_GENERAL, slow::Only<slow::LoadGeneral>);
-    put!(t, code::STORE_GENERAL, slow::Only<slow::StoreGeneral>);
-    put!(t, code::RMW, slow::Only<slow::Rmw>);
-    put!(t, code::CAS, slow::Only<slow::Cas>);
-    put!(t, code::HELPER, slow::Only<slow::Helper>);
+    put!(t, int::Mov<false>);
+    put!(t, int::Mov<true>);
+    put!(t, int::Imm);
+    put!(t, int::Literal);
+    put!(t, int::Select<false>);
+    put!(t, int::Select<true>);
+    put!(t, int::GetFar);
+    put!(t, int::SetFar);
+    put!(t, int::Icount);
+    put!(t, flow::Goto);
+    put!(t, flow::Exit);
+    put!(t, flow::Jump<false>);
+    put!(t, flow::Jump<true>);
+    put!(t, flow::Return<false>);
+    put!(t, flow::Return<true>);
+    put!(t, flow::PushReturn);
+    put!(t, slow::Only<slow::LoadGeneral>);
+    put!(t, slow::Only<slow::StoreGeneral>);
+    put!(t, slow::Only<slow::Rmw>);
+    put!(t, slow::Only<slow::Cas>);
+    put!(t, slow::Only<slow::Helper>);
 }

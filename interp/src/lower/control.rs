@@ -163,7 +163,8 @@ impl Lowerer {
         for (word, ret) in core::mem::take(&mut self.returns) {
             let literal = self.push(Word(ret));
             self.goto(ret, 0);
-            self.out.words[word as usize] = Word::imm(code::PUSH_RETURN, 0, 0, literal as i32 - word as i32);
+            let code = self.out.words[word as usize].code();
+            self.out.words[word as usize] = Word::imm(code, 0, 0, literal as i32 - word as i32);
         }
     }
 }

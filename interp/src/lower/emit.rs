@@ -33,20 +33,14 @@ impl Lowerer {
                 self.pc = inst.imm;
                 Ok(())
             }
-            op if op.is_binary() => self.binary(block, at, &inst, width_of(inst.ty), code::binary),
+            op if op.is_binary() => self.binary(block, at, &inst, self.result_width(at, inst.ty), code::binary),
             op if op.is_compare() => self.binary(block, at, &inst, width_of(inst.ty), code::compare),
             op if op.is_unary() => {
-                self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width_of(inst.ty), acc))
+                let width = self.result_width(at, inst.ty);
+                self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width, acc))
             }
-            Op::Sext32 => match self.folded_sext(block, &inst) {
-                Some(inner) if inner.op.is_binary() => {
-                    let inner = *inner;
-                    self.binary(block, at, &inner, width::SX, code::binary)
-                }
-                Some(inner) => {
-                    let inner = *inner;
-                    self.unary(block, at, inner.args[0], |acc| code::unary(inner.op, width::SX, acc))
-                }
+            Op::Sext32 => match self.folded_sext(block, &inst).copied() {
+                Some(inner) => self.binary(block, at, &inner, width::SX, code::binary),
                 None => self.unary(block, at, inst.args[0], |acc| code::convert(Op::Sext32, acc)),
             },
             op if op.is_convert() => self.unary(block, at, inst.args[0], |acc| code::convert(op, acc)),
@@ -78,6 +72,10 @@ impl Lowerer {
             }
             _ => self.control(block, at, &inst),
         }
+    }
+
+    fn result_width(&self, at: u32, ty: Ty) -> u8 {
+        if self.extends[at as usize] { width::SX } else { width_of(ty) }
     }
 
     // Homes.
@@ -337,7 +335,7 @@ impl Lowerer {
             let d = self.dest(block, at)?;
             self.point();
             self.push(Word::rrr(code::LOAD_GENERAL, d, a, 0));
-            self.push(Word(inst.imm));
+            self.push_literal(inst.imm);
             self.acc = Some(Ref(at));
             return Ok(());
         };
@@ -361,7 +359,7 @@ impl Lowerer {
             let (d, a) = (self.slot_of(block, value)?, self.slot_of(block, base)?);
             self.point();
             self.push(Word::rrr(code::STORE_GENERAL, d, a, 0));
-            self.push(Word(inst.imm));
+            self.push_literal(inst.imm);
             self.release(block, at);
             return Ok(());
         };
@@ -390,17 +388,25 @@ impl Lowerer {
         self.point();
         let code = if inst.op == Op::Cas { code::CAS } else { code::RMW };
         self.push(Word::rrrr(code, d, a, b, c, 0));
-        self.push(Word(inst.imm));
+        self.push_literal(inst.imm);
         self.acc = Some(Ref(at));
         Ok(())
     }
 
     fn helper(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
         let mut args = [0; 3];
+        let mut zero = None;
         for (to, r) in args.iter_mut().zip(inst.args) {
-            if r != Ref::NONE {
-                *to = self.slot_of(block, r)?;
-            }
+            *to = match (r, zero) {
+                (Ref::NONE, Some(slot)) => slot,
+                // Arguments that are missing are zero.
+                (Ref::NONE, None) => {
+                    let slot = self.alloc()?;
+                    self.constant(slot, 0, Ty::I64);
+                    *zero.insert(slot)
+                }
+                (r, _) => self.slot_of(block, r)?,
+            };
         }
         // A helper that writes state must not find its result's slot changed under it; so it gets a temporary.
         self.release(block, at);
@@ -413,8 +419,9 @@ impl Lowerer {
         self.point();
         let n = u64::from(self.begun.saturating_sub(1));
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
-        self.push(Word(inst.imm >> 16 << 16 | n));
-        self.push(Word(self.pc));
+        self.push_literal(inst.imm >> 16 << 16 | n);
+        self.push_literal(self.pc);
+        self.free.extend(zero);
         self.acc = Some(Ref(at));
         Ok(())
     }

@@ -59,6 +59,10 @@ pub(crate) struct Lowerer {
     uses: Vec<u32>,
     /// Emitted by its user, not on its own.
     deferred: Vec<bool>,
+    /// 32-bit operations whose result is sign-extended.
+    extends: Vec<bool>,
+    /// 32-bit operations whose result somebody wants zero-extended.
+    zero_extended: Vec<bool>,
     /// Last use of each root.
     last: Vec<u32>,
     /// Set and Get: where the slot is next written after this position.
@@ -85,11 +89,21 @@ pub(crate) struct Lowerer {
     labels: Vec<u32>,
     /// Call words and their return addresses.
     returns: Vec<(u32, u64)>,
+    /// Words that are literals inside the code.
+    inline: Vec<u32>,
+    choices: Vec<crate::fused::Choice>,
+    /// Fuse sequences?
+    fuse: bool,
     pc: u64,
     begun: u32,
 }
 
 impl Lowerer {
+    /// Fusing sequences or not.
+    pub(crate) fn new(fuse: bool) -> Lowerer {
+        Lowerer { fuse, ..Lowerer::default() }
+    }
+
     /// Lowers a block into `self.out`.
     pub(crate) fn lower(&mut self, block: &Block<'_>, layout: &StateLayout) -> Result<(), TooComplex> {
         self.out.words.clear();
@@ -100,6 +114,7 @@ impl Lowerer {
         self.jumps.clear();
         self.consts.clear();
         self.returns.clear();
+        self.inline.clear();
         self.labels.clear();
         self.labels.resize(block.labels as usize, NEVER);
         self.acc = None;
@@ -121,6 +136,9 @@ impl Lowerer {
             self.inst(block, at)?;
         }
         self.exit(block)?;
+        if self.fuse {
+            crate::fused::fuse(&mut self.out.words, &self.inline, &mut self.choices);
+        }
         self.finish();
         Ok(())
     }
@@ -128,6 +146,12 @@ impl Lowerer {
     fn push(&mut self, word: Word) -> u32 {
         self.out.words.push(word);
         self.out.words.len() as u32 - 1
+    }
+
+    /// A literal among the words.
+    fn push_literal(&mut self, value: u64) {
+        let at = self.push(Word(value));
+        self.inline.push(at);
     }
 
     /// Notes that the word to come can fault or leave in mid-block.

@@ -20,8 +20,10 @@ impl Lowerer {
             list.clear();
             list.resize(n, NEVER);
         }
-        self.deferred.clear();
-        self.deferred.resize(n, false);
+        for list in [&mut self.deferred, &mut self.extends, &mut self.zero_extended] {
+            list.clear();
+            list.resize(n, false);
+        }
         self.root.clear();
         self.root.extend((0..n as u32).map(Ref));
         for r in block.insts.iter().flat_map(Inst::operands).chain(block.exit.operand()) {
@@ -44,11 +46,12 @@ impl Lowerer {
             match inst.op {
                 Op::Trunc | Op::BoolInt => self.root[at] = self.root[inst.args[0].index()],
                 Op::Zext32 => {
-                    // A 32-bit operation leaves its result zero-extended.
-                    let from = inst.args[0];
-                    let op = block.insts[from.index()].op;
-                    if (op.is_binary() || op.is_unary()) && !self.deferred[from.index()] {
-                        self.root[at] = from;
+                    // A 32-bit operation leaves its result zero-extended, unless it was made sign-extending.
+                    let from = inst.args[0].index();
+                    let op = block.insts[from].op;
+                    if (op.is_binary() || op.is_unary()) && !self.extends[from] && !self.deferred[from] {
+                        self.root[at] = inst.args[0];
+                        self.zero_extended[from] = true;
                     }
                 }
                 Op::Sext32 => self.fold_sext(block, at),
@@ -67,19 +70,20 @@ impl Lowerer {
         }
     }
 
-    /// `sext32` of an operation that only it uses becomes a form of that operation.
+    /// `sext32` of a 32-bit operation makes that operation sign-extend its result, which is as good a 32-bit value as
+    /// any; of the low half of a 64-bit operation that nobody else wants, it becomes a form of that operation.
     fn fold_sext(&mut self, block: &Block<'_>, at: usize) {
         let from = block.insts[at].args[0];
-        if self.uses[from.index()] != 1 {
-            return;
-        }
         let inner = &block.insts[from.index()];
-        if inner.op.is_binary() || inner.op.is_unary() {
-            self.deferred[from.index()] = true;
+        if (inner.op.is_binary() || inner.op.is_unary()) && !self.zero_extended[from.index()] {
+            self.extends[from.index()] = true;
+            self.root[at] = from;
+        } else if inner.op == Op::Load && inner.ty == Ty::I32 && inner.mem().0.signed {
+            self.root[at] = from;
         } else if inner.op == Op::Trunc {
             let wide = inner.args[0];
             let op = &block.insts[wide.index()];
-            if self.uses[wide.index()] == 1 && narrows(op.op) && op.ty == Ty::I64 {
+            if self.uses[wide.index()] == 1 && self.uses[from.index()] == 1 && narrows(op.op) && op.ty == Ty::I64 {
                 self.deferred[wide.index()] = true;
                 self.deferred[from.index()] = true;
             }
@@ -93,7 +97,7 @@ impl Lowerer {
             return None;
         }
         let inner = &block.insts[from.index()];
-        Some(if inner.op == Op::Trunc { &block.insts[inner.args[0].index()] } else { inner })
+        Some(&block.insts[inner.args[0].index()])
     }
 
     /// Calls `f` with the roots that emitting the instruction at `at` reads.

@@ -52,7 +52,8 @@ fn isa_string(all: &str, mut rest: &str) -> Result<Set, FeatureError> {
             continue;
         }
         let long = rest.starts_with(['z', 's', 'x']) && rest.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic);
-        let end = if long { rest.find('_').unwrap_or(rest.len()) } else { rest.chars().next().map_or(1, char::len_utf8) };
+        let end =
+            if long { rest.find('_').unwrap_or(rest.len()) } else { rest.chars().next().map_or(1, char::len_utf8) };
         let (name, after) = rest.split_at(end);
         if first && !["i", "g", "e"].contains(&name) {
             return Err(bad());

@@ -82,11 +82,7 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
     ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
     ext("zalrsc", "load-reserved, store-conditional").hwprobe(57).groups(&[&a::ZALRSC]).rv64(&[&a::ZALRSC64]),
-    ext("zca", "compressed integer instructions")
-        .hwprobe(43)
-        .groups(&[&c::ZCA])
-        .rv32(&[&c::ZCA32])
-        .rv64(&[&c::ZCA64]),
+    ext("zca", "compressed integer instructions").hwprobe(43).groups(&[&c::ZCA]).rv32(&[&c::ZCA32]).rv64(&[&c::ZCA64]),
     ext("zcd", "compressed binary64 loads and stores").implies("zca d").hwprobe(45).groups(&[&c::ZCD]),
     ext("zcf", "compressed binary32 loads and stores").implies("zca f").only(32).hwprobe(46).groups(&[&c::ZCF]),
     ext("zicntr", "base counters").implies("zicsr").hwprobe(50),

@@ -2,8 +2,8 @@
 //! the names that assembler and disassembler use.
 
 use crate::helper;
-use crate::translate::{Tr, X};
 use crate::state::{VCSR, VL, VSTART, VTYPE};
+use crate::translate::{Tr, X};
 use tern_core::ir::I64;
 use tern_core::state::Slot;
 
