@@ -29,8 +29,6 @@ pub struct Config {
     /// appends `argv[0]`, the program's path and the other arguments, so the last one here is an option such as
     /// `--argv0` whose value comes next.  Empty: `execve` of guest programs fails with `ENOEXEC`.
     pub reexec: Vec<CString>,
-    /// Machines (`e_machine`, 64-bit, big-endian) whose programs this binary can run, for `execve` of another guest ISA.
-    pub machines: Vec<(u16, bool, bool)>,
 }
 
 /// What `uname -r` says by default: the kernel whose calls this room follows.
@@ -51,7 +49,6 @@ impl Config {
             release: None,
             clock: Clock::Host,
             reexec: Vec::new(),
-            machines: Vec::new(),
         }
     }
 }

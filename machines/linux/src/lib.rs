@@ -1,6 +1,6 @@
 //! tern-linux: Linux processes as guests.
 //!
-//! * [`config`], [`run`]: the entry point.  [`process`], [`thread`], [`sched`], [`signal`]: a running process; all its
+//! * [`config`], [`start`]: the entry point, [`Prepared`].  [`process`], [`thread`], [`sched`], [`signal`]: a running process; all its
 //!   threads are green threads on one host thread, run round-robin, so a schedule is deterministic and fork is safe.
 //! * [`mm`]: the address space.  [`elf`]: loader, initial stack, vDSO.
 //! * [`table`]: syscalls as rows; [`args`]: their argument types; [`sys`]: the code of irregular ones; [`strace`].
@@ -21,14 +21,17 @@ pub mod abi;
 pub mod args;
 pub mod config;
 pub mod cx;
+pub mod elf;
 pub mod engine;
 pub mod events;
+pub mod exec;
 pub mod isa;
 pub mod mm;
 pub mod paths;
 pub mod process;
 pub mod sched;
 pub mod signal;
+pub mod start;
 pub mod strace;
 pub mod sys;
 pub mod table;
@@ -38,5 +41,7 @@ pub mod thread;
 mod testing;
 
 pub use config::{Config, CpuModel};
+pub use elf::LoadError;
 pub use engine::{CpuId, Engine};
 pub use process::ExitStatus;
+pub use start::{Finished, Prepared};

@@ -7,7 +7,7 @@ use crate::abi::flags::{Map, Mremap};
 use core::cell::RefCell;
 use std::ffi::CString;
 use std::rc::Rc;
-use tern_core::mem::{PAGE_MASK, PAGE_SIZE};
+use tern_core::mem::PAGE_MASK;
 use tern_host::map::{HostMap, page_size};
 use tern_host::sys;
 

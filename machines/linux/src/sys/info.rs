@@ -2,7 +2,6 @@
 
 use crate::abi::structs::Utsname;
 use crate::args::Out;
-use crate::config::DEFAULT_RELEASE;
 use crate::cx::{Cx, SysResult};
 use tern_host::sys;
 
@@ -15,11 +14,10 @@ pub fn uname(cx: &mut Cx<'_>, buf: Out<Utsname>) -> SysResult {
         out[..n].copy_from_slice(&text[..n]);
         out
     };
-    let release = cx.process.config.release.as_deref().unwrap_or(DEFAULT_RELEASE.as_bytes());
     let names = Utsname {
         sysname: field(b"Linux"),
         nodename: field(&host.nodename),
-        release: field(release),
+        release: field(crate::start::release(&cx.process.config)),
         version: field(&host.version),
         machine: field(cx.isa().uname_machine.as_bytes()),
         domainname: field(&host.domainname),
