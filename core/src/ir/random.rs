@@ -421,7 +421,7 @@ impl Generator<'_, '_> {
             let ty = if self.chance(4) { Ty::Bool } else { Ty::I64 };
             *arg = self.value(ty);
         }
-        let ty = self.ty();
+        let ty = self.int_ty();
         let payload = self.below(1 << 20) as u64;
         self.push(Op::Helper, ty, args, index as u64 | payload << 16);
     }
