@@ -278,14 +278,13 @@ impl Slow for Cas {
 
 fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let platform = platform(cx);
-    let result = platform.page(addr, Access::Store, op.mode).and_then(|page| {
-        if page.flags.has(PageFlags::CODE) {
-            cx.dirty_code.push(page.phys);
-            settle(cx);
-        }
-        eval::atomic(platform, op, addr, new)
-    });
-    match check_aligned(op, addr, Access::Store).and(result) {
+    if let Ok(page) = platform.page(addr, Access::Store, op.mode)
+        && page.flags.has(PageFlags::CODE)
+    {
+        cx.dirty_code.push(page.phys);
+        settle(cx);
+    }
+    match eval::atomic(platform, op, addr, new) {
         Ok(old) => {
             // SAFETY: `pc` is an atomic word.
             cx.state.near[usize::from(unsafe { *pc }.d())] = old;

@@ -411,6 +411,7 @@ impl Lowerer {
         // A helper that writes state must not find its result's slot changed under it; so it gets a temporary.
         self.release(block, at);
         let d = self.alloc()?;
+        self.free.extend(zero);
         if self.last[at as usize] == 0 {
             self.free.push(d);
         } else {
@@ -421,7 +422,6 @@ impl Lowerer {
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
         self.push_literal(inst.imm >> 16 << 16 | n);
         self.push_literal(self.pc);
-        self.free.extend(zero);
         self.acc = Some(Ref(at));
         Ok(())
     }
@@ -437,7 +437,8 @@ impl Lowerer {
         }
         let d = self.dest(block, at)?;
         let attr = FpAttr::unpack(inst.imm as u32);
-        let (code, shift) = match host_form(inst.op, attr) {
+        let host = if self.softfloat[usize::from(attr.env & 3)] { None } else { host_form(inst.op, attr) };
+        let (code, shift) = match host {
             Some((code, shift)) => (code, shift),
             None => (code::float(inst.op), 0),
         };
