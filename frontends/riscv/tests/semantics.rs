@@ -14,7 +14,11 @@ use tern_core::frontend::{Frontend, Limits};
 use tern_core::state::{Slot, State};
 use tern_riscv::{Features, state};
 
-const FILES: &[(&str, &str)] = &[("base.txt", include_str!("cases/base.txt"))];
+const FILES: &[(&str, &str)] = &[
+    ("base.txt", include_str!("cases/base.txt")),
+    ("muldiv.txt", include_str!("cases/muldiv.txt")),
+    ("atomics.txt", include_str!("cases/atomics.txt")),
+];
 
 /// The layout's names of what cases call by the manual's.
 fn slot_name(name: &str) -> &str {

@@ -160,7 +160,18 @@ impl Features {
     #[must_use]
     pub fn groups(&self) -> Vec<&'static Group<Rv>> {
         let width = |e: &'static Ext| if self.xlen == 32 { e.rv32 } else { e.rv64 };
-        self.enabled().flat_map(|e| e.groups.iter().chain(width(e))).copied().collect()
+        let with = |e: &'static Ext| {
+            let there = e.with.iter().filter(|(ext, xlen, _)| self.has(ext) && [0, self.xlen].contains(xlen));
+            there.map(|(_, _, group)| group)
+        };
+        let mut groups: Vec<&'static Group<Rv>> = Vec::new();
+        for group in self.enabled().flat_map(|e| e.groups.iter().chain(width(e)).chain(with(e))) {
+            // Some groups belong to two extensions.
+            if !groups.iter().any(|g| core::ptr::eq(*g, *group)) {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     /// What the state layout depends on.
