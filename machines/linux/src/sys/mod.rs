@@ -3,8 +3,10 @@
 pub mod dir;
 pub mod fd;
 pub mod file;
+pub mod hwprobe;
 pub mod info;
 pub mod mem;
+pub mod prctl;
 pub mod rw;
 
 use crate::cx::Cx;
