@@ -262,7 +262,7 @@ fn mremap_of_a_large_mapping_keeps_its_contents() {
     let mut a = s.mmap(&request(0, 64 * P)).expect("room");
     for round in 0..5u64 {
         s.put_bytes(a + round * P, &[round as u8 + 1]).expect("mapped");
-        a = s.mremap(a, 64 * P << round, 64 * P << (round + 1), Mremap::MREMAP_MAYMOVE, 0).expect("room");
+        a = s.mremap(a, (64 * P) << round, (128 * P) << round, Mremap::MREMAP_MAYMOVE, 0).expect("room");
     }
     for round in 0..5u64 {
         assert_eq!(s.bytes(a + round * P, 1), Ok(vec![round as u8 + 1]));

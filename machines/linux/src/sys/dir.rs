@@ -221,8 +221,8 @@ fn set_times(cx: &mut Cx<'_>, dir: i32, path: &PathOpt, times: Option<[sys::Time
     }
     let times = times.map(|t| {
         t.map(|t| match t.nsec {
-            UTIME_NOW => sys::Time { nsec: sys::host::UTIME_NOW as i64, ..t },
-            UTIME_OMIT => sys::Time { nsec: sys::host::UTIME_OMIT as i64, ..t },
+            UTIME_NOW => sys::Time { nsec: sys::host::UTIME_NOW, ..t },
+            UTIME_OMIT => sys::Time { nsec: sys::host::UTIME_OMIT, ..t },
             _ => t,
         })
     });
