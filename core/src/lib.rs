@@ -4,11 +4,13 @@
 //! * [`state`]: state layouts (which slots a CPU has) and the state itself.
 //! * [`mem`]: guest memory: page flags, host spans, the [`mem::GuestMemory`] trait.
 //! * [`frontend`]: what a guest ISA provides; [`engine`]: what an execution tier provides.
+//! * [`bare`]: a guest without instructions, for IR that comes as text.
 //! * [`codec`]: the one place where bytes on disk are defined (I4).
 //!
 //! `core` knows no guest, no OS and no device. To add a pure IR operation, add one row to [`ir::ops`]; the folder, the
 //! evaluator, every bytecode variant, the text form and the random tests follow from it.
 
+pub mod bare;
 pub mod codec;
 pub mod engine;
 pub mod frontend;

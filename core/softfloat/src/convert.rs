@@ -2,7 +2,7 @@
 //! 5.4.1, 5.4.2 and 5.8).
 
 use crate::env::{Env, Flags, Rm};
-use crate::format::Format;
+use crate::format::{Format, IntegerBit};
 use crate::parts::{Class, Parts, denormals_used, infinity, nan_one, round_at, round_pack, unpack, zero};
 use crate::wide::shr_jam;
 
@@ -29,13 +29,16 @@ fn to_integral(p: &Parts, scale: i32, rm: Rm) -> (u128, bool) {
 }
 
 /// `a` rounded to an integral value in its own format with `rm`; raises NX for a changed value only if `exact`
-/// (roundToIntegralExact, RISC-V `froundnx`, Arm `FRINTX`).
+/// (roundToIntegralExact, RISC-V `froundnx`, Arm `FRINTX`). Of the x86 instructions `FRNDINT` raises the denormal flag,
+/// `ROUNDSD` and its kin do not (Intel SDM volume 2).
 pub fn round_int<F: Format>(a: F::Bits, rm: Rm, exact: bool, env: &mut Env) -> F::Bits {
     let p = unpack::<F>(a, env);
     if p.is_nan() {
         return nan_one::<F>(&p, env);
     }
-    denormals_used(&[&p], env);
+    if F::INTEGER_BIT == IntegerBit::Required {
+        denormals_used(&[&p], env);
+    }
     match p.class {
         Class::Inf => return infinity::<F>(p.sign),
         Class::Zero => return zero::<F>(p.sign),

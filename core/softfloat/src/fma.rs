@@ -55,10 +55,11 @@ pub fn mul_add_with<F: Format>(a: F::Bits, b: F::Bits, c: F::Bits, op: MulAdd, e
 
 /// The sum of a finite non-zero product and a finite or zero addend.
 fn fused<F: Format>(a: &Parts, b: &Parts, c: &Parts, product_sign: bool, halve: bool, env: &mut Env) -> F::Bits {
-    // Bit 254 weighs 2^exp from here on. The products of the widest format have 226 bits, so that two bits of headroom
-    // lose nothing, and a jammed operand lies far below the rounding position of whatever it is added to.
-    let product = U256::product(a.sig, b.sig).shr_jam(2);
-    let product_exp = a.exp + b.exp + 2;
+    // Bit 254 weighs 2^exp from here on and both operands lie below 2^255, so that no sum wraps. The products of the
+    // widest format have 226 bits: the headroom costs nothing, and a jammed operand lies far below the rounding position
+    // of whatever it is added to.
+    let product = U256::product(a.sig, b.sig).shr_jam(1);
+    let product_exp = a.exp + b.exp + 1;
     let (sum, sign, exp) = if c.is_zero() {
         (product, product_sign, product_exp)
     } else {

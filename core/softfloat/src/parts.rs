@@ -2,7 +2,7 @@
 
 use crate::env::{Env, Flags, Rm};
 use crate::format::{Format, IntegerBit};
-use crate::style::{DefaultFraction, DenormalFlag, FlushRule, NanTraits, Three, Two};
+use crate::style::{DefaultFraction, DenormalFlag, FlushRule, InfZeroNan, NanTraits, Quieting, Three, Two};
 use crate::wide::shr_jam;
 
 /// Class of an operand.
@@ -236,15 +236,13 @@ pub(crate) fn invalid<F: Format>(env: &mut Env) -> F::Bits {
 
 /// Encodes NaN operand `nan` as a result, quieted.
 fn quiet<F: Format>(nan: &Parts, traits: &NanTraits) -> F::Bits {
-    let frac = if traits.signalling_bit_is_one {
-        // Clearing the signalling bit could leave an infinity, so such ISAs give their default NaN.
-        if nan.is_signalling() {
-            return default_nan::<F>(traits);
-        }
-        nan.sig
-    } else {
-        nan.sig | TOP_FRACTION
+    let frac = match traits.quieting {
+        _ if !nan.is_signalling() => nan.sig,
+        Quieting::SetTop => nan.sig | TOP_FRACTION,
+        Quieting::Default => 0,
+        Quieting::ClearTopSetNext => nan.sig & !TOP_FRACTION | TOP_FRACTION >> 1,
     };
+    // A payload can also vanish in a narrowing conversion where quiet NaNs have a clear top bit.
     let frac = frac >> (127 - F::FRAC_BITS);
     if frac == 0 {
         return default_nan::<F>(traits);
@@ -288,7 +286,6 @@ pub(crate) fn nan_two<F: Format>(a: &Parts, b: &Parts, env: &mut Env) -> F::Bits
 /// The result of `a * b + c` with at least one NaN; `inf_zero` says that the product is infinity times zero.
 #[cold]
 pub(crate) fn nan_three<F: Format>(a: &Parts, b: &Parts, c: &Parts, inf_zero: bool, env: &mut Env) -> F::Bits {
-    use crate::style::InfZeroNan;
     let traits = env.style.nan.traits();
     if inf_zero && traits.inf_zero_nan != InfZeroNan::AddendSilently {
         env.raise(Flags::NV);

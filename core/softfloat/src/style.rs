@@ -13,6 +13,17 @@ pub enum DefaultFraction {
     BelowTop,
 }
 
+/// How a signalling NaN becomes quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quieting {
+    /// The top fraction bit is set.
+    SetTop,
+    /// It is replaced by the default NaN, because clearing the top fraction bit could leave an infinity.
+    Default,
+    /// The top fraction bit is cleared and the one below it set (PA-RISC).
+    ClearTopSetNext,
+}
+
 /// Which operand a two-operand operation takes its NaN from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Two {
@@ -67,6 +78,8 @@ pub struct NanTraits {
     pub default_fraction: DefaultFraction,
     /// True when a set top fraction bit means signalling (IEEE 754-1985 left that open).
     pub signalling_bit_is_one: bool,
+    /// How a propagated signalling NaN is made quiet.
+    pub quieting: Quieting,
     /// True when every NaN result is the default NaN.
     pub always_default: bool,
     /// Selection among two operands.
@@ -115,6 +128,7 @@ const POSITIVE_QUIET: NanTraits = NanTraits {
     default_sign: false,
     default_fraction: DefaultFraction::QuietBit,
     signalling_bit_is_one: false,
+    quieting: Quieting::SetTop,
     always_default: false,
     two: Two::SignallingAb,
     three: Three::SignallingAbc,
@@ -134,7 +148,7 @@ const X87: NanTraits = NanTraits { two: Two::X87, ..X86 };
 const MIPS_LEGACY: NanTraits = NanTraits {
     default_fraction: DefaultFraction::OnesBelowTop,
     signalling_bit_is_one: true,
-    three: Three::SignallingAbc,
+    quieting: Quieting::Default,
     ..POSITIVE_QUIET
 };
 const MIPS_2008: NanTraits =
@@ -154,8 +168,14 @@ const S390: NanTraits = POSITIVE_QUIET;
 const LOONGARCH: NanTraits =
     NanTraits { three: Three::SignallingCab, inf_zero_nan: InfZeroNan::Addend, ..POSITIVE_QUIET };
 const ALPHA: NanTraits = NanTraits { default_sign: true, two: Two::Ba, three: Three::Bac, ..POSITIVE_QUIET };
-const HPPA: NanTraits =
-    NanTraits { default_fraction: DefaultFraction::BelowTop, signalling_bit_is_one: true, ..POSITIVE_QUIET };
+const HPPA: NanTraits = NanTraits {
+    default_fraction: DefaultFraction::BelowTop,
+    signalling_bit_is_one: true,
+    quieting: Quieting::ClearTopSetNext,
+    three: Three::Abc,
+    inf_zero_nan: InfZeroNan::Addend,
+    ..POSITIVE_QUIET
+};
 const SH4: NanTraits = NanTraits { always_default: true, ..MIPS_LEGACY };
 
 impl NanStyle {

@@ -23,7 +23,13 @@ pub struct Builder<'a> {
     arena: &'a Bump,
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
+    /// The slot that each value was last set to; all ones if none.
+    set_to: BumpVec<'a, u32>,
     exit: Option<Exit>,
+    /// Operations and guest instructions up to the exit; what comes after is dropped.
+    end: (usize, u32),
+    /// Labels that some branch goes to and that are not bound yet.
+    open: SmallVec<[Label; 8]>,
     insns: u32,
     locals: u32,
     labels: u32,
@@ -63,7 +69,10 @@ impl<'a> Builder<'a> {
             arena,
             key,
             insts: BumpVec::with_capacity_in(256, arena),
+            set_to: BumpVec::with_capacity_in(256, arena),
             exit: None,
+            end: (0, 0),
+            open: SmallVec::new(),
             insns: 0,
             locals: 0,
             labels: 0,
@@ -71,6 +80,13 @@ impl<'a> Builder<'a> {
             known: [Ref::NONE; NEAR],
             known_far: SmallVec::new(),
         }
+    }
+
+    /// Moves the block under construction out, for translators that own their builder; an empty one stays behind.
+    #[must_use]
+    pub fn take(&mut self) -> Builder<'a> {
+        let empty = Builder::new(self.arena, self.key);
+        core::mem::replace(self, empty)
     }
 
     /// The key of the block.
@@ -119,6 +135,7 @@ impl<'a> Builder<'a> {
     fn push(&mut self, op: Op, ty: Ty, args: [Ref; 3], imm: u64) -> Ref {
         let id = Ref(self.insts.len() as u32);
         self.insts.push(Inst { op, ty, args, imm });
+        self.set_to.push(u32::MAX);
         id
     }
 
@@ -176,6 +193,7 @@ impl<'a> Builder<'a> {
         {
             let inner = self.insts[a.index()];
             if inner.op == Op::Add
+                && !self.resident(a)
                 && let Some(x) = self.const_of(inner.args[1])
             {
                 let sum = self.constant(ty, x.wrapping_add(y));
@@ -183,6 +201,12 @@ impl<'a> Builder<'a> {
             }
         }
         self.push(op, ty, [a, b, Ref::NONE], 0)
+    }
+
+    /// Is the value what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
+    fn resident(&self, r: Ref) -> bool {
+        let slot = self.set_to[r.index()];
+        slot != u32::MAX && self.known(Slot(slot)) == Some(r)
     }
 
     /// Results that need no operation.
@@ -225,8 +249,9 @@ impl<'a> Builder<'a> {
             return self.constant(ty, eval_convert(op, x));
         }
         let inner = self.insts[a.index()];
-        if op == Op::Trunc && matches!(inner.op, Op::Zext32 | Op::Sext32) {
-            return inner.args[0];
+        match (op, inner.op) {
+            (Op::Trunc, Op::Zext32 | Op::Sext32 | Op::Oext32) | (Op::Unbox32, Op::Oext32) => return inner.args[0],
+            _ => {}
         }
         self.push(op, ty, [a, Ref::NONE, Ref::NONE], 0)
     }
@@ -372,6 +397,7 @@ impl<'a> Builder<'a> {
             return;
         }
         self.push(Op::Set, T::TY, [v.id, Ref::NONE, Ref::NONE], u64::from(slot.0));
+        self.set_to[v.id.index()] = slot.0;
         self.learn(slot, v.id);
     }
 
@@ -399,6 +425,7 @@ impl<'a> Builder<'a> {
         let mut total = disp;
         let inst = self.insts[addr.index()];
         if inst.op == Op::Add
+            && !self.resident(addr)
             && let Some(c) = self.const_of(inst.args[1])
             && i32::try_from((c as i64).wrapping_add(disp)).is_ok()
         {
@@ -468,8 +495,9 @@ impl<'a> Builder<'a> {
     pub fn exit_if(&mut self, cond: Val<Bool>, pc: u64) {
         match self.const_of(cond.id) {
             Some(0) => {}
-            Some(_) => self.exit(Exit::Goto(pc)),
-            None => {
+            // On one arm of a branch the block does not end here.
+            Some(_) if self.open.is_empty() => self.exit(Exit::Goto(pc)),
+            _ => {
                 self.push(Op::ExitIf, Ty::Bool, [cond.id, Ref::NONE, Ref::NONE], pc);
             }
         }
@@ -479,8 +507,8 @@ impl<'a> Builder<'a> {
     pub fn trap_if(&mut self, cond: Val<Bool>, cause: u32, value: Val<I64>) {
         match self.const_of(cond.id) {
             Some(0) => {}
-            Some(_) => self.exit(Exit::Trap(cause, value.id)),
-            None => {
+            Some(_) if self.open.is_empty() => self.exit(Exit::Trap(cause, value.id)),
+            _ => {
                 self.push(Op::TrapIf, Ty::Bool, [cond.id, value.id, Ref::NONE], u64::from(cause));
             }
         }
@@ -492,24 +520,33 @@ impl<'a> Builder<'a> {
         Label(self.labels - 1)
     }
 
+    fn opens(&mut self, label: Label) {
+        if !self.open.contains(&label) {
+            self.open.push(label);
+        }
+    }
+
     /// Goes forward to `label` if `cond`.
     pub fn br_if(&mut self, cond: Val<Bool>, label: Label) {
+        self.opens(label);
         self.push(Op::BrIf, Ty::Bool, [cond.id, Ref::NONE, Ref::NONE], u64::from(label.0));
     }
 
     /// Goes forward to `label`.
     pub fn br(&mut self, label: Label) {
+        self.opens(label);
         self.push(Op::Br, Ty::Bool, [Ref::NONE; 3], u64::from(label.0));
         self.forget();
     }
 
     /// Puts `label` here.  Values made before it must not be used after it, unless they were made before every branch to it.
     pub fn bind(&mut self, label: Label) {
+        self.open.retain(|l| *l != label);
         self.push(Op::Bind, Ty::Bool, [Ref::NONE; 3], u64::from(label.0));
         self.forget();
     }
 
-    /// Ends the block.  What is built after it is ignored.
+    /// Ends the block.  What is built after it is ignored, so every label that is branched to must be bound before.
     pub fn exit(&mut self, exit: Exit) {
         if self.exit.is_none() {
             // A branch on a constant, or to one place, is a goto.
@@ -528,6 +565,7 @@ impl<'a> Builder<'a> {
                 _ => exit,
             };
             self.exit = Some(exit);
+            self.end = (self.insts.len(), self.insns);
         }
     }
 
@@ -535,11 +573,13 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn finish(mut self, next: u64) -> Block<'a> {
         self.exit(Exit::Goto(next));
+        let (len, insns) = self.end;
+        self.insts.truncate(len);
         Block {
             key: self.key,
             insts: self.insts,
             exit: self.exit.unwrap_or(Exit::Goto(next)),
-            insns: self.insns,
+            insns,
             locals: self.locals,
             labels: self.labels,
             pages: self.pages,

@@ -67,7 +67,7 @@ macro_rules! define_ops {
             Helper,
             /// The number of instructions retired before the current one.
             Icount,
-            /// A guest instruction begins; `imm` is its address.
+            /// A guest instruction begins; `imm` is its address.  No branch skips it.
             Insn,
             /// Leaves to address `imm` if `args[0]`; the current instruction has retired.
             ExitIf,
@@ -449,8 +449,8 @@ pub struct BlockKey {
     pub mode: u32,
 }
 
-/// A finished block.
-#[derive(Debug)]
+/// A finished block.  Its text form is in [`super::text`].
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Block<'a> {
     /// Its key.
     pub key: BlockKey,

@@ -12,9 +12,15 @@ pub mod bits;
 mod builder;
 pub mod eval;
 pub mod fp;
+pub mod fpfast;
 mod inst;
 pub mod ops;
 pub mod opt;
+pub mod parse;
+pub mod random;
+pub mod signature;
+pub mod text;
+pub mod verify;
 
 pub use builder::{Builder, Label, Local};
 pub use inst::{Block, BlockKey, Exit, Hint, Inst, Op, Ref, convert_types, eval_convert, eval1, eval2};

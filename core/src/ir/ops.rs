@@ -143,6 +143,10 @@ convert {
     Zext32 zext32 (a: I32 u32) -> I64 u64 = u64::from(a);
     /// I32 to I64, sign-extended.
     Sext32 sext32 (a: I32 u32) -> I64 u64 = a as i32 as i64 as u64;
+    /// I32 to I64, upper half all ones (a NaN-boxed value).
+    Oext32 oext32 (a: I32 u32) -> I64 u64 = u64::from(a) | 0xffff_ffff_0000_0000;
+    /// The low half of a NaN-boxed value; the quiet NaN if the upper half is not all ones.
+    Unbox32 unbox32 (a: I64 u64) -> I32 u32 = if a >> 32 == 0xffff_ffff { a as u32 } else { 0x7fc0_0000 };
     /// Low half of an I64.
     Trunc trunc (a: I64 u64) -> I32 u32 = a as u32;
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`sys`] (Linux): safe wrappers over the system calls that emulating a Linux process needs.
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
-//! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`file`]: what their names say.
+//! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
 //! byte order or C library of the host. *Numbers* that Linux defines per architecture (errno, flags, signal and ioctl

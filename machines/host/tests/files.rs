@@ -148,7 +148,7 @@ fn metadata() {
     fs::fchown(fd, u32::MAX, u32::MAX).unwrap();
     let me = fs::fstat(fd).unwrap();
     fs::fchownat(CWD, &dir.path("a"), me.uid, me.gid, 0).unwrap();
-    let times = [Time { sec: 1_000_000_000, nsec: 7 }, Time { sec: 0, nsec: i64::from(host::UTIME_OMIT as i32) }];
+    let times = [Time { sec: 1_000_000_000, nsec: 7 }, Time { sec: 0, nsec: host::UTIME_OMIT }];
     time::utimensat(CWD, Some(&dir.path("a")), Some(times), 0).unwrap();
     let stat = fs::fstat(fd).unwrap();
     assert_eq!((stat.atime, stat.mtime), (times[0], me.mtime));
@@ -208,13 +208,13 @@ fn descriptors_and_locks() {
     assert_eq!(file::fcntl(fd, host::F_GETFL, 0).unwrap() & host::O_ACCMODE, host::O_RDWR);
     assert_eq!(file::fcntl(fd, libc::F_GETLK, 0), Err(Errno::EINVAL), "a pointer must not pass as a number");
     let other = file::openat(CWD, &dir.path("a"), host::O_RDWR, 0).unwrap();
-    let write = Lock { kind: host::F_WRLCK as i16, start: 1 << 32, len: 10, ..Lock::default() };
+    let write = Lock { kind: host::F_WRLCK, start: 1 << 32, len: 10, ..Lock::default() };
     file::lock(fd, LockOp::OfdSet, &mut write.clone()).unwrap();
-    let mut probe = Lock { kind: host::F_RDLCK as i16, start: (1 << 32) + 9, len: 1, ..Lock::default() };
+    let mut probe = Lock { kind: host::F_RDLCK, start: (1 << 32) + 9, len: 1, ..Lock::default() };
     assert_eq!(file::lock(other, LockOp::OfdSet, &mut probe.clone()), Err(Errno::EAGAIN));
     file::lock(other, LockOp::OfdGet, &mut probe).unwrap();
     assert_eq!((probe.kind, probe.start, probe.len, probe.pid), (write.kind, write.start, 10, -1));
-    let mut mine = Lock { kind: host::F_RDLCK as i16, ..Lock::default() };
+    let mut mine = Lock { kind: host::F_RDLCK, ..Lock::default() };
     file::lock(fd, LockOp::Get, &mut mine).unwrap();
     file::flock(fd, host::LOCK_EX | host::LOCK_NB).unwrap();
     assert_eq!(file::flock(other, host::LOCK_SH | host::LOCK_NB), Err(Errno::EAGAIN));

@@ -31,7 +31,7 @@ fn fork_and_wait() {
     assert_eq!(proc::wait4(pid, 0), Err(Errno::ECHILD));
 
     let pid = child(|| 7);
-    let info = proc::waitid(host::P_PID as i32, pid, host::WEXITED).unwrap();
+    let info = proc::waitid(host::P_PID, pid, host::WEXITED).unwrap();
     assert_eq!((info.pid, info.status, info.code), (pid, 7, 1));
     assert_eq!(info.uid, cred::getresuid().unwrap().real);
 
@@ -39,7 +39,7 @@ fn fork_and_wait() {
         let _ = time::clock_nanosleep(host::CLOCK_MONOTONIC, false, Time { sec: 100, nsec: 0 });
         0
     });
-    let none = proc::waitid(host::P_PID as i32, pid, host::WEXITED | host::WNOHANG).unwrap();
+    let none = proc::waitid(host::P_PID, pid, host::WEXITED | host::WNOHANG).unwrap();
     assert_eq!((none.pid, none.code), (0, 0));
     proc::kill(pid, host::SIGKILL).unwrap();
     let waited = proc::wait4(pid, 0).unwrap();
@@ -60,7 +60,7 @@ fn usage_of_a_child() {
     assert!(waited.usage.utime >= Time::from_nanos(20_000_000), "{:?}", waited.usage);
     assert!(waited.usage.maxrss > 100, "{:?}", waited.usage);
     let pid = child(|| 0);
-    let info = proc::waitid(host::P_PID as i32, pid, host::WEXITED).unwrap();
+    let info = proc::waitid(host::P_PID, pid, host::WEXITED).unwrap();
     assert!(info.usage.maxrss > 100 && info.usage.minflt > 0, "{:?}", info.usage);
 }
 

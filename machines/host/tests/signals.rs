@@ -286,8 +286,8 @@ fn interval_timers() {
     let status = in_child(|| {
         signal::catch(host::SIGALRM).unwrap();
         let soon = time::Interval { value: Time::from_nanos(5_000_000), ..Default::default() };
-        time::setitimer(host::ITIMER_REAL as i32, soon).unwrap();
-        assert!(time::getitimer(host::ITIMER_REAL as i32).unwrap().value <= soon.value);
+        time::setitimer(host::ITIMER_REAL, soon).unwrap();
+        assert!(time::getitimer(host::ITIMER_REAL).unwrap().value <= soon.value);
         let result = signal::blocking(|| wait::ppoll(&mut [], None, None));
         assert_eq!(result, Err(Errno::EINTR));
         assert_eq!(signal::take().map(|i| (i.signo, i.code)), Some((host::SIGALRM, 0x80)));

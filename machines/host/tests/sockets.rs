@@ -1,5 +1,6 @@
 //! Sockets, waiting for descriptors, futexes.
 #![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "socket options are in the host's byte order")]
 
 use std::io::{IoSlice, IoSliceMut};
 use tern_host::map::HostMap;

@@ -1,10 +1,12 @@
 //! Terminals and `ioctl`, on a pseudo-terminal of the test's own.
 #![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "the kernel's structures are in the host's byte order")]
 
 use std::ffi::CString;
 use tern_host::sys::ioctl::{self, Shape, WinSize};
 use tern_host::sys::termios::{self, When};
-use tern_host::sys::{CWD, Errno, Fd, file, host};
+use tern_host::sys::wait::{self, PollFd};
+use tern_host::sys::{CWD, Errno, Fd, Time, file, host};
 use tern_host::tty::RawMode;
 
 /// The two ends of a new pseudo-terminal.
@@ -72,6 +74,9 @@ fn requests() {
     assert_eq!(ioctl::ioctl_buf(tty, 0xdead_beef, &mut raw), Err(Errno::ENOTTY));
     assert_eq!(ioctl::foreground(tty), Err(Errno::ENOTTY), "not our controlling terminal");
     file::write(main, b"ab\n").unwrap();
+    // The kernel's line discipline runs on a work queue.
+    let mut fds = [PollFd { fd: tty, events: host::POLLIN, revents: 0 }];
+    assert_eq!(wait::ppoll(&mut fds, Some(Time { sec: 5, nsec: 0 }), None), Ok(1));
     assert_eq!(ioctl::readable(tty), Ok(3));
     let flush = ioctl::by_name("TCFLSH").unwrap().number;
     ioctl::ioctl_int(tty, flush, 2).unwrap();

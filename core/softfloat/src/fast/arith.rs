@@ -48,7 +48,7 @@ fn sum_is_safe<F: Host>(a: F::Bits, b: F::Bits, sum: F::Float, x: F::Float, y: F
         return false;
     }
     if !env.flags.contains(Flags::NX) {
-        // TwoSum is exact unless one of its steps overflows.
+        // TwoSum is exact unless one of its steps overflows, which none does this far from the end of the range.
         let large = F::EXP_ONES as i32 - 3;
         if exponent::<F>(a) > large || exponent::<F>(b) > large {
             return false;
@@ -95,13 +95,11 @@ fn product_is_exact<F: Host>(a: F::Bits, b: F::Bits, product: F::Bits) -> bool {
 #[inline]
 pub fn div<F: Host>(a: F::Bits, b: F::Bits, env: &mut Env) -> F::Bits {
     if rounds_like_host(env) && !is_denormal::<F>(a) && is_normal::<F>(b) {
-        let y = F::float(b);
-        let quotient = F::float(a) / y;
-        let bits = F::bits(quotient);
+        let bits = F::bits(F::float(a) / F::float(b));
         if is_safe::<F>(bits) {
-            // Multiplying back is exact just when the division was.
-            let exact = || quotient * y == F::float(a) && product_is_exact::<F>(bits, b, a);
-            if !env.flags.contains(Flags::NX) && !exact() {
+            // `quotient * b` is off `a` by at most half a place of the quotient times `b`, which is less than a place of
+            // `a`: when that product is a number of the format, it is `a`.
+            if !env.flags.contains(Flags::NX) && !product_is_exact::<F>(bits, b, a) {
                 env.raise(Flags::NX);
             }
             return bits;

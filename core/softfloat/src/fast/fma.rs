@@ -110,10 +110,7 @@ fn emulated(a: u64, b: u64, c: u64, env: &mut Env) -> Option<u64> {
     let (high, high_error) = two_sum(product, low);
     let rest = sum_to_odd(low_error, high_error);
     let (result, error) = two_sum(high, rest);
-    if is_zero::<F64>(result.to_bits()) {
-        return None;
-    }
-    // `rest` is odd, hence not a multiple of the last place of `result`, when rounding it lost anything.
+    // A zero result is an exact cancellation, +0 in this rounding mode. `rest` is odd, hence not a multiple of the last place of `result`, when rounding it lost anything.
     if error != 0.0 {
         env.raise(Flags::NX);
     }

@@ -6,7 +6,8 @@
 //! smallest normal number and is finite: then no NaN, no invalid, no division by zero, no overflow, no tininess and no
 //! flushing is involved and NX is the only flag in question. If NX is already set there is nothing left to find out;
 //! else the rounding error decides: the error term of `TwoSum` for sums (Knuth, TAOCP volume 2, 4.2.2), trailing zeros
-//! of the significands for products, multiplying back for quotients and roots.
+//! of the significands for products, and multiplying back for quotients and roots. Conversions and comparisons follow
+//! the same rule with tests of their own.
 //!
 //! Every function here returns the bits and raises the flags of its namesake in the crate root; the tests hold the two
 //! against each other.

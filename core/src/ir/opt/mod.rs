@@ -5,9 +5,24 @@
 mod dead;
 
 use super::Block;
+use super::verify::verify;
 
 /// Runs all passes.
+///
+/// # Panics
+/// In debug builds, if a pass or the builder of the block broke an invariant of [`verify`].
 pub fn run(block: &mut Block<'_>) {
+    check(block, "the builder");
     dead::stores(block);
+    check(block, "dead stores");
     dead::values(block);
+    check(block, "dead values");
+}
+
+fn check(block: &Block<'_>, after: &str) {
+    if cfg!(debug_assertions)
+        && let Err(error) = verify(block, None)
+    {
+        panic!("after {after}: {error}\n{block}");
+    }
 }

@@ -70,8 +70,6 @@ pub use libc::{
     AT_REMOVEDIR,
     AT_SYMLINK_FOLLOW,
     AT_SYMLINK_NOFOLLOW,
-    UTIME_NOW,
-    UTIME_OMIT,
 };
 pub use libc::{
     // resources, waiting, clocks
@@ -83,13 +81,6 @@ pub use libc::{
     CLOCK_REALTIME,
     CLOCK_REALTIME_COARSE,
     CLOCK_THREAD_CPUTIME_ID,
-    ITIMER_PROF,
-    ITIMER_REAL,
-    ITIMER_VIRTUAL,
-    P_ALL,
-    P_PGID,
-    P_PID,
-    P_PIDFD,
     RUSAGE_CHILDREN,
     RUSAGE_SELF,
     RUSAGE_THREAD,
@@ -147,14 +138,11 @@ pub use libc::{
     F_GETOWN,
     F_GETPIPE_SZ,
     F_NOTIFY,
-    F_RDLCK,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
     F_SETOWN,
     F_SETPIPE_SZ,
-    F_UNLCK,
-    F_WRLCK,
     FD_CLOEXEC,
     LOCK_EX,
     LOCK_NB,
@@ -219,17 +207,20 @@ pub use libc::{
     SIGXFSZ,
 };
 
-macro_rules! limits {
-    ($($name:ident)*) => {$(
+macro_rules! typed {
+    ($ty:ident: $($name:ident)*) => {$(
         #[doc = concat!("`", stringify!($name), "`.")]
-        #[allow(clippy::cast_possible_wrap, reason = "small numbers; the C library's type differs")]
-        pub const $name: i32 = libc::$name as i32;
+        pub const $name: $ty = libc::$name as $ty;
     )*};
 }
-limits! {
+// Constants to which C libraries give different types.
+typed! { i32:
     RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK
     RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
+    P_ALL P_PID P_PGID P_PIDFD ITIMER_REAL ITIMER_VIRTUAL ITIMER_PROF
 }
+typed! { i64: UTIME_NOW UTIME_OMIT }
+typed! { i16: F_RDLCK F_WRLCK F_UNLCK }
 
 /// The highest signal number of Linux on most architectures; mask bit `n` stands for signal `n + 1`.
 pub const SIGNALS: i32 = 64;

@@ -40,6 +40,7 @@ syscalls! {
     /// `membarrier(2)`.
     pub fn membarrier(command: i32, flags: u32, cpu: i32) -> i32 = libc::SYS_membarrier;
     fn raw_prlimit(pid: i32, resource: i32, new: InOpt<'_, [u64; 2]>, old: OutOpt<'_, [u64; 2]>) -> () = libc::SYS_prlimit64;
+    fn raw_wait4(pid: i32, status: Out<'_, i32>, options: i32, usage: Out<'_, KRusage>) -> i32 = libc::SYS_wait4;
     fn raw_waitid(kind: i32, id: i32, info: Out<'_, SigInfoBytes>, options: i32, usage: Out<'_, KRusage>) -> () = libc::SYS_waitid;
     fn raw_getrusage(who: i32, usage: Out<'_, KRusage>) -> () = libc::SYS_getrusage;
     fn raw_prctl(option: i32, a: usize, b: usize, c: usize, d: usize) -> i32 = libc::SYS_prctl;
@@ -172,26 +173,9 @@ pub struct Waited {
 /// `ECHILD`, `EINTR`, `EINVAL`.
 pub fn wait4(pid: i32, options: i32) -> Result<Waited, Errno> {
     let mut status = 0;
-    // SAFETY: all-zero bytes are a valid `rusage` (integers only).
-    let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
-    // SAFETY: live values of the types that the call fills. (Not a row: riscv32 has no such system call.)
-    let pid = cvt(unsafe { libc::wait4(pid, &raw mut status, options, &raw mut usage) })?;
-    let time = |t: libc::timeval| Time { sec: t.tv_sec as i64, nsec: t.tv_usec as i64 * 1000 };
-    let usage = Rusage {
-        utime: time(usage.ru_utime),
-        stime: time(usage.ru_stime),
-        maxrss: usage.ru_maxrss as i64,
-        integrals: [usage.ru_ixrss as i64, usage.ru_idrss as i64, usage.ru_isrss as i64],
-        minflt: usage.ru_minflt as i64,
-        majflt: usage.ru_majflt as i64,
-        nswap: usage.ru_nswap as i64,
-        inblock: usage.ru_inblock as i64,
-        oublock: usage.ru_oublock as i64,
-        messages: [usage.ru_msgsnd as i64, usage.ru_msgrcv as i64, usage.ru_nsignals as i64],
-        nvcsw: usage.ru_nvcsw as i64,
-        nivcsw: usage.ru_nivcsw as i64,
-    };
-    Ok(Waited { pid, status, usage })
+    let mut usage = KRusage::default();
+    let pid = raw_wait4(pid, Out(&mut status), options, Out(&mut usage))?;
+    Ok(Waited { pid, status, usage: usage.into() })
 }
 
 /// What [`waitid`] found.

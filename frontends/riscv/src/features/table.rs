@@ -1,0 +1,193 @@
+//! The extension table: one row per extension, and the CPU models built from it.
+
+use crate::insn::{
+    Rv, a, c, cbo, d, f, hints, m, rv_i, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+};
+use tern_decode::Group;
+
+/// One extension.
+pub(super) struct Ext {
+    /// Lower-case name as in ISA strings.
+    pub(super) name: &'static str,
+    /// What it is, for `tern list`.
+    pub(super) about: &'static str,
+    /// Extensions that it includes or depends on, separated by blanks.
+    pub(super) implies: &'static str,
+    /// Switching it off switches off everything that it implies.
+    pub(super) umbrella: bool,
+    /// XLEN on which alone it exists; 0: any.
+    pub(super) xlen: u8,
+    /// Bit in `RISCV_HWPROBE_KEY_IMA_EXT_0` (Linux `Documentation/arch/riscv/hwprobe.rst`).
+    pub(super) hwprobe: Option<u8>,
+    /// Known by name only.
+    pub(super) planned: bool,
+    /// Instructions.
+    pub(super) groups: &'static [&'static Group<Rv>],
+    /// Instructions of RV32 only.
+    pub(super) rv32: &'static [&'static Group<Rv>],
+    /// Instructions of RV64 only.
+    pub(super) rv64: &'static [&'static Group<Rv>],
+    /// Instructions that need a second extension, and an XLEN (0: any).
+    pub(super) with: &'static [With],
+}
+
+/// Second extension, XLEN (0: any), instructions.
+pub(super) type With = (&'static str, u8, &'static Group<Rv>);
+
+const fn ext(name: &'static str, about: &'static str) -> Ext {
+    Ext {
+        name,
+        about,
+        implies: "",
+        umbrella: false,
+        xlen: 0,
+        hwprobe: None,
+        planned: false,
+        groups: &[],
+        rv32: &[],
+        rv64: &[],
+        with: &[],
+    }
+}
+
+impl Ext {
+    const fn implies(self, implies: &'static str) -> Ext {
+        Ext { implies, ..self }
+    }
+    const fn umbrella(self, parts: &'static str) -> Ext {
+        Ext { implies: parts, umbrella: true, ..self }
+    }
+    const fn only(self, xlen: u8) -> Ext {
+        Ext { xlen, ..self }
+    }
+    const fn hwprobe(self, bit: u8) -> Ext {
+        Ext { hwprobe: Some(bit), ..self }
+    }
+    const fn planned(self) -> Ext {
+        Ext { planned: true, ..self }
+    }
+    const fn groups(self, groups: &'static [&'static Group<Rv>]) -> Ext {
+        Ext { groups, ..self }
+    }
+    const fn rv32(self, rv32: &'static [&'static Group<Rv>]) -> Ext {
+        Ext { rv32, ..self }
+    }
+    const fn rv64(self, rv64: &'static [&'static Group<Rv>]) -> Ext {
+        Ext { rv64, ..self }
+    }
+    const fn with(self, with: &'static [With]) -> Ext {
+        Ext { with, ..self }
+    }
+}
+
+/// All extensions, at most 128.
+pub(super) static EXTENSIONS: &[Ext] = &[
+    ext("i", "base integer instructions").groups(&[&rv_i::RV_I]).rv32(&[&rv_i::RV32_I]).rv64(&[&rv_i::RV64_I]),
+    ext("m", "multiplication and division").umbrella("zmmul").groups(&[&m::M]).rv64(&[&m::M64]),
+    ext("a", "atomics").umbrella("zaamo zalrsc"),
+    ext("f", "binary32").implies("zicsr").groups(&[&f::F]).rv64(&[&f::F64]),
+    ext("d", "binary64").implies("f").groups(&[&d::DOUBLE]).rv64(&[&d::DOUBLE64]),
+    ext("c", "compressed instructions").umbrella("zca").hwprobe(1),
+    ext("b", "bit manipulation").umbrella("zba zbb zbs"),
+    ext("v", "vectors").planned().hwprobe(2),
+    ext("h", "hypervisor").planned(),
+    ext("za64rs", "reservation sets of at most 64 bytes"),
+    ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
+    ext("zabha", "atomic bytes and halfwords").implies("zaamo").hwprobe(58).groups(&[&zabha::ZABHA]).with(&[(
+        "zacas",
+        0,
+        &zabha::ZABHA_ZACAS,
+    )]),
+    ext("zacas", "compare and swap")
+        .implies("zaamo")
+        .hwprobe(34)
+        .groups(&[&zacas::ZACAS])
+        .rv32(&[&zacas::ZACAS32])
+        .rv64(&[&zacas::ZACAS64]),
+    ext("zalrsc", "load-reserved, store-conditional").hwprobe(57).groups(&[&a::ZALRSC]).rv64(&[&a::ZALRSC64]),
+    ext("zawrs", "wait on reservation set").implies("zalrsc").hwprobe(48).groups(&[&hints::ZAWRS]),
+    ext("zba", "address generation").hwprobe(3).groups(&[&zba::ZBA]).rv64(&[&zba::ZBA64]),
+    ext("zbb", "basic bit manipulation")
+        .hwprobe(4)
+        .groups(&[&zbb::ZBB_ZBKB, &zbb::ZBB])
+        .rv32(&[&zbb::ZBB_ZBKB32, &zbb::ZBB32])
+        .rv64(&[&zbb::ZBB_ZBKB64, &zbb::ZBB64]),
+    ext("zbc", "carry-less multiplication").hwprobe(7).groups(&[&zbc::ZBC_ZBKC, &zbc::ZBC]),
+    ext("zbkb", "bit manipulation for cryptography")
+        .hwprobe(8)
+        .groups(&[&zbb::ZBB_ZBKB, &zbk::ZBKB])
+        .rv32(&[&zbb::ZBB_ZBKB32, &zbk::ZBKB32])
+        .rv64(&[&zbb::ZBB_ZBKB64, &zbk::ZBKB64]),
+    ext("zbkc", "carry-less multiplication for cryptography").hwprobe(9).groups(&[&zbc::ZBC_ZBKC]),
+    ext("zbkx", "crossbar permutations").hwprobe(10).groups(&[&zbk::ZBKX]),
+    ext("zbs", "single-bit operations").hwprobe(5).groups(&[&zbs::ZBS]).rv32(&[&zbs::ZBS32]).rv64(&[&zbs::ZBS64]),
+    ext("zca", "compressed integer instructions").hwprobe(43).groups(&[&c::ZCA]).rv32(&[&c::ZCA32]).rv64(&[&c::ZCA64]),
+    ext("zcb", "more compressed instructions").implies("zca").hwprobe(44).groups(&[&zcb::ZCB]).with(&[
+        ("zba", 64, &zcb::ZCB_ZBA64),
+        ("zbb", 0, &zcb::ZCB_ZBB),
+        ("zmmul", 0, &zcb::ZCB_ZMMUL),
+    ]),
+    ext("zcd", "compressed binary64 loads and stores").implies("zca d").hwprobe(45).groups(&[&c::ZCD]),
+    ext("zcf", "compressed binary32 loads and stores").implies("zca f").only(32).hwprobe(46).groups(&[&c::ZCF]),
+    ext("zcmop", "compressed may-be operations").implies("zca").hwprobe(47).groups(&[&hints::ZCMOP]),
+    ext("zfa", "additional floating-point instructions").implies("f").hwprobe(32).groups(&[&zfa::ZFA]).with(&[
+        ("d", 0, &zfa::ZFA_D),
+        ("d", 32, &zfa::ZFA_D32),
+        ("zfh", 0, &zfa::ZFA_H),
+    ]),
+    ext("zfbfmin", "bfloat16 conversions").implies("f").hwprobe(52).groups(&[&zfh::HALF_MOVES, &zfh::ZFBFMIN]),
+    ext("zfh", "binary16").implies("zfhmin").hwprobe(27).groups(&[&zfh::ZFH]).rv64(&[&zfh::ZFH64]),
+    ext("zfhmin", "binary16 conversions").implies("f").hwprobe(28).groups(&[&zfh::HALF_MOVES, &zfh::ZFHMIN]).with(&[(
+        "d",
+        0,
+        &zfh::ZFHMIN_D,
+    )]),
+    ext("zic64b", "cache blocks of 64 bytes"),
+    ext("zicbom", "cache-block management").hwprobe(55).groups(&[&cbo::ZICBOM]),
+    ext("zicbop", "cache-block prefetch").hwprobe(60).groups(&[&cbo::ZICBOP]),
+    ext("zicboz", "cache-block zero").hwprobe(6).groups(&[&cbo::ZICBOZ]),
+    ext("ziccamoa", "main memory supports atomics").implies("zaamo"),
+    ext("ziccif", "main memory supports instruction fetch"),
+    ext("zicclsm", "main memory supports misaligned accesses"),
+    ext("ziccrse", "main memory supports eventual success of sc").implies("zalrsc"),
+    ext("zicntr", "base counters").implies("zicsr").hwprobe(50),
+    ext("zicond", "conditional zero").hwprobe(35).groups(&[&zicond::ZICOND]),
+    ext("zicsr", "control and status registers").groups(&[&zicsr::ZICSR]),
+    ext("zifencei", "instruction fetch fence").groups(&[&rv_i::ZIFENCEI]),
+    ext("zihintntl", "non-temporal locality hints").hwprobe(29).groups(&[&hints::ZIHINTNTL]),
+    ext("zihintpause", "pause hint").hwprobe(36).groups(&[&hints::ZIHINTPAUSE]),
+    ext("zimop", "may-be operations").hwprobe(42).groups(&[&hints::ZIMOP]),
+    ext("zkn", "NIST algorithms").umbrella("zbkb zbkc zbkx zknd zkne zknh"),
+    ext("zknd", "AES decryption").hwprobe(11).rv32(&[&zk::ZKND32]).rv64(&[&zk::ZKND64, &zk::ZKNE_ZKND64]),
+    ext("zkne", "AES encryption").hwprobe(12).rv32(&[&zk::ZKNE32]).rv64(&[&zk::ZKNE64, &zk::ZKNE_ZKND64]),
+    ext("zknh", "SHA-2").hwprobe(13).groups(&[&zk::ZKNH]).rv32(&[&zk::ZKNH32]).rv64(&[&zk::ZKNH64]),
+    ext("zks", "ShangMi algorithms").umbrella("zbkb zbkc zbkx zksed zksh"),
+    ext("zksed", "SM4").hwprobe(14).groups(&[&zk::ZKSED]),
+    ext("zksh", "SM3").hwprobe(15).groups(&[&zk::ZKSH]),
+    ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
+];
+
+/// A CPU model.
+pub(super) struct Model {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it is.
+    pub(super) about: &'static str,
+    /// 32 or 64.
+    pub(super) xlen: u8,
+    /// Its extensions; `*`: everything that is implemented.
+    pub(super) exts: &'static str,
+}
+
+/// What QEMU's generic CPUs have by default.
+const GENERIC: &str = "i m a f d c b zawrs zbc zfa zicbom zicbop zicboz zicntr zicsr zifencei zihintntl zihintpause";
+
+/// All models; the first is the default for its XLEN.
+pub(super) static MODELS: &[Model] = &[
+    Model { name: "max", about: "RV64 with everything that is implemented", xlen: 64, exts: "*" },
+    Model { name: "max32", about: "RV32 with everything that is implemented", xlen: 32, exts: "*" },
+    Model { name: "rv64", about: "generic RV64", xlen: 64, exts: GENERIC },
+    Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC },
+    Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i" },
+    Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i" },
+];

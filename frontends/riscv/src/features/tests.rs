@@ -1,0 +1,3 @@
+//! Tests of feature parsing.
+
+use super::*;

@@ -1,0 +1,103 @@
+//! tern-riscv: the RISC-V guest, RV32 and RV64 in one crate.
+//!
+//! * [`state`]: the slots of a CPU; [`features`]: ISA strings, `-cpu` models, extensions.
+//! * [`translate`]: the translator that row bodies work on; [`trap`]: causes.
+//! * [`asm`]: what RISC-V adds to the assembler.
+//! * [`insn`]: the instruction tables, one file per chapter of the manual.
+//!
+//! # Adding an instruction
+//! Write its row and body into the chapter's `insns!` table in `insn/`: the encoding as the manual prints it, the
+//! assembly syntax of GNU objdump `-M no-aliases`, and a body over [`translate::Tr`].  Nothing else changes.
+//!
+//! # Adding an extension
+//! Write `insn/<name>.rs` with its groups and add one row to the table in [`features`].
+#![forbid(unsafe_code)]
+
+pub mod asm;
+mod crypto;
+pub mod features;
+mod helper;
+pub mod insn;
+pub mod state;
+pub mod translate;
+pub mod trap;
+
+pub use features::{FeatureError, Features};
+pub use insn::Rv;
+
+use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
+use tern_core::ir::Builder;
+use tern_core::mem::MemFault;
+use tern_core::state::{State, StateLayout};
+use tern_decode::{Assembler, Decoder, Disassembler};
+use translate::{Cpu, Mode};
+
+/// A RISC-V CPU with fixed features.
+pub struct Riscv {
+    features: Features,
+    cpu: Cpu,
+    layout: StateLayout,
+    disassembler: Disassembler<Rv>,
+}
+
+impl Riscv {
+    /// A CPU with these features.
+    #[must_use]
+    pub fn new(features: Features) -> Riscv {
+        let disassembler = Disassembler::new(&features.groups()).address_bits(u32::from(features.xlen()));
+        Riscv { cpu: features.cpu(), layout: state::layout(features.shape()), disassembler, features }
+    }
+
+    /// Its features.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Its instruction decoder.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder<Rv> {
+        self.disassembler.decoder()
+    }
+
+    /// An assembler for its instructions.
+    #[must_use]
+    pub fn assembler(&self) -> Assembler {
+        let xlen = self.features.xlen();
+        let dialect = asm::RiscvAsm::for_xlen(xlen);
+        Assembler::new(&self.features.groups()).dialect(dialect).address_bits(u32::from(xlen))
+    }
+}
+
+impl Frontend for Riscv {
+    fn layout(&self) -> &StateLayout {
+        &self.layout
+    }
+
+    fn helpers(&self) -> &'static [Helper] {
+        helper::HELPERS
+    }
+
+    fn mode(&self, state: &State) -> u32 {
+        Mode::of(state).word()
+    }
+
+    fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault> {
+        translate::block(self.decoder(), self.cpu, fetch, b, limits)
+    }
+
+    fn disassemble(&self, bytes: &[u8], pc: u64, _mode: u32) -> Option<(String, usize)> {
+        let low = u64::from(u16::from_le_bytes([*bytes.first()?, *bytes.get(1)?]));
+        let (word, len) = if low & 3 == 3 {
+            (low | u64::from(u16::from_le_bytes([*bytes.get(2)?, *bytes.get(3)?])) << 16, 4)
+        } else {
+            (low, 2)
+        };
+        let text = match self.disassembler.disasm(word, pc) {
+            Some((text, _)) => text,
+            None if len == 2 => format!(".2byte {word:#06x}"),
+            None => format!(".4byte {word:#010x}"),
+        };
+        Some((text, len))
+    }
+}

@@ -1,0 +1,193 @@
+//! Control flow: branches, gotos, indirect jumps, exits, fusion.
+
+use super::int::{Compare, width};
+use super::{Body, Coded, Regs, Step, slot, variant};
+use crate::cx::{Cx, Leave, RETURNS, jump_index};
+use crate::dispatch::code;
+use core::marker::PhantomData;
+
+/// Takes a branch: charges `n`, goes `rel` words on, leaves if the budget is used up.
+#[inline(always)]
+unsafe fn take(cx: *mut Cx, regs: &mut Regs) -> Step {
+    // SAFETY: the caller is a body; branch targets are words of the code area.
+    unsafe {
+        let w = *regs.pc;
+        regs.budget -= w.n();
+        regs.pc = regs.pc.offset(w.rel());
+        if regs.budget < 0 {
+            (*cx).leave = Leave::Budget;
+            return Step::Leave;
+        }
+    }
+    Step::Jump
+}
+
+/// Compare and branch.
+pub(crate) struct Branch<O, const W: u8, const V: u8>(PhantomData<O>);
+
+impl<O: Compare, const W: u8, const V: u8> Coded for Branch<O, W, V> {
+    const CODE: u16 = code::branch(O::OP, W, V);
+}
+
+impl<O: Compare, const W: u8, const V: u8> Body for Branch<O, W, V> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours.
+        unsafe {
+            let w = *regs.pc;
+            let a = match V {
+                variant::AS | variant::AI => regs.acc,
+                _ => slot(cx, w.d()),
+            };
+            let b = match V {
+                variant::SA => regs.acc,
+                variant::SI | variant::AI => w.a() as i8 as i64 as u64,
+                _ => slot(cx, w.a()),
+            };
+            let taken = if W == width::W32 { O::w32(a as u32, b as u32) } else { O::w64(a, b) };
+            if taken { take(cx, regs) } else { Step::Next }
+        }
+    }
+}
+
+/// Goes on elsewhere.
+pub(crate) struct Goto;
+
+impl Coded for Goto {
+    const CODE: u16 = code::GOTO;
+}
+
+impl Body for Goto {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours.
+        unsafe { take(cx, regs) }
+    }
+}
+
+/// Leaves with exit record `imm32`.
+pub(crate) struct Exit;
+
+impl Coded for Exit {
+    const CODE: u16 = code::EXIT;
+}
+
+impl Body for Exit {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours.
+        unsafe {
+            (*cx).exit = (*regs.pc).imm32() as u32;
+            (*cx).leave = Leave::Exit;
+        }
+        Step::Leave
+    }
+}
+
+/// Jumps to the address in slot `d` (or the last result), `n` instructions retired.
+pub(crate) struct Jump<const A: bool>;
+
+#[inline(always)]
+unsafe fn jump(cx: *mut Cx, regs: &mut Regs, target: u64) -> Step {
+    // SAFETY: the caller is a body; cached words belong to live blocks, since invalidation flushes the cache.
+    unsafe {
+        regs.budget -= (*regs.pc).n();
+        let entry = &raw const (*cx).jumps[jump_index(target)];
+        if (*entry).pc == target && regs.budget >= 0 {
+            regs.pc = (*entry).word;
+            return Step::Jump;
+        }
+        (*cx).target = target;
+        (*cx).leave = Leave::Indirect;
+    }
+    Step::Leave
+}
+
+impl<const A: bool> Coded for Jump<A> {
+    const CODE: u16 = code::JUMP + A as u16;
+}
+
+impl<const A: bool> Body for Jump<A> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours.
+        unsafe {
+            let target = if A { regs.acc } else { slot(cx, (*regs.pc).d()) };
+            jump(cx, regs, target)
+        }
+    }
+}
+
+/// The same for a return: the return stack is asked first.
+pub(crate) struct Return<const A: bool>;
+
+impl<const A: bool> Coded for Return<A> {
+    const CODE: u16 = code::RETURN + A as u16;
+}
+
+impl<const A: bool> Body for Return<A> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours; `top` stays below RETURNS.
+        unsafe {
+            let target = if A { regs.acc } else { slot(cx, (*regs.pc).d()) };
+            let top = (*cx).top & (RETURNS - 1);
+            let entry = &raw const (*cx).returns[top];
+            // Any address can be a target, so an empty entry is told by its word.
+            if (*entry).pc == target && !(*entry).word.is_null() {
+                regs.budget -= (*regs.pc).n();
+                if regs.budget >= 0 {
+                    (*cx).top = top.wrapping_sub(1);
+                    regs.pc = (*entry).word;
+                    return Step::Jump;
+                }
+                (*cx).target = target;
+                (*cx).leave = Leave::Indirect;
+                return Step::Leave;
+            }
+            jump(cx, regs, target)
+        }
+    }
+}
+
+/// Notes a call: the return address is the literal `imm32` words ahead, the word to return to follows the literal.
+pub(crate) struct PushReturn;
+
+impl Coded for PushReturn {
+    const CODE: u16 = code::PUSH_RETURN;
+}
+
+impl Body for PushReturn {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: the lowering put literal and goto into the same block.
+        unsafe {
+            let literal = regs.pc.offset((*regs.pc).imm32() as isize);
+            let top = (*cx).top.wrapping_add(1) & (RETURNS - 1);
+            (*cx).top = top;
+            let entry = &raw mut (*cx).returns[top];
+            (*entry).pc = (*literal).0;
+            (*entry).word = literal.add(1);
+        }
+        Step::Next
+    }
+}
+
+/// The bodies of two consecutive words.  Nested for longer runs.
+pub(crate) struct Fuse<X, Y>(PhantomData<(X, Y)>);
+
+impl<X: Body, Y: Body> Body for Fuse<X, Y> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: the lowering fuses only words that stand next to each other, each with its own body's encoding.
+        unsafe {
+            match X::run(cx, regs) {
+                Step::Next => {
+                    regs.pc = regs.pc.add(1);
+                    Y::run(cx, regs)
+                }
+                other => other,
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Loads and stores: one compare on the fast path, a slow path for everything else.
+
+use super::slow::{LoadSlow, StoreSlow};
+use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
+use crate::cx::{Cx, tlb_index};
+use crate::dispatch::{SlowPath, code};
+use tern_core::mem::PAGE_SIZE;
+
+/// Bit layout of the `K` parameter: size log2, signed, big-endian, 32-bit address (low bits of `MemOp::pack`, with the
+/// address width moved down).
+pub(crate) const SIGNED: u8 = 4;
+/// Big-endian.
+pub(crate) const BIG: u8 = 8;
+/// The address is taken modulo 2^32.
+pub(crate) const ADDR32: u8 = 16;
+
+/// Reads a value of kind `K` at a host address.
+#[inline(always)]
+unsafe fn read<const K: u8>(p: *const u8) -> u64 {
+    macro_rules! get {
+        ($u:ty, $s:ty) => {{
+            // SAFETY: the caller has checked that the bytes are inside a resolved page.
+            let raw: $u = unsafe { p.cast::<$u>().read_unaligned() };
+            let v = if K & BIG != 0 { <$u>::from_be(raw) } else { <$u>::from_le(raw) };
+            if K & SIGNED != 0 { v as $s as i64 as u64 } else { v as u64 }
+        }};
+    }
+    match K & 3 {
+        0 => get!(u8, i8),
+        1 => get!(u16, i16),
+        2 => get!(u32, i32),
+        _ => get!(u64, i64),
+    }
+}
+
+/// Writes the low bytes of a value at a host address.
+#[inline(always)]
+unsafe fn write<const K: u8>(p: *mut u8, v: u64) {
+    macro_rules! put {
+        ($u:ty) => {{
+            let raw = if K & BIG != 0 { (v as $u).to_be() } else { (v as $u).to_le() };
+            // SAFETY: the caller has checked that the bytes are inside a page resolved for stores.
+            unsafe { p.cast::<$u>().write_unaligned(raw) }
+        }};
+    }
+    match K & 3 {
+        0 => put!(u8),
+        1 => put!(u16),
+        2 => put!(u32),
+        _ => put!(u64),
+    }
+}
+
+/// The effective address of a word with base in `a` and a displacement.
+#[inline(always)]
+unsafe fn address<const K: u8>(cx: *mut Cx, regs: &Regs, acc: bool) -> u64 {
+    // SAFETY: the caller is a body.
+    unsafe {
+        let base = if acc { regs.acc } else { slot(cx, (*regs.pc).a()) };
+        let addr = base.wrapping_add((*regs.pc).imm32());
+        if K & ADDR32 != 0 { addr & 0xffff_ffff } else { addr }
+    }
+}
+
+/// Load of kind `K`; `A`: the base is the last result.
+pub(crate) struct Load<const K: u8, const A: bool>;
+
+impl<const K: u8, const A: bool> Load<K, A> {
+    const SLOW: SlowPath = SlowPath::of::<LoadSlow<K>>();
+}
+
+impl<const K: u8, const A: bool> Coded for Load<K, A> {
+    const CODE: u16 = code::load(K, A);
+}
+
+impl<const K: u8, const A: bool> Body for Load<K, A> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: a TLB entry that matches describes a page that the platform resolved for loads in this generation; the
+        // compare keeps the access inside it.
+        unsafe {
+            let addr = address::<K>(cx, regs, A);
+            let entry = &raw const (*cx).tlb_load[tlb_index(addr)];
+            let offset = addr.wrapping_sub((*entry).tag);
+            if offset > PAGE_SIZE - (1 << (K & 3)) {
+                (*cx).addr = addr;
+                return Step::Slow(&Self::SLOW);
+            }
+            let value = read::<K>((*entry).host.add(offset as usize));
+            set_slot(cx, (*regs.pc).d(), value);
+            regs.acc = value;
+            Step::Next
+        }
+    }
+}
+
+/// Operand variants of a store: where the base and the value come from.
+pub(crate) mod store_variant {
+    /// Both in slots.
+    pub(crate) const SS: u8 = super::variant::SS;
+    /// The base is the last result.
+    pub(crate) const AS: u8 = super::variant::AS;
+    /// The value is the last result.
+    pub(crate) const SA: u8 = super::variant::SA;
+    /// The value is zero.
+    pub(crate) const SZ: u8 = 3;
+    /// The base is the last result, the value zero.
+    pub(crate) const AZ: u8 = 4;
+    /// How many there are.
+    pub(crate) const COUNT: u16 = 5;
+}
+
+/// Store of kind `K` (no sign), operand variant `V`.
+pub(crate) struct Store<const K: u8, const V: u8>;
+
+impl<const K: u8, const V: u8> Store<K, V> {
+    const SLOW: SlowPath = SlowPath::of::<StoreSlow<K>>();
+}
+
+impl<const K: u8, const V: u8> Coded for Store<K, V> {
+    const CODE: u16 = code::store(K, V);
+}
+
+impl<const K: u8, const V: u8> Body for Store<K, V> {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        use store_variant::{AS, AZ, SA, SZ};
+        // SAFETY: as for loads; entries of the store TLB are resolved for stores.
+        unsafe {
+            let addr = address::<K>(cx, regs, matches!(V, AS | AZ));
+            let value = match V {
+                SA => regs.acc,
+                SZ | AZ => 0,
+                _ => slot(cx, (*regs.pc).d()),
+            };
+            let entry = &raw const (*cx).tlb_store[tlb_index(addr)];
+            let offset = addr.wrapping_sub((*entry).tag);
+            if offset > PAGE_SIZE - (1 << (K & 3)) {
+                (*cx).addr = addr;
+                (*cx).value = value;
+                return Step::Slow(&Self::SLOW);
+            }
+            write::<K>((*entry).host.add(offset as usize), value);
+            Step::Next
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Slow paths: TLB misses, atomics, helpers, floats beyond host arithmetic.  They may call anything and fault.
+
+use super::memory::{ADDR32, BIG, SIGNED};
+use super::{Slow, slot};
+use crate::cx::{Cx, Leave, tlb_index};
+use crate::dispatch::code;
+use crate::word::Word;
+use tern_core::engine::{Event, Platform};
+use tern_core::frontend::{HelperCx, HelperExit};
+use tern_core::ir::{Op, eval, fp, fpfast};
+use tern_core::mem::{
+    Access, Endian, GuestMemory, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, PageRef, RmwOp, Size,
+};
+use tern_core::state::Slot;
+
+/// The memory attributes that kind `K` stands for.
+pub(crate) const fn memop(k: u8) -> MemOp {
+    MemOp {
+        size: Size::from_log2(k & 3),
+        signed: k & SIGNED != 0,
+        endian: if k & BIG != 0 { Endian::Big } else { Endian::Little },
+        aligned: false,
+        addr32: k & ADDR32 != 0,
+        mode: 0,
+    }
+}
+
+/// The platform with the interpreter's own duties around it: stores into pages with translated code are noticed.
+pub(crate) struct Watch<'a> {
+    pub(crate) platform: &'a mut dyn Platform,
+    pub(crate) dirty: &'a mut Vec<u64>,
+}
+
+impl GuestMemory for Watch<'_> {
+    fn page(&mut self, addr: u64, access: Access, mode: u8) -> Result<PageRef, MemFault> {
+        let page = self.platform.page(addr, access, mode)?;
+        if access == Access::Store && page.flags.has(PageFlags::CODE) && !self.dirty.contains(&page.phys) {
+            self.dirty.push(page.phys);
+        }
+        Ok(page)
+    }
+    fn generation(&self) -> u64 {
+        self.platform.generation()
+    }
+    fn set_code(&mut self, phys: u64, code: bool) {
+        self.platform.set_code(phys, code);
+    }
+    fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
+        self.platform.take_invalidated(pages);
+    }
+    fn device_load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
+        self.platform.device_load(addr, size)
+    }
+    fn device_store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
+        self.platform.device_store(addr, size, value)
+    }
+}
+
+impl Platform for Watch<'_> {
+    fn time_ns(&mut self, icount: u64) -> u64 {
+        self.platform.time_ns(icount)
+    }
+    fn event(&mut self, event: Event, text: core::fmt::Arguments<'_>) {
+        self.platform.event(event, text);
+    }
+}
+
+/// The platform of the current run.
+fn platform(cx: &Cx) -> &'static mut dyn Platform {
+    match cx.platform {
+        // SAFETY: set by the engine for the time of a run from a `&mut` that it holds; slow paths run one at a time and
+        // do not keep the reference.
+        Some(p) => unsafe { &mut *p },
+        None => unreachable!("handlers run only inside Engine::run"),
+    }
+}
+
+fn fault(cx: &mut Cx, pc: *const Word, fault: MemFault) -> Option<u64> {
+    cx.fault = Some(fault);
+    leave(cx, pc, Leave::Fault)
+}
+
+fn leave(cx: &mut Cx, pc: *const Word, why: Leave) -> Option<u64> {
+    cx.leave = why;
+    cx.pc = pc;
+    None
+}
+
+/// After stores by general means: gives up translations of the pages written to, and entries of changed mappings.
+fn settle(cx: &mut Cx) {
+    if !cx.dirty_code.is_empty() {
+        let pages = core::mem::take(&mut cx.dirty_code);
+        // SAFETY: the engine set the cache for the time of the run; nobody else holds a reference to it now.
+        let cache = unsafe { &mut *cx.cache };
+        for phys in pages {
+            cache.invalidate(phys, platform(cx));
+        }
+        cx.flush_jumps();
+    }
+    if platform(cx).generation() != cx.generation {
+        cx.generation = platform(cx).generation();
+        cx.flush_tlb();
+    }
+}
+
+/// A load that missed the TLB, at `Cx::addr`.
+pub(crate) struct LoadSlow<const K: u8>;
+
+impl<const K: u8> Slow for LoadSlow<K> {
+    #[inline(never)]
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
+        let addr = cx.addr;
+        match load(cx, memop(K), addr) {
+            Ok(value) => {
+                // SAFETY: `pc` is the word that missed.
+                cx.state.near[usize::from(unsafe { *pc }.d())] = value;
+                Some(value)
+            }
+            Err(f) => fault(cx, pc, f),
+        }
+    }
+}
+
+fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, MemFault> {
+    let platform = platform(cx);
+    if (addr & PAGE_MASK) + op.size.bytes() <= PAGE_SIZE && op.mode == 0 {
+        let page = platform.page(addr, Access::Load, 0)?;
+        if page.flags.cacheable(Access::Load) && page.span.len() as u64 == PAGE_SIZE {
+            let entry = &mut cx.tlb_load[tlb_index(addr)];
+            entry.tag = addr & !PAGE_MASK;
+            entry.host = page.span.as_ptr();
+        }
+    }
+    eval::load(platform, op, addr)
+}
+
+/// A store that missed the TLB, at `Cx::addr` of `Cx::value`.
+pub(crate) struct StoreSlow<const K: u8>;
+
+impl<const K: u8> Slow for StoreSlow<K> {
+    #[inline(never)]
+    unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
+        let (addr, value) = (cx.addr, cx.value);
+        store(cx, pc, memop(K), addr, value).map(|()| acc)
+    }
+}
+
+fn store(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, value: u64) -> Option<()> {
+    let platform = platform(cx);
+    let last = op.effective(addr.wrapping_add(op.size.bytes() - 1));
+    for at in [addr, last] {
+        if at == last && (addr ^ last) & !PAGE_MASK == 0 && at != addr {
+            break;
+        }
+        match platform.page(at, Access::Store, op.mode) {
+            Err(f) => {
+                let addr = if at == addr { addr } else { last & !PAGE_MASK };
+                fault(cx, pc, MemFault { addr, ..f });
+                return None;
+            }
+            Ok(page) if page.flags.has(PageFlags::CODE) => {
+                if owns(cx, pc, page.phys) {
+                    leave(cx, pc, Leave::OwnCode);
+                    return None;
+                }
+                cx.dirty_code.push(page.phys);
+            }
+            Ok(page) => {
+                if page.flags.cacheable(Access::Store) && page.span.len() as u64 == PAGE_SIZE && op.mode == 0 {
+                    let entry = &mut cx.tlb_store[tlb_index(at)];
+                    entry.tag = at & !PAGE_MASK;
+                    entry.host = page.span.as_ptr();
+                }
+            }
+        }
+    }
+    if !cx.dirty_code.is_empty() {
+        settle(cx);
+    }
+    match eval::store(platform, op, addr, value) {
+        Ok(()) => Some(()),
+        Err(f) => {
+            fault(cx, pc, f);
+            None
+        }
+    }
+}
+
+/// Does the block that `pc` is in have code on physical page `phys`?
+fn owns(cx: &Cx, pc: *const Word, phys: u64) -> bool {
+    // SAFETY: as in `settle`.
+    unsafe { &*cx.cache }.block_at(pc).is_some_and(|b| b.pages.contains(&phys))
+}
+
+/// General load: attributes in the literal after the word (memop, displacement).
+pub(crate) struct LoadGeneral;
+
+impl Slow for LoadGeneral {
+    const CODE: u16 = code::LOAD_GENERAL;
+    const WORDS: usize = 2;
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a general load; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        let aligned = check_aligned(op, addr, Access::Load);
+        match aligned.and_then(|()| load(cx, op, addr)) {
+            Ok(value) => {
+                cx.state.near[usize::from(w.d())] = value;
+                Some(value)
+            }
+            Err(f) => fault(cx, pc, f),
+        }
+    }
+}
+
+fn general_address(cx: &mut Cx, base: u8, literal: u64) -> (MemOp, u64) {
+    let op = MemOp::unpack(literal as u16);
+    // SAFETY: `cx` is the context.
+    let base = unsafe { slot(cx, base) };
+    (op, op.effective(base.wrapping_add((literal as i64 >> 32) as u64)))
+}
+
+fn check_aligned(op: MemOp, addr: u64, access: Access) -> Result<(), MemFault> {
+    if op.aligned && addr & (op.size.bytes() - 1) != 0 {
+        return Err(MemFault { addr, access, kind: tern_core::mem::FaultKind::Misaligned });
+    }
+    Ok(())
+}
+
+/// General store.
+pub(crate) struct StoreGeneral;
+
+impl Slow for StoreGeneral {
+    const CODE: u16 = code::STORE_GENERAL;
+    const WORDS: usize = 2;
+    unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a general store; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        if let Err(f) = check_aligned(op, addr, Access::Store) {
+            return fault(cx, pc, f);
+        }
+        let value = cx.state.near[usize::from(w.d())];
+        store(cx, pc, op, addr, value).map(|()| acc)
+    }
+}
+
+/// Atomic read-modify-write: d = old, a = address, b = operand; the literal holds memop and operation.
+pub(crate) struct Rmw;
+
+impl Slow for Rmw {
+    const CODE: u16 = code::RMW;
+    const WORDS: usize = 2;
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is an atomic word; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        let operand = cx.state.near[usize::from(w.b())];
+        let rmw = RmwOp::ALL[(literal >> 16 & 0xff) as usize % RmwOp::ALL.len()];
+        atomic(cx, pc, op, addr, |old| Some(rmw.apply(op.size, old, operand)))
+    }
+}
+
+/// Compare and swap: d = old, a = address, b = expected, c = new.
+pub(crate) struct Cas;
+
+impl Slow for Cas {
+    const CODE: u16 = code::CAS;
+    const WORDS: usize = 2;
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is an atomic word; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        let (expected, new) = (cx.state.near[usize::from(w.b())], cx.state.near[usize::from(w.c())]);
+        atomic(cx, pc, op, addr, |old| (old == expected & op.size.mask()).then_some(new))
+    }
+}
+
+fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let platform = platform(cx);
+    if let Ok(page) = platform.page(addr, Access::Store, op.mode)
+        && page.flags.has(PageFlags::CODE)
+    {
+        cx.dirty_code.push(page.phys);
+        settle(cx);
+    }
+    match eval::atomic(platform, op, addr, new) {
+        Ok(old) => {
+            // SAFETY: `pc` is an atomic word.
+            cx.state.near[usize::from(unsafe { *pc }.d())] = old;
+            Some(old)
+        }
+        Err(f) => fault(cx, pc, f),
+    }
+}
+
+/// A helper: d = result, a, b, c = arguments, x16 = index; the literals are the payload with the number of instructions
+/// retired before it in this block (payload << 16 | n), and the guest pc.
+pub(crate) struct Helper;
+
+impl Slow for Helper {
+    const CODE: u16 = code::HELPER;
+    const WORDS: usize = 3;
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a helper word; two literals follow.
+        let (w, payload, guest_pc) = unsafe { (*pc, (*pc.add(1)).0, (*pc.add(2)).0) };
+        let helper = cx.helpers[usize::from(w.x16())];
+        let near = &cx.state.near;
+        let args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];
+        let icount = cx.horizon.wrapping_sub(budget as u64).wrapping_add(payload & 0xffff);
+        cx.state.set(Slot::PC, guest_pc);
+        let mut dirty = core::mem::take(&mut cx.dirty_code);
+        let mut watch = Watch { platform: platform(cx), dirty: &mut dirty };
+        let result =
+            (helper.call)(&mut HelperCx { state: &mut cx.state, platform: &mut watch, icount }, args, payload >> 16);
+        cx.dirty_code = dirty;
+        settle(cx);
+        match result {
+            Ok(value) => {
+                cx.state.near[usize::from(w.d())] = value;
+                Some(value)
+            }
+            Err(HelperExit::Fault(f)) => fault(cx, pc, f),
+            Err(HelperExit::Trap { cause, value }) => {
+                cx.trap = (cause, value);
+                leave(cx, pc, Leave::Trap)
+            }
+        }
+    }
+}
+
+/// A word that is nothing but its slow path.
+pub(crate) struct Only<S>(core::marker::PhantomData<S>);
+
+impl<S: Slow> Only<S> {
+    const SLOW: crate::dispatch::SlowPath = crate::dispatch::SlowPath::of::<S>();
+}
+
+impl<S: Slow> super::Coded for Only<S> {
+    const CODE: u16 = S::CODE;
+}
+
+impl<S: Slow> super::Body for Only<S> {
+    #[inline(always)]
+    unsafe fn run(_cx: *mut Cx, _regs: &mut super::Regs) -> super::Step {
+        super::Step::Slow(&Self::SLOW)
+    }
+}
+
+/// Floating-point operation number `O` in softfloat: d = result, a, b, c = operands, attributes in x16.
+pub(crate) struct FloatSlow<const O: u8>;
+
+/// The operation with this discriminant.
+pub(crate) const fn op(number: u8) -> Op {
+    let mut i = 0;
+    while Op::OTHER[i] as u8 != number {
+        i += 1;
+    }
+    Op::OTHER[i]
+}
+
+impl<const O: u8> Slow for FloatSlow<O> {
+    const CODE: u16 = code::float(op(O));
+
+    unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a floating-point word.
+        Some(float(cx, const { op(O) }, unsafe { *pc }))
+    }
+}
+
+fn float(cx: &mut Cx, op: Op, w: Word) -> u64 {
+    let attr = fp::FpAttr::unpack(u32::from(w.x16() & super::float::ATTR_MASK));
+    let mut env = fp::env_of(&cx.state, &cx.styles, attr);
+    let near = &cx.state.near;
+    let args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];
+    let value = fpfast::eval_fp_host(op, attr, args, &mut env);
+    cx.state.set(Slot::fp_flags(attr.env), u64::from(env.flags.0));
+    cx.state.near[usize::from(w.d())] = value;
+    value
+}

@@ -1,0 +1,262 @@
+//! The translation cache: words, blocks, links, pages.
+//!
+//! Words live in one area of fixed size, so that pointers into it hold.  Blocks are laid down in order; when the area is
+//! full everything goes and translation starts over (the guest's working set comes back in a few milliseconds, and no
+//! bookkeeping burdens the hot path).  A block whose code is written to loses its links and its place in the map; its
+//! words stay until the next flush, since a CPU may be inside.
+
+use crate::lower::Lowered;
+use crate::word::Word;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+use tern_core::ir::BlockKey;
+use tern_core::mem::GuestMemory;
+
+/// A place in a block where the state can be observed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point {
+    /// Word, from the block's start.
+    pub(crate) word: u32,
+    /// Guest address of the instruction.
+    pub(crate) pc: u64,
+    /// Instructions retired before it in this block.
+    pub(crate) n: u16,
+}
+
+/// What goes with a trap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TrapValue {
+    Const(u64),
+    Slot(u8),
+}
+
+/// What an exit does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExitKind {
+    /// Goes on at a block, and is linked to it.
+    Goto,
+    Syscall,
+    Resync,
+    Halt,
+    Trap(u32, TrapValue),
+}
+
+/// An exit.  Word positions are relative to the block while it is lowered, to the area afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExitRec {
+    pub(crate) kind: ExitKind,
+    pub(crate) pc: u64,
+    /// Instructions that the engine charges.
+    pub(crate) n: u8,
+    /// The word that goes here.
+    pub(crate) branch: u32,
+    /// The stub that leaves.
+    pub(crate) stub: u32,
+}
+
+impl ExitRec {
+    pub(crate) fn new(kind: ExitKind, pc: u64, n: u8) -> ExitRec {
+        ExitRec { kind, pc, n, branch: 0, stub: 0 }
+    }
+}
+
+/// A block in the cache.
+pub(crate) struct BlockInfo {
+    pub(crate) key: BlockKey,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    live: bool,
+    pub(crate) pages: SmallVec<[u64; 2]>,
+    points: Box<[Point]>,
+    /// Exits that are linked to it.
+    incoming: Vec<u32>,
+}
+
+/// The cache of one address space.
+pub(crate) struct Cache {
+    words: Vec<Word>,
+    capacity: usize,
+    pub(crate) blocks: Vec<BlockInfo>,
+    map: HashMap<BlockKey, u32>,
+    by_page: HashMap<u64, Vec<u32>>,
+    pub(crate) exits: Vec<ExitRec>,
+    /// Counts changes after which remembered words may be stale.
+    pub(crate) epoch: u64,
+    /// Counts pages that began to hold code: store TLBs may still know them as plain.
+    pub(crate) code_epoch: u64,
+    pub(crate) flushes: u64,
+    pub(crate) invalidations: u64,
+}
+
+impl Cache {
+    /// An empty cache of `capacity` words (at most 2^23, what branches reach).
+    pub(crate) fn new(capacity: usize) -> Cache {
+        let capacity = capacity.clamp(1 << 12, 1 << 23);
+        Cache {
+            words: Vec::with_capacity(capacity),
+            capacity,
+            blocks: Vec::new(),
+            map: HashMap::new(),
+            by_page: HashMap::new(),
+            exits: Vec::new(),
+            epoch: 0,
+            code_epoch: 0,
+            flushes: 0,
+            invalidations: 0,
+        }
+    }
+
+    /// The block of a key.
+    pub(crate) fn find(&self, key: BlockKey) -> Option<u32> {
+        self.map.get(&key).copied()
+    }
+
+    /// The first word of a block.
+    pub(crate) fn entry(&mut self, block: u32) -> *const Word {
+        let start = self.blocks[block as usize].start as usize;
+        self.words.as_mut_ptr().wrapping_add(start)
+    }
+
+    /// The words of a block, for logs.
+    pub(crate) fn words_of(&self, block: u32) -> &[Word] {
+        let b = &self.blocks[block as usize];
+        &self.words[b.start as usize..b.end as usize]
+    }
+
+    /// Position of a word pointer.
+    fn position(&self, pc: *const Word) -> Option<u32> {
+        let offset = (pc as usize).checked_sub(self.words.as_ptr() as usize)? / size_of::<Word>();
+        (offset < self.words.len()).then_some(offset as u32)
+    }
+
+    /// The block that a word belongs to.
+    pub(crate) fn block_at(&self, pc: *const Word) -> Option<&BlockInfo> {
+        let at = self.position(pc)?;
+        let i = self.blocks.partition_point(|b| b.start <= at).checked_sub(1)?;
+        Some(&self.blocks[i])
+    }
+
+    /// Guest address and instructions retired in the block at an observable word.
+    pub(crate) fn point_at(&self, pc: *const Word) -> Option<(u64, u16)> {
+        let block = self.block_at(pc)?;
+        let word = self.position(pc)? - block.start;
+        let i = block.points.binary_search_by_key(&word, |p| p.word).ok()?;
+        Some((block.points[i].pc, block.points[i].n))
+    }
+
+    /// The guest address that a branch target stands for: a block's start or an exit stub.
+    pub(crate) fn target_pc(&self, pc: *const Word) -> Option<u64> {
+        let block = self.block_at(pc)?;
+        let at = self.position(pc)?;
+        if at == block.start {
+            return Some(block.key.pc);
+        }
+        let word = self.words[at as usize];
+        if word.code() == crate::dispatch::code::EXIT {
+            return self.exits.get(word.imm32() as u32 as usize).map(|e| e.pc);
+        }
+        None
+    }
+
+    /// Size of the area in words.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Is there room for `words` more?
+    pub(crate) fn has_room(&self, words: usize) -> bool {
+        self.words.len() + words <= self.capacity
+    }
+
+    /// Puts a lowered block in.
+    pub(crate) fn insert(
+        &mut self,
+        key: BlockKey,
+        pages: SmallVec<[u64; 2]>,
+        lowered: &Lowered,
+        memory: &mut dyn GuestMemory,
+    ) -> u32 {
+        let id = self.blocks.len() as u32;
+        let start = self.words.len() as u32;
+        let exit_base = self.exits.len() as u32;
+        self.words.extend_from_slice(&lowered.words);
+        for (i, rec) in lowered.exits.iter().enumerate() {
+            let (branch, stub) = (rec.branch + start, rec.stub + start);
+            self.words[stub as usize] = Word::imm(crate::dispatch::code::EXIT, 0, 0, (exit_base + i as u32) as i32);
+            self.exits.push(ExitRec { branch, stub, ..*rec });
+        }
+        for page in &pages {
+            let ids = self.by_page.entry(*page).or_default();
+            if ids.is_empty() {
+                self.code_epoch += 1;
+                memory.set_code(*page, true);
+            }
+            ids.push(id);
+        }
+        self.blocks.push(BlockInfo {
+            key,
+            start,
+            end: self.words.len() as u32,
+            live: true,
+            pages,
+            points: lowered.points.clone().into_boxed_slice(),
+            incoming: Vec::new(),
+        });
+        self.map.insert(key, id);
+        id
+    }
+
+    /// Makes exit `exit` go straight to `block`.
+    pub(crate) fn link(&mut self, exit: u32, block: u32) {
+        let rec = self.exits[exit as usize];
+        let target = &mut self.blocks[block as usize];
+        if !target.live || rec.kind != ExitKind::Goto {
+            return;
+        }
+        target.incoming.push(exit);
+        let rel = target.start as i32 - rec.branch as i32;
+        let word = &mut self.words[rec.branch as usize];
+        *word = word.with_rel(rel);
+    }
+
+    fn kill(&mut self, id: u32) {
+        let block = &mut self.blocks[id as usize];
+        if !block.live {
+            return;
+        }
+        block.live = false;
+        let key = block.key;
+        let incoming = core::mem::take(&mut block.incoming);
+        if self.map.get(&key) == Some(&id) {
+            self.map.remove(&key);
+        }
+        for exit in incoming {
+            let rec = self.exits[exit as usize];
+            let word = &mut self.words[rec.branch as usize];
+            *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
+        }
+    }
+
+    /// Gives up all blocks with code on physical page `phys`.
+    pub(crate) fn invalidate(&mut self, phys: u64, memory: &mut dyn GuestMemory) {
+        for id in self.by_page.remove(&phys).unwrap_or_default() {
+            self.kill(id);
+        }
+        memory.set_code(phys, false);
+        self.invalidations += 1;
+        self.epoch += 1;
+    }
+
+    /// Gives up everything.  No CPU may be inside.
+    pub(crate) fn flush(&mut self, memory: &mut dyn GuestMemory) {
+        for phys in core::mem::take(&mut self.by_page).into_keys() {
+            memory.set_code(phys, false);
+        }
+        self.words.clear();
+        self.blocks.clear();
+        self.map.clear();
+        self.exits.clear();
+        self.flushes += 1;
+        self.epoch += 1;
+    }
+}

@@ -1,0 +1,497 @@
+//! The engine: virtual CPUs of one address space, their translations, the run loop.
+
+use crate::body::slow::Watch;
+use crate::cache::{Cache, ExitKind, TrapValue};
+use crate::cx::{Cx, JumpEntry, Leave, jump_index};
+use crate::dispatch::{self, Dispatch};
+use crate::lower::Lowerer;
+use crate::word::Word;
+use bumpalo::Bump;
+use std::rc::Rc;
+use tern_core::engine::{Platform, Stop};
+use tern_core::frontend::{Fetch, Frontend, Limits};
+use tern_core::ir::{BlockKey, Builder, eval, opt};
+use tern_core::mem::{Access, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
+use tern_core::state::State;
+
+/// Most guest instructions in a block.
+const MAX_INSNS: u32 = 64;
+
+/// A virtual CPU of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CpuId(usize);
+
+/// What the engine can tell about its work; see [`Options::log`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogItem {
+    /// Guest instructions of a new translation.
+    InAsm = 1,
+    /// Its IR after the passes.
+    Ir = 2,
+    /// Its words.
+    Bytecode = 4,
+    /// Every block that is entered (links are not made then).
+    Exec = 8,
+}
+
+/// Where log text goes.
+pub type LogSink = Rc<dyn Fn(LogItem, core::fmt::Arguments<'_>)>;
+
+/// How an engine works; none of it changes a result.
+#[derive(Clone)]
+pub struct Options {
+    /// The dispatcher.
+    pub dispatch: Dispatch,
+    /// Size of the translation cache in words.
+    pub cache_words: usize,
+    /// Most guest instructions in a block, 1 to 64.
+    pub block_insns: u32,
+    /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
+    pub profile: bool,
+    /// Log items wanted (an or of [`LogItem`]s) and where they go.
+    pub log: Option<(u32, LogSink)>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { dispatch: Dispatch::best(), cache_words: 1 << 22, block_insns: MAX_INSNS, profile: false, log: None }
+    }
+}
+
+/// Counters.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stats {
+    /// Blocks translated.
+    pub blocks: u64,
+    /// Guest instructions translated.
+    pub insns: u64,
+    /// Words made.
+    pub words: u64,
+    /// Times the whole cache was given up.
+    pub flushes: u64,
+    /// Pages whose translations were given up.
+    pub invalidations: u64,
+    /// Instructions run by the evaluator (ends of exact runs, stores into the running block).
+    pub evaluated: u64,
+}
+
+struct Cpu {
+    cx: Box<Cx>,
+    icount: u64,
+    epoch: u64,
+    code_epoch: u64,
+}
+
+/// Runs the virtual CPUs of one address space.
+pub struct Engine {
+    frontend: Rc<dyn Frontend>,
+    options: Options,
+    cache: Cache,
+    lowerer: Lowerer,
+    arena: Bump,
+    cpus: Vec<Option<Cpu>>,
+    stats: Stats,
+    invalidated: Vec<u64>,
+}
+
+impl Engine {
+    /// An engine without CPUs.
+    #[must_use]
+    pub fn new(frontend: Rc<dyn Frontend>, mut options: Options) -> Engine {
+        if options.profile {
+            options.dispatch = Dispatch::Loop;
+        }
+        Engine {
+            frontend,
+            cache: Cache::new(options.cache_words),
+            lowerer: Lowerer::new(!options.profile),
+            options,
+            arena: Bump::new(),
+            cpus: Vec::new(),
+            stats: Stats::default(),
+            invalidated: Vec::new(),
+        }
+    }
+
+    /// A new CPU in its reset state.
+    pub fn add_cpu(&mut self) -> CpuId {
+        let layout = self.frontend.layout();
+        let mut cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
+        cx.profile = self.options.profile.then(Box::default);
+        let cpu = Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 };
+        match self.cpus.iter().position(Option::is_none) {
+            Some(i) => {
+                self.cpus[i] = Some(cpu);
+                CpuId(i)
+            }
+            None => {
+                self.cpus.push(Some(cpu));
+                CpuId(self.cpus.len() - 1)
+            }
+        }
+    }
+
+    /// Takes a CPU away.
+    pub fn remove_cpu(&mut self, id: CpuId) {
+        if let Some(cpu) = self.cpus.get_mut(id.0) {
+            *cpu = None;
+        }
+    }
+
+    fn cpu(&self, id: CpuId) -> &Cpu {
+        self.cpus.get(id.0).and_then(Option::as_ref).expect("a CpuId is used only while its CPU is there")
+    }
+
+    fn cpu_mut(&mut self, id: CpuId) -> &mut Cpu {
+        self.cpus.get_mut(id.0).and_then(Option::as_mut).expect("a CpuId is used only while its CPU is there")
+    }
+
+    /// A CPU's state.
+    #[must_use]
+    pub fn state(&self, id: CpuId) -> &State {
+        &self.cpu(id).cx.state
+    }
+
+    /// A CPU's state, to change.
+    pub fn state_mut(&mut self, id: CpuId) -> &mut State {
+        &mut self.cpu_mut(id).cx.state
+    }
+
+    /// Guest instructions that a CPU has retired.
+    #[must_use]
+    pub fn icount(&self, id: CpuId) -> u64 {
+        self.cpu(id).icount
+    }
+
+    /// The ISA.
+    #[must_use]
+    pub fn frontend(&self) -> &Rc<dyn Frontend> {
+        &self.frontend
+    }
+
+    /// Counters so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { flushes: self.cache.flushes, invalidations: self.cache.invalidations, ..self.stats }
+    }
+
+    /// With [`Options::profile`]: words that a CPU has run, and the sequences of consecutive words among them by the names
+    /// of their bodies, with their counts.  This is what the list of fused sequences is made from.
+    #[must_use]
+    pub fn sequences(&self, id: CpuId) -> (u64, Vec<(Vec<&'static str>, u64)>) {
+        self.cpu(id).cx.profile.as_ref().map(|p| p.report()).unwrap_or_default()
+    }
+
+    /// Runs a CPU for exactly `insns` instructions, unless something stops it before.
+    pub fn run(&mut self, id: CpuId, platform: &mut dyn Platform, insns: u64) -> Stop {
+        let mut cpu =
+            self.cpus.get_mut(id.0).and_then(Option::take).expect("a CpuId is used only while its CPU is there");
+        let limit = cpu.icount.saturating_add(insns);
+        let stop = self.run_cpu(&mut cpu, platform, limit);
+        cpu.cx.platform = None;
+        cpu.cx.cache = core::ptr::null_mut();
+        self.cpus[id.0] = Some(cpu);
+        stop
+    }
+
+    fn run_cpu(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, limit: u64) -> Stop {
+        loop {
+            self.synchronise(cpu, platform);
+            let remaining = limit - cpu.icount;
+            if remaining == 0 {
+                return Stop::Limit;
+            }
+            let stop = if remaining <= u64::from(MAX_INSNS) {
+                self.evaluate(cpu, platform, remaining as u32)
+            } else {
+                let budget = (remaining - u64::from(MAX_INSNS)).min(i64::MAX as u64 >> 1);
+                self.interpret(cpu, platform, budget as i64)
+            };
+            if let Some(stop) = stop {
+                return stop;
+            }
+        }
+    }
+
+    /// Follows what happened to memory and translations since this CPU ran.
+    fn synchronise(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform) {
+        if cpu.cx.generation != platform.generation() {
+            platform.take_invalidated(&mut self.invalidated);
+            for phys in self.invalidated.drain(..) {
+                self.cache.invalidate(phys, platform);
+            }
+            cpu.cx.generation = platform.generation();
+            cpu.cx.flush_tlb();
+        }
+        self.follow_cache(cpu);
+    }
+
+    /// Forgets what translations made stale: jumps to blocks that are gone, pages that became code.
+    fn follow_cache(&mut self, cpu: &mut Cpu) {
+        if cpu.epoch != self.cache.epoch {
+            cpu.epoch = self.cache.epoch;
+            cpu.cx.flush_jumps();
+        }
+        if cpu.code_epoch != self.cache.code_epoch {
+            cpu.code_epoch = self.cache.code_epoch;
+            cpu.cx.flush_tlb_store();
+        }
+    }
+
+    /// Runs translated blocks until the budget is used up (`None`) or something stops the CPU.
+    fn interpret(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, budget: i64) -> Option<Stop> {
+        let key = self.frontend.key(&cpu.cx.state);
+        let mode = key.mode;
+        let mut block = match self.block(key, platform) {
+            Ok(block) => block,
+            Err(fault) => return Some(Stop::Fault(fault)),
+        };
+        self.follow_cache(cpu);
+        cpu.cx.horizon = cpu.icount + budget as u64;
+        cpu.cx.budget = budget;
+        loop {
+            let entry = self.cache.entry(block);
+            self.enter(cpu, platform, entry);
+            // Where to go on, after a jump or an unlinked exit.
+            let (pc, exit) = match cpu.cx.leave {
+                Leave::Exit => {
+                    let rec = self.cache.exits[cpu.cx.exit as usize];
+                    if rec.kind != ExitKind::Goto {
+                        return Some(self.stop(cpu, rec.kind, rec.pc, i64::from(rec.n)));
+                    }
+                    (rec.pc, Some(cpu.cx.exit))
+                }
+                Leave::Indirect => (cpu.cx.target, None),
+                Leave::Budget => {
+                    let pc = self.cache.target_pc(cpu.cx.pc).expect("budget runs out on a branch target");
+                    return self.pause(cpu, pc);
+                }
+                Leave::Fault => {
+                    let fault = cpu.cx.fault.take().expect("a fault is noted before leaving");
+                    self.at_point(cpu);
+                    return Some(Stop::Fault(fault));
+                }
+                Leave::Trap => {
+                    self.at_point(cpu);
+                    let (cause, value) = cpu.cx.trap;
+                    return Some(Stop::Trap { cause, value });
+                }
+                Leave::OwnCode => {
+                    self.at_point(cpu);
+                    return self.evaluate(cpu, platform, 1);
+                }
+            };
+            if cpu.cx.budget < 0 {
+                return self.pause(cpu, pc);
+            }
+            let flushes = self.cache.flushes;
+            block = match self.block(BlockKey { pc, mode }, platform) {
+                Ok(block) => block,
+                Err(fault) => {
+                    self.pause(cpu, pc);
+                    return Some(Stop::Fault(fault));
+                }
+            };
+            self.follow_cache(cpu);
+            if self.cache.flushes == flushes {
+                match exit {
+                    Some(exit)
+                        if self.options.log.as_ref().is_none_or(|(items, _)| items & LogItem::Exec as u32 == 0) =>
+                    {
+                        self.cache.link(exit, block);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let word = self.cache.entry(block);
+                        cpu.cx.jumps[jump_index(pc)] = JumpEntry { pc, word };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls the dispatcher.
+    fn enter(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, entry: *const Word) {
+        if let Some((items, log)) = &self.options.log
+            && items & LogItem::Exec as u32 != 0
+            && let Some(block) = self.cache.block_at(entry)
+        {
+            log(LogItem::Exec, format_args!("{:#x}", block.key.pc));
+        }
+        let budget = cpu.cx.budget;
+        // SAFETY: only the lifetime is erased; the pointer is taken back below, before `platform` ends.
+        let raw = unsafe { core::mem::transmute::<*mut (dyn Platform + '_), *mut (dyn Platform + 'static)>(platform) };
+        cpu.cx.platform = Some(raw);
+        cpu.cx.cache = &raw mut self.cache;
+        // SAFETY: `entry` is the start of a live block, platform and cache are set and not used by anybody else until the
+        // dispatcher returns.
+        unsafe { dispatch::run(self.options.dispatch, &raw mut *cpu.cx, entry, budget) };
+        cpu.cx.platform = None;
+        cpu.cx.cache = core::ptr::null_mut();
+    }
+
+    /// Writes pc and position after a run that ended between instructions.
+    fn pause(&mut self, cpu: &mut Cpu, pc: u64) -> Option<Stop> {
+        cpu.cx.state.set_pc(pc);
+        cpu.icount = cpu.cx.horizon.wrapping_sub(cpu.cx.budget as u64);
+        None
+    }
+
+    /// Writes pc and position after a run that ended at an observable word.
+    fn at_point(&mut self, cpu: &mut Cpu) {
+        let (pc, n) = self.cache.point_at(cpu.cx.pc).expect("words that can leave have points");
+        cpu.cx.budget -= i64::from(n);
+        self.pause(cpu, pc);
+    }
+
+    fn stop(&mut self, cpu: &mut Cpu, kind: ExitKind, pc: u64, n: i64) -> Stop {
+        cpu.cx.budget -= n;
+        self.pause(cpu, pc);
+        match kind {
+            ExitKind::Syscall => Stop::Syscall,
+            ExitKind::Halt => Stop::Halt,
+            ExitKind::Goto | ExitKind::Resync => Stop::Resync,
+            ExitKind::Trap(cause, value) => {
+                let value = match value {
+                    TrapValue::Const(v) => v,
+                    TrapValue::Slot(s) => cpu.cx.state.near[usize::from(s)],
+                };
+                Stop::Trap { cause, value }
+            }
+        }
+    }
+
+    /// Runs at most `insns` instructions with the reference evaluator.
+    fn evaluate(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, insns: u32) -> Option<Stop> {
+        let key = self.frontend.key(&cpu.cx.state);
+        self.arena.reset();
+        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let mut builder = Builder::new(&self.arena, key);
+        let limits = Limits { insns, follow: true };
+        let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
+            Ok(next) => next,
+            Err(fault) => return Some(Stop::Fault(fault)),
+        };
+        let block = builder.finish(next);
+        let mut dirty = Vec::new();
+        let mut watch = Watch { platform, dirty: &mut dirty };
+        let end = eval::eval_block(&block, &*self.frontend, &mut cpu.cx.state, &mut watch, cpu.icount);
+        cpu.icount += u64::from(end.retired);
+        self.stats.evaluated += u64::from(end.retired);
+        for phys in dirty {
+            self.cache.invalidate(phys, platform);
+        }
+        end.stop
+    }
+
+    /// The block of a key, translated if need be.
+    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<u32, MemFault> {
+        if let Some(block) = self.cache.find(key) {
+            return Ok(block);
+        }
+        let mut insns = self.options.block_insns.clamp(1, MAX_INSNS);
+        loop {
+            match self.translate(key, platform, insns)? {
+                Some(block) => return Ok(block),
+                None => insns = (insns / 2).max(1),
+            }
+        }
+    }
+
+    /// Translates a block; `None`: it needs too many temporaries.
+    fn translate(&mut self, key: BlockKey, platform: &mut dyn Platform, insns: u32) -> Result<Option<u32>, MemFault> {
+        self.arena.reset();
+        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let mut builder = Builder::new(&self.arena, key);
+        let next = self.frontend.translate(&mut fetch, &mut builder, Limits { insns, follow: true })?;
+        for page in &fetch.pages {
+            builder.page(page.1);
+        }
+        let mut block = builder.finish(next);
+        opt::run(&mut block);
+        if self.lowerer.lower(&block, self.frontend.layout()).is_err() {
+            return Ok(None);
+        }
+        let words = self.lowerer.out.words.len();
+        if words > self.cache.capacity() / 4 && insns > 1 {
+            return Ok(None);
+        }
+        if !self.cache.has_room(words) {
+            self.cache.flush(platform);
+        }
+        self.stats.blocks += 1;
+        self.stats.insns += u64::from(block.insns);
+        self.stats.words += self.lowerer.out.words.len() as u64;
+        let id = self.cache.insert(key, block.pages.clone(), &self.lowerer.out, platform);
+        self.log_block(id, &block, platform);
+        Ok(Some(id))
+    }
+
+    fn log_block(&self, id: u32, block: &tern_core::ir::Block<'_>, platform: &mut dyn Platform) {
+        let Some((items, log)) = &self.options.log else { return };
+        if items & LogItem::InAsm as u32 != 0 {
+            for inst in block.insts.iter().filter(|i| i.op == tern_core::ir::Op::Insn) {
+                let mut bytes = [0; 16];
+                let mut n = 0;
+                while n < bytes.len() && platform_read(platform, inst.imm + n as u64, &mut bytes[n..n + 2]) {
+                    n += 2;
+                }
+                if let Some((text, _)) = self.frontend.disassemble(&bytes[..n], inst.imm, block.key.mode) {
+                    log(LogItem::InAsm, format_args!("{:#010x}:  {text}", inst.imm));
+                }
+            }
+        }
+        if items & LogItem::Ir as u32 != 0 {
+            log(LogItem::Ir, format_args!("{block:#?}"));
+        }
+        if items & LogItem::Bytecode as u32 != 0 {
+            log(LogItem::Bytecode, format_args!("block {:#x}, {} instructions", block.key.pc, block.insns));
+            for (i, w) in self.cache.words_of(id).iter().enumerate() {
+                let name = crate::dispatch::TABLE.names.get(usize::from(w.code())).copied().unwrap_or("literal");
+                log(LogItem::Bytecode, format_args!("{i:4}: {:016x}  {name}", w.0));
+            }
+        }
+    }
+}
+
+/// Reads code for the log; false at the end of what can be read.
+fn platform_read(platform: &mut dyn Platform, addr: u64, buf: &mut [u8]) -> bool {
+    match platform.page(addr, Access::Fetch, 0) {
+        Ok(page) => page.span.read((addr & PAGE_MASK) as usize, buf),
+        Err(_) => false,
+    }
+}
+
+/// Code bytes for the translator, and the pages that they came from.
+struct Pages<'a> {
+    platform: &'a mut dyn Platform,
+    /// Virtual page number, physical page, contents.
+    pages: Vec<(u64, u64, tern_core::mem::HostSpan)>,
+    mode: u8,
+}
+
+impl Fetch for Pages<'_> {
+    fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = addr.wrapping_add(done as u64);
+            let vpn = at >> PAGE_SHIFT;
+            let span = match self.pages.iter().rev().find(|p| p.0 == vpn) {
+                Some(p) => p.2,
+                None => {
+                    let page = self.platform.page(at, Access::Fetch, self.mode)?;
+                    self.pages.push((vpn, page.phys, page.span));
+                    page.span
+                }
+            };
+            let offset = (at & PAGE_MASK) as usize;
+            let n = (buf.len() - done).min(PAGE_SIZE as usize - offset);
+            if !span.read(offset, &mut buf[done..done + n]) {
+                let kind = tern_core::mem::FaultKind::Bus;
+                return Err(MemFault { addr: at, access: Access::Fetch, kind });
+            }
+            done += n;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,501 @@
+//! Emission of operations: homes, operand variants, words.
+
+use super::{Home, Lowerer, NEVER, TooComplex};
+use crate::body::float::SHIFT_AT;
+use crate::body::int::width;
+use crate::body::{memory, variant};
+use crate::dispatch::code;
+use crate::word::Word;
+use tern_core::ir::fp::{Fmt, FpAttr, Round};
+use tern_core::ir::{Block, Inst, Op, Ref, Ty};
+use tern_core::mem::{Endian, MemOp};
+use tern_core::state::NEAR;
+use tern_softfloat::Rm;
+
+/// An operand as a word can take it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    Acc,
+    Slot(u8),
+    Imm(i32),
+}
+
+impl Lowerer {
+    pub(super) fn inst(&mut self, block: &Block<'_>, at: u32) -> Result<(), TooComplex> {
+        let inst = block.insts[at as usize];
+        if self.deferred[at as usize] || self.root[at as usize] != Ref(at) {
+            return Ok(());
+        }
+        match inst.op {
+            Op::Const | Op::Fence => Ok(()),
+            Op::Insn => {
+                self.begun += 1;
+                self.pc = inst.imm;
+                Ok(())
+            }
+            op if op.is_binary() => self.binary(block, at, &inst, self.result_width(at, inst.ty), code::binary),
+            op if op.is_compare() => self.binary(block, at, &inst, width_of(inst.ty), code::compare),
+            op if op.is_unary() => {
+                let width = self.result_width(at, inst.ty);
+                self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width, acc))
+            }
+            Op::Sext32 => match self.folded_sext(block, &inst).copied() {
+                Some(inner) => self.binary(block, at, &inner, width::SX, code::binary),
+                None => self.unary(block, at, inst.args[0], |acc| code::convert(Op::Sext32, acc)),
+            },
+            op if op.is_convert() => self.unary(block, at, inst.args[0], |acc| code::convert(op, acc)),
+            op if op.is_fp() => self.float(block, at, &inst),
+            Op::Select => self.select(block, at, &inst),
+            Op::Get => self.get(block, at, &inst),
+            Op::Set => self.set(block, at, &inst),
+            Op::GetLocal => {
+                let d = self.dest(block, at)?;
+                let local = self.locals[inst.imm as usize];
+                self.push(Word::rrr(code::MOV, d, local, 0));
+                self.acc = Some(Ref(at));
+                Ok(())
+            }
+            Op::SetLocal => {
+                let local = self.locals[inst.imm as usize];
+                self.copy_to(block, at, inst.args[0], local)
+            }
+            Op::Load => self.load(block, at, &inst),
+            Op::Store => self.store(block, at, &inst),
+            Op::Rmw | Op::Cas => self.atomic(block, at, &inst),
+            Op::Helper => self.helper(block, at, &inst),
+            Op::Icount => {
+                let d = self.dest(block, at)?;
+                let n = self.begun.saturating_sub(1) as i32;
+                self.push(Word::imm(code::ICOUNT, d, 0, n));
+                self.acc = Some(Ref(at));
+                Ok(())
+            }
+            _ => self.control(block, at, &inst),
+        }
+    }
+
+    fn result_width(&self, at: u32, ty: Ty) -> u8 {
+        if self.extends[at as usize] { width::SX } else { width_of(ty) }
+    }
+
+    // Homes.
+
+    fn alloc(&mut self) -> Result<u8, TooComplex> {
+        self.free.pop().ok_or(TooComplex)
+    }
+
+    /// Frees the temporaries of the values that the instruction at `at` reads for the last time.
+    pub(super) fn release(&mut self, block: &Block<'_>, at: u32) {
+        let mut dying: [Option<Ref>; 6] = [None; 6];
+        let mut n = 0;
+        let last = &self.last;
+        self.reads(block, at as usize, |r| {
+            if last[r.index()] <= at && !dying[..n].contains(&Some(r)) && n < dying.len() {
+                dying[n] = Some(r);
+                n += 1;
+            }
+        });
+        for r in dying[..n].iter().flatten() {
+            if let Home::Temp(t) = self.home[r.index()] {
+                self.free.push(t);
+                self.home[r.index()] = Home::None;
+                if block.insts[r.index()].op == Op::Const {
+                    self.consts.retain(|c| c != r);
+                }
+            }
+        }
+    }
+
+    /// The slot that the value defined at `at` is computed into; frees operands that die here first.
+    fn dest(&mut self, block: &Block<'_>, at: u32) -> Result<u8, TooComplex> {
+        self.release(block, at);
+        if let Some(slot) = self.direct(block, at) {
+            self.home[at as usize] = Home::Slot(slot);
+            let cell = &mut self.busy[usize::from(slot)];
+            *cell = (*cell).max(self.last[at as usize]);
+            return Ok(slot);
+        }
+        let t = self.alloc()?;
+        if self.last[at as usize] == 0 {
+            // Nobody reads it.
+            self.free.push(t);
+        } else {
+            self.home[at as usize] = Home::Temp(t);
+        }
+        Ok(t)
+    }
+
+    /// The slot that the value is set to, if it may be computed there right away: nobody reads, writes or observes the
+    /// slot in between, no other value lives in it, and the value is not needed after the slot's next change.
+    fn direct(&self, block: &Block<'_>, at: u32) -> Option<u8> {
+        let set = self.set_at[at as usize];
+        if set == NEVER {
+            return None;
+        }
+        let touched = self.touched[set as usize];
+        if touched != NEVER && touched > at || self.observed[at as usize] < set {
+            return None;
+        }
+        // A floating-point operation writes its flags slot after its result.
+        let slot = block.insts[set as usize].imm as usize;
+        if self.busy[slot] > at || self.kill[set as usize] < self.last[at as usize] {
+            return None;
+        }
+        Some(slot as u8)
+    }
+
+    /// The slot of a value; a constant gets a temporary.
+    pub(super) fn slot_of(&mut self, block: &Block<'_>, r: Ref) -> Result<u8, TooComplex> {
+        let r = self.root(r);
+        if let Some(s) = self.home[r.index()].slot() {
+            return Ok(s);
+        }
+        let inst = &block.insts[r.index()];
+        debug_assert_eq!(inst.op, Op::Const, "a value without a home is a constant");
+        let t = self.alloc()?;
+        self.constant(t, inst.imm, inst.ty);
+        self.home[r.index()] = Home::Temp(t);
+        self.consts.push(r);
+        self.acc = Some(r);
+        Ok(t)
+    }
+
+    /// Puts a constant into a slot.
+    fn constant(&mut self, slot: u8, value: u64, ty: Ty) {
+        let value = if ty == Ty::I32 { value as i32 as i64 as u64 } else { value };
+        match i32::try_from(value as i64) {
+            Ok(imm) => {
+                self.push(Word::imm(code::IMM, slot, 0, imm));
+            }
+            Err(_) => {
+                let word = self.push(Word::imm(code::LITERAL, slot, 0, 0));
+                self.literals.push((word, value));
+            }
+        }
+    }
+
+    /// An operand in its cheapest form; `imm` says whether an immediate will do.
+    fn operand(&mut self, block: &Block<'_>, r: Ref, imm: bool) -> Result<Operand, TooComplex> {
+        let root = self.root(r);
+        if self.acc == Some(root) {
+            return Ok(Operand::Acc);
+        }
+        if imm && let Some(value) = self.immediate(block, root) {
+            return Ok(Operand::Imm(value));
+        }
+        self.slot_of(block, r).map(|s| if self.acc == Some(root) { Operand::Acc } else { Operand::Slot(s) })
+    }
+
+    /// The value as a sign-extended 32-bit immediate.
+    pub(super) fn immediate(&self, block: &Block<'_>, root: Ref) -> Option<i32> {
+        let inst = &block.insts[root.index()];
+        match (inst.op, inst.ty) {
+            (Op::Const, Ty::I32) => Some(inst.imm as i32),
+            (Op::Const, _) => i32::try_from(inst.imm as i64).ok(),
+            _ => None,
+        }
+    }
+
+    // Operations.
+
+    fn binary(
+        &mut self,
+        block: &Block<'_>,
+        at: u32,
+        inst: &Inst,
+        width: u8,
+        code: fn(Op, u8, u8) -> u16,
+    ) -> Result<(), TooComplex> {
+        let (x, y) = (inst.args[0], inst.args[1]);
+        let (v, a, b) = self.pair(block, x, y)?;
+        let d = self.dest(block, at)?;
+        let code = code(inst.op, width, v);
+        match b {
+            Operand::Imm(imm) => self.push(Word::imm(code, d, a, imm)),
+            Operand::Slot(b) => self.push(Word::rrr(code, d, a, b)),
+            Operand::Acc => self.push(Word::rrr(code, d, a, 0)),
+        };
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    /// Two operands as variant, slot of the first (0 if it is the accumulator) and second operand.
+    pub(super) fn pair(&mut self, block: &Block<'_>, x: Ref, y: Ref) -> Result<(u8, u8, Operand), TooComplex> {
+        let ry = self.root(y);
+        let imm = if self.acc == Some(ry) { None } else { self.immediate(block, ry) };
+        // A constant first operand may need a word, which takes the accumulator; so it goes first.
+        if self.home[self.root(x).index()] == Home::None {
+            self.slot_of(block, x)?;
+        }
+        if let Some(imm) = imm {
+            return Ok(match self.operand(block, x, false)? {
+                Operand::Slot(a) => (variant::SI, a, Operand::Imm(imm)),
+                _ => (variant::AI, 0, Operand::Imm(imm)),
+            });
+        }
+        let b = self.operand(block, y, false)?;
+        if self.acc == Some(self.root(x)) {
+            let slot = self.slot_of(block, y)?;
+            return Ok((variant::AS, 0, Operand::Slot(slot)));
+        }
+        let a = self.slot_of(block, x)?;
+        Ok(match b {
+            Operand::Acc => (variant::SA, a, Operand::Acc),
+            b => (variant::SS, a, b),
+        })
+    }
+
+    fn unary(&mut self, block: &Block<'_>, at: u32, arg: Ref, code: impl Fn(bool) -> u16) -> Result<(), TooComplex> {
+        let a = self.operand(block, arg, false)?;
+        let d = self.dest(block, at)?;
+        let word = match a {
+            Operand::Slot(a) => Word::rrr(code(false), d, a, 0),
+            _ => Word::rrr(code(true), d, 0, 0),
+        };
+        self.push(word);
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    fn select(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let b = self.slot_of(block, inst.args[1])?;
+        let c = self.slot_of(block, inst.args[2])?;
+        let (code, a) = match self.operand(block, inst.args[0], false)? {
+            Operand::Slot(a) => (code::SELECT, a),
+            _ => (code::SELECT_A, 0),
+        };
+        let d = self.dest(block, at)?;
+        self.push(Word::rrrr(code, d, a, b, c, 0));
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    fn get(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        if self.last[at as usize] == 0 {
+            return Ok(());
+        }
+        let slot = inst.imm as usize;
+        if slot >= NEAR {
+            let d = self.dest(block, at)?;
+            self.push(Word::imm(code::GET_FAR, d, 0, (slot - NEAR) as i32));
+            self.acc = Some(Ref(at));
+            return Ok(());
+        }
+        if self.kill[at as usize] < self.last[at as usize] {
+            // The slot changes while the value is still needed.
+            let d = self.dest(block, at)?;
+            self.push(Word::rrr(code::MOV, d, slot as u8, 0));
+            self.acc = Some(Ref(at));
+        } else {
+            self.home[at as usize] = Home::Slot(slot as u8);
+            self.busy[slot] = self.busy[slot].max(self.last[at as usize]);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let slot = inst.imm as usize;
+        let root = self.root(inst.args[0]);
+        if slot >= NEAR {
+            let a = self.slot_of(block, root)?;
+            self.push(Word::imm(code::SET_FAR, 0, a, (slot - NEAR) as i32));
+            self.release(block, at);
+            return Ok(());
+        }
+        if self.home[root.index()] == Home::Slot(slot as u8) {
+            return Ok(());
+        }
+        self.copy_to(block, at, root, slot as u8)
+    }
+
+    /// Copies a value to a slot that is not its home.
+    fn copy_to(&mut self, block: &Block<'_>, at: u32, value: Ref, slot: u8) -> Result<(), TooComplex> {
+        let root = self.root(value);
+        let inst = &block.insts[root.index()];
+        if inst.op == Op::Const && self.home[root.index()] == Home::None {
+            self.constant(slot, inst.imm, inst.ty);
+        } else {
+            let word = match self.operand(block, root, false)? {
+                Operand::Slot(a) => Word::rrr(code::MOV, slot, a, 0),
+                _ => Word::rrr(code::MOV_A, slot, 0, 0),
+            };
+            self.push(word);
+        }
+        self.acc = Some(root);
+        self.release(block, at);
+        Ok(())
+    }
+
+    // Memory.
+
+    fn load(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let (op, disp) = inst.mem();
+        let Some(kind) = kind_of(op) else {
+            let a = self.slot_of(block, inst.args[0])?;
+            let d = self.dest(block, at)?;
+            self.point();
+            self.push(Word::rrr(code::LOAD_GENERAL, d, a, 0));
+            self.push_literal(inst.imm);
+            self.acc = Some(Ref(at));
+            return Ok(());
+        };
+        let base = self.operand(block, inst.args[0], false)?;
+        let d = self.dest(block, at)?;
+        self.point();
+        let word = match base {
+            Operand::Slot(a) => Word::imm(code::load(kind, false), d, a, disp),
+            _ => Word::imm(code::load(kind, true), d, 0, disp),
+        };
+        self.push(word);
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    fn store(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        use memory::store_variant::{AS, AZ, SA, SS, SZ};
+        let (op, disp) = inst.mem();
+        let (base, value) = (self.root(inst.args[0]), self.root(inst.args[1]));
+        let Some(kind) = kind_of(MemOp { signed: false, ..op }) else {
+            let (d, a) = (self.slot_of(block, value)?, self.slot_of(block, base)?);
+            self.point();
+            self.push(Word::rrr(code::STORE_GENERAL, d, a, 0));
+            self.push_literal(inst.imm);
+            self.release(block, at);
+            return Ok(());
+        };
+        let zero = self.immediate(block, value) == Some(0);
+        if !zero && self.home[value.index()] == Home::None {
+            self.slot_of(block, value)?;
+        }
+        let (v, d, a) = match (self.operand(block, base, false)?, zero) {
+            (Operand::Slot(a), true) => (SZ, 0, a),
+            (_, true) => (AZ, 0, 0),
+            (Operand::Slot(a), false) if self.acc == Some(value) => (SA, 0, a),
+            (Operand::Slot(a), false) => (SS, self.slot_of(block, value)?, a),
+            (_, false) => (AS, self.slot_of(block, value)?, 0),
+        };
+        self.point();
+        self.push(Word::imm(code::store(kind, v), d, a, disp));
+        self.release(block, at);
+        Ok(())
+    }
+
+    fn atomic(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let a = self.slot_of(block, inst.args[0])?;
+        let b = self.slot_of(block, inst.args[1])?;
+        let c = if inst.op == Op::Cas { self.slot_of(block, inst.args[2])? } else { 0 };
+        let d = self.dest(block, at)?;
+        self.point();
+        let code = if inst.op == Op::Cas { code::CAS } else { code::RMW };
+        self.push(Word::rrrr(code, d, a, b, c, 0));
+        self.push_literal(inst.imm);
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    fn helper(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let mut args = [0; 3];
+        let mut zero = None;
+        for (to, r) in args.iter_mut().zip(inst.args) {
+            *to = match (r, zero) {
+                (Ref::NONE, Some(slot)) => slot,
+                // Arguments that are missing are zero.
+                (Ref::NONE, None) => {
+                    let slot = self.alloc()?;
+                    self.constant(slot, 0, Ty::I64);
+                    *zero.insert(slot)
+                }
+                (r, _) => self.slot_of(block, r)?,
+            };
+        }
+        // A helper that writes state must not find its result's slot changed under it; so it gets a temporary.
+        self.release(block, at);
+        let d = self.alloc()?;
+        self.free.extend(zero);
+        if self.last[at as usize] == 0 {
+            self.free.push(d);
+        } else {
+            self.home[at as usize] = Home::Temp(d);
+        }
+        self.point();
+        let n = u64::from(self.begun.saturating_sub(1));
+        self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
+        self.push_literal(inst.imm >> 16 << 16 | n);
+        self.push_literal(self.pc);
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+
+    // Floating point.
+
+    fn float(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let mut args = [0; 3];
+        for (to, r) in args.iter_mut().zip(inst.args) {
+            if r != Ref::NONE {
+                *to = self.slot_of(block, r)?;
+            }
+        }
+        let d = self.dest(block, at)?;
+        let attr = FpAttr::unpack(inst.imm as u32);
+        let host = if self.softfloat[usize::from(attr.env & 3)] { None } else { host_form(inst.op, attr) };
+        let (code, shift) = match host {
+            Some((code, shift)) => (code, shift),
+            None => (code::float(inst.op), 0),
+        };
+        let x16 = attr.pack() as u16 | shift << SHIFT_AT;
+        self.push(Word::rrrr(code, d, args[0], args[1], args[2], x16));
+        self.acc = Some(Ref(at));
+        Ok(())
+    }
+}
+
+/// The width parameter of an operation's type.
+pub(super) fn width_of(ty: Ty) -> u8 {
+    if ty == Ty::I32 { width::W32 } else { width::W64 }
+}
+
+/// The kind of a load or store that has a fast path.
+fn kind_of(op: MemOp) -> Option<u8> {
+    if op.aligned || op.mode != 0 {
+        return None;
+    }
+    let mut kind = op.size as u8;
+    if op.signed {
+        kind |= memory::SIGNED;
+    }
+    if op.endian == Endian::Big {
+        kind |= memory::BIG;
+    }
+    if op.addr32 {
+        kind |= memory::ADDR32;
+    }
+    Some(kind)
+}
+
+/// Code and control shift of the host form of an operation, if it has one.
+fn host_form(op: Op, attr: FpAttr) -> Option<(u16, u16)> {
+    let f64 = match attr.fmt {
+        Fmt::F64 => true,
+        Fmt::F32 => false,
+        _ => return None,
+    };
+    let nearest = match attr.round {
+        Round::Dynamic => Some(0),
+        Round::Static(Rm::Rne) => Some(3),
+        Round::Static(_) => None,
+    };
+    match op {
+        Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt => nearest.map(|s| (code::host(op, f64), s)),
+        // A fused product without the host's instruction is slower in a library than in softfloat.
+        Op::FMulAdd if cfg!(target_feature = "fma") || cfg!(not(any(target_arch = "x86", target_arch = "x86_64"))) => {
+            nearest.map(|s| (code::host(op, f64), s))
+        }
+        Op::FFromS32 | Op::FFromU32 | Op::FFromS64 => nearest.map(|s| (code::host(op, f64), s)),
+        Op::FEq | Op::FLt | Op::FLe | Op::FLtQuiet | Op::FLeQuiet => Some((code::host(op, f64), 3)),
+        // The F64 form converts from F32, the F32 form from F64.
+        Op::FCvt if attr.kind == Fmt::F64 as u8 && !f64 => Some((code::host(op, true), 3)),
+        Op::FCvt if attr.kind == Fmt::F32 as u8 && f64 => nearest.map(|s| (code::host(op, false), s)),
+        Op::FToS32 | Op::FToS64 if attr.round == Round::Static(Rm::Rtz) => Some((code::host(op, f64), 3)),
+        _ => None,
+    }
+}
