@@ -112,7 +112,9 @@ fn replaced_code_is_reported_once() {
         s.set_code(page + n, true);
     }
     assert!(s.page(a, Access::Store, 0).expect("mapped").flags.has(PageFlags::CODE));
+    let generation = s.generation();
     s.put_bytes(a + 8, &[0; 4]).expect("mapped");
+    assert_ne!(s.generation(), generation, "a store by a system call is seen too");
     s.munmap(a + P, P).expect("mapped");
     s.mprotect(a + 2 * P, P, Perm::R, false).expect("mapped");
     s.madvise(a + 3 * P, P, Madvise::MADV_DONTNEED).expect("mapped");
