@@ -1,0 +1,9 @@
+//! What guest and kernel agree on: data layout, errno numbers, structs, names of constants.
+
+pub mod errno;
+pub mod flags;
+pub mod structs;
+mod types;
+
+pub use errno::Errno;
+pub use types::{Abi, Arr, Cursor, Field, GuestPtr, Long, ULong, Word};

@@ -1,0 +1,167 @@
+//! What a path leads to when it is executed: a guest program, a script, a program of the host; and execve.
+
+use crate::abi::Errno;
+use crate::cx::Cx;
+use crate::elf::loader::Program;
+use crate::elf::{Headers, LoadError, Reason};
+use crate::paths::Paths;
+use std::ffi::CString;
+use tern_host::sys;
+
+/// Scripts that scripts may lead to (fs/exec.c).
+const SCRIPT_DEPTH: usize = 5;
+/// How much of a script's first line counts (`BINPRM_BUF_SIZE`).
+const SCRIPT_LINE: usize = 256;
+
+/// `e_machine` of the host, 64-bit, big-endian; `None` for a host that has none of these.
+#[must_use]
+pub fn host_machine() -> Option<(u16, bool, bool)> {
+    let machine = match std::env::consts::ARCH {
+        "x86" => 3,
+        "x86_64" => 62,
+        "arm" => 40,
+        "aarch64" => 183,
+        "riscv32" | "riscv64" => 243,
+        "powerpc" => 20,
+        "powerpc64" => 21,
+        "s390x" => 22,
+        "mips" | "mips64" => 8,
+        "sparc64" => 43,
+        "loongarch64" => 258,
+        "m68k" => 4,
+        _ => return None,
+    };
+    Some((machine, cfg!(target_pointer_width = "64"), cfg!(target_endian = "big")))
+}
+
+/// What is to be run.
+pub enum Target {
+    /// A program of a guest that tern knows.
+    Guest(Box<Guest>),
+    /// A program or script of the host.
+    Host,
+}
+
+/// A guest program.
+pub struct Guest {
+    /// The open file.
+    pub program: Program,
+    /// Its headers.
+    pub headers: Headers,
+    /// Its path, as the guest or a script named it.
+    pub path: Vec<u8>,
+    /// The arguments, with those that scripts add.
+    pub argv: Vec<Vec<u8>>,
+}
+
+/// Finds out what a path leads to.
+///
+/// # Errors
+/// It cannot be executed: which file, and why.
+pub fn resolve(paths: &Paths, path: &[u8], argv: &[Vec<u8>]) -> Result<Target, LoadError> {
+    let mut path = path.to_vec();
+    let mut argv = argv.to_vec();
+    for _ in 0..=SCRIPT_DEPTH {
+        let program = Program::open(paths, &path)?;
+        let mut head = [0; SCRIPT_LINE];
+        let n = program.read_at(0, &mut head).map_err(|e| LoadError::new(&path, Reason::Os(e)))?;
+        if let Some((interpreter, argument)) = script(&head[..n]) {
+            // The interpreter's path, the optional argument and the script's path replace argv[0] (fs/binfmt_script.c).
+            let mut new = vec![interpreter.clone()];
+            new.extend(argument);
+            new.push(path);
+            new.extend(argv.into_iter().skip(1));
+            (path, argv) = (interpreter, new);
+            continue;
+        }
+        return match program.headers() {
+            Ok(headers) => Ok(Target::Guest(Box::new(Guest { program, headers, path, argv }))),
+            Err(LoadError { reason: Reason::Machine(m, is64, big), .. }) if host_machine() == Some((m, is64, big)) => {
+                Ok(Target::Host)
+            }
+            Err(e) => Err(e),
+        };
+    }
+    Err(LoadError::new(&path, Reason::ScriptDepth))
+}
+
+/// The interpreter and argument in a script's first line.
+#[must_use]
+pub fn script(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let line = head.strip_prefix(b"#!")?;
+    let line = line.split(|b| *b == b'\n' || *b == 0).next().unwrap_or(line);
+    let blank = |b: &u8| *b == b' ' || *b == b'\t';
+    let start = line.iter().position(|b| !blank(b))?;
+    let end = line.iter().rposition(|b| !blank(b))? + 1;
+    let line = &line[start..end];
+    let stop = line.iter().position(blank).unwrap_or(line.len());
+    let rest = &line[stop..];
+    let argument = rest.iter().position(|b| !blank(b)).map(|at| rest[at..].to_vec());
+    Some((line[..stop].to_vec(), argument))
+}
+
+fn cstrings(list: &[Vec<u8>]) -> Result<Vec<CString>, Errno> {
+    list.iter().map(|s| CString::new(s.as_slice()).map_err(|_| Errno::EINVAL)).collect()
+}
+
+/// Replaces this process by the program at a guest path; returns only if it cannot.
+///
+/// A guest program is run by tern again, with the same options and the guest's environment.  A host program is the
+/// host's to run.
+#[must_use]
+pub fn replace(cx: &mut Cx<'_>, path: &[u8], argv: &[Vec<u8>], env: &[Vec<u8>]) -> Errno {
+    match try_replace(cx, path, argv, env) {
+        Ok(never) => match never {},
+        Err(e) => e,
+    }
+}
+
+fn try_replace(
+    cx: &mut Cx<'_>,
+    path: &[u8],
+    argv: &[Vec<u8>],
+    env: &[Vec<u8>],
+) -> Result<core::convert::Infallible, Errno> {
+    let target = resolve(&cx.process.paths, path, argv).map_err(|e| e.errno())?;
+    let env = cstrings(env)?;
+    match target {
+        Target::Host => {
+            let name = CString::new(path).map_err(|_| Errno::ENOENT)?;
+            let host = cx.process.paths.lookup(&name, crate::paths::Last::Follow);
+            Err(sys::proc::execve(&host, &cstrings(argv)?, &env).into())
+        }
+        Target::Guest(guest) => {
+            drop(guest);
+            if cx.process.config.reexec.is_empty() {
+                return Err(Errno::ENOEXEC);
+            }
+            let mut args = cx.process.config.reexec.clone();
+            // A guest without argv[0] gets an empty one (fs/exec.c).
+            let argv = if argv.is_empty() { vec![CString::default()] } else { cstrings(argv)? };
+            args.push(argv[0].clone());
+            args.push(CString::new(path).map_err(|_| Errno::ENOENT)?);
+            args.extend(argv.into_iter().skip(1));
+            Err(sys::proc::execve(c"/proc/self/exe", &args, &env).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<(String, Option<String>)> {
+        let text = |b: Vec<u8>| String::from_utf8(b).expect("utf-8");
+        script(line.as_bytes()).map(|(i, a)| (text(i), a.map(text)))
+    }
+
+    #[test]
+    fn first_lines_of_scripts() {
+        let some = |i: &str, a: Option<&str>| Some((i.to_owned(), a.map(str::to_owned)));
+        assert_eq!(parse("#!/bin/sh\nexit"), some("/bin/sh", None));
+        assert_eq!(parse("#! /usr/bin/env  python3 -u \nx"), some("/usr/bin/env", Some("python3 -u")));
+        assert_eq!(parse("#!/bin/sh"), some("/bin/sh", None), "no newline");
+        assert_eq!(parse("#!  \n"), None);
+        assert_eq!(parse("\x7fELF"), None);
+    }
+}

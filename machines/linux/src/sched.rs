@@ -1,0 +1,390 @@
+//! The scheduler: guest threads run round-robin in slices on one host thread; who waits, waits in one `ppoll`.
+
+use crate::abi::Errno;
+use crate::cx::{Cx, Outcome, SysResult};
+use crate::engine::Engine;
+use crate::process::{ExitStatus, Process};
+use crate::signal::{self, SigInfo};
+use crate::strace;
+use crate::table::Entry;
+use crate::thread::{RunState, Tid};
+use smallvec::SmallVec;
+use tern_core::engine::Stop;
+use tern_core::mem::{FaultKind, MemFault};
+use tern_core::state::StateLayout;
+use tern_host::sys;
+use tern_host::sys::wait::PollFd;
+
+/// Instructions in a slice while there are several threads: short enough that they seem to run together.
+const SLICE_SHARED: u64 = 100_000;
+/// Instructions in a slice of a lone thread: how long a host signal may go unnoticed.
+const SLICE_ALONE: u64 = 1_000_000;
+
+/// How a signal handler that runs meanwhile changes a call (the kernel's restart codes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Interrupted {
+    /// Restarted if the handler has `SA_RESTART`, else `EINTR` (`-ERESTARTSYS`).
+    #[default]
+    Restart,
+    /// Restarted if no handler ran, else `EINTR` (`-ERESTARTNOHAND`): poll, select, pause.
+    NoHandler,
+    /// Restarted by `restart_syscall` with the remaining time if no handler ran (`-ERESTART_RESTARTBLOCK`): nanosleep.
+    Block,
+    /// Always `EINTR`.
+    Never,
+}
+
+/// What a futex is known by: the host memory that all who see the futex share, or the guest address in this process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FutexKey {
+    /// Private memory: the guest address.
+    Private(u64),
+    /// Shared memory: device, inode and position, or for shared anonymous memory the host address.
+    Shared(u64, u64, u64),
+}
+
+/// What a blocked call waits for: any of these.
+#[derive(Clone, Debug, Default)]
+pub struct Wait {
+    /// A descriptor is ready for events (`POLL*`).
+    pub fds: SmallVec<[(i32, i16); 2]>,
+    /// The host's monotonic clock has reached this many nanoseconds.
+    pub deadline: Option<u64>,
+    /// A futex is woken; the waker makes the thread ready.
+    pub futexes: SmallVec<[FutexKey; 1]>,
+    /// A child has changed its state: the number of such events that had been seen before the call looked.
+    pub child: Option<u64>,
+    /// One of these signals comes although it is blocked (`rt_sigtimedwait`).
+    pub signals: u64,
+    /// What a handler that runs meanwhile does to the call.
+    pub interrupted: Interrupted,
+}
+
+impl Wait {
+    /// For a descriptor.
+    #[must_use]
+    pub fn fd(fd: i32, events: i16) -> Wait {
+        Wait { fds: SmallVec::from_slice(&[(fd, events)]), ..Wait::default() }
+    }
+
+    /// For a point in time.
+    #[must_use]
+    pub fn until(deadline: Option<u64>) -> Wait {
+        Wait { deadline, ..Wait::default() }
+    }
+
+    /// The same with another reaction to handlers.
+    #[must_use]
+    pub fn interrupted(self, interrupted: Interrupted) -> Wait {
+        Wait { interrupted, ..self }
+    }
+}
+
+/// Is a descriptor ready now, or not one that can be asked?
+#[must_use]
+pub fn ready(fd: i32, events: i16) -> bool {
+    let mut fds = [PollFd { fd, events, revents: 0 }];
+    !matches!(sys::wait::ppoll(&mut fds, Some(sys::Time::default()), None), Ok(0))
+}
+
+/// Does a descriptor not block?
+#[must_use]
+pub fn nonblocking(fd: i32) -> bool {
+    sys::file::fcntl(fd, sys::host::F_GETFL, 0).is_ok_and(|flags| flags & sys::host::O_NONBLOCK != 0)
+}
+
+/// Runs the process to its end.
+pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
+    let mut last: Tid = 0;
+    loop {
+        if tern_host::signal::pending() {
+            signal::collect(process);
+        }
+        let runnable = wake(process, false);
+        if runnable {
+            let next = process.threads.range(last + 1..).chain(process.threads.range(..=last));
+            let next = next.filter(|(_, t)| matches!(t.run, RunState::Ready)).map(|(tid, _)| *tid).next();
+            if let Some(tid) = next {
+                last = tid;
+                slice(&mut Cx { process, engine, tid });
+            }
+        } else {
+            wake(process, true);
+        }
+        if let Some(status) = process.exit {
+            return status;
+        }
+    }
+}
+
+/// Makes blocked threads ready whose condition may hold; with `idle` it waits until there is one (or a host signal).
+/// Says whether any thread is ready.
+fn wake(process: &mut Process, idle: bool) -> bool {
+    let mut fds: Vec<PollFd> = Vec::new();
+    let mut owners: Vec<Tid> = Vec::new();
+    let mut deadline: Option<u64> = None;
+    let mut woken: SmallVec<[Tid; 4]> = SmallVec::new();
+    let mut any_ready = false;
+    for thread in process.threads.values() {
+        let RunState::Blocked(wait) = &thread.run else {
+            any_ready = true;
+            continue;
+        };
+        let child = wait.child.is_some_and(|seen| seen != process.child_events);
+        let wanted = |s: &SigInfo| wait.signals & signal::bit(s.signo) != 0;
+        let wanted = thread.signals.pending.iter().chain(&process.signals.pending).any(wanted);
+        if child || wanted || signal::interrupts(process, thread) {
+            woken.push(thread.tid);
+        }
+        if let Some(d) = wait.deadline {
+            deadline = Some(deadline.map_or(d, |old| old.min(d)));
+        }
+        for (fd, events) in &wait.fds {
+            fds.push(PollFd { fd: *fd, events: *events, revents: 0 });
+            owners.push(thread.tid);
+        }
+    }
+    let block = idle && woken.is_empty() && !any_ready;
+    if block || !fds.is_empty() {
+        poll(&mut fds, deadline, block);
+        woken.extend(fds.iter().zip(&owners).filter(|(f, _)| f.revents != 0).map(|(_, tid)| *tid));
+    }
+    let now = deadline.map(|_| tern_host::clock::monotonic_ns());
+    for thread in process.threads.values_mut() {
+        if let RunState::Blocked(wait) = &thread.run {
+            let late = wait.deadline.zip(now).is_some_and(|(d, now)| d <= now);
+            if late || woken.contains(&thread.tid) {
+                thread.run = RunState::Ready;
+            }
+        }
+    }
+    any_ready || process.threads.values().any(|t| matches!(t.run, RunState::Ready))
+}
+
+/// Polls all descriptors; if it may block, until the deadline or a host signal, without losing one.
+fn poll(fds: &mut [PollFd], deadline: Option<u64>, block: bool) {
+    if !block {
+        // Nothing ready and an error mean the same here: the calls are issued again later.
+        let _ = sys::wait::ppoll(fds, Some(sys::Time::default()), None);
+        return;
+    }
+    tern_host::signal::with_blocked(|mask| {
+        if tern_host::signal::pending() {
+            return;
+        }
+        let timeout = deadline.map(|d| {
+            let left = d.saturating_sub(tern_host::clock::monotonic_ns());
+            sys::Time::from_nanos(i64::try_from(left).unwrap_or(i64::MAX))
+        });
+        // EINTR is a caught signal, which the caller collects.
+        let _ = sys::wait::ppoll(fds, timeout, Some(mask));
+    });
+}
+
+/// Runs one thread until its slice is over, it blocks, or it is gone.
+fn slice(cx: &mut Cx<'_>) {
+    let alone = cx.process.threads.len() == 1;
+    let cpu = cx.thread().cpu;
+    let end = cx.engine.icount(cpu).saturating_add(if alone { SLICE_ALONE } else { SLICE_SHARED });
+    loop {
+        if tern_host::signal::pending() {
+            signal::collect(cx.process);
+        }
+        signal::deliver(cx);
+        if !runs(cx) {
+            return;
+        }
+        if cx.thread().call.active {
+            issue(cx);
+        } else {
+            let left = end.saturating_sub(cx.engine.icount(cpu));
+            if left == 0 {
+                return;
+            }
+            let stop = cx.engine.run(cpu, &mut cx.process.mem, left);
+            handle(cx, stop);
+        }
+        if !runs(cx) || core::mem::take(&mut cx.thread().yielded) {
+            return;
+        }
+    }
+}
+
+/// Is the thread still there and ready, and the process alive?
+fn runs(cx: &mut Cx<'_>) -> bool {
+    let ready = cx.process.threads.get(&cx.tid).is_some_and(|t| matches!(t.run, RunState::Ready));
+    cx.process.exit.is_none() && ready
+}
+
+fn handle(cx: &mut Cx<'_>, stop: Stop) {
+    match stop {
+        Stop::Limit | Stop::Resync | Stop::Halt => {}
+        Stop::Syscall => {
+            enter(cx);
+            issue(cx);
+        }
+        Stop::Trap { cause, value } => {
+            let pc = cx.state().pc();
+            match (cx.isa().trap_signal)(cause) {
+                Some(t) => {
+                    let addr = if t.at_pc { pc } else { value };
+                    signal::force(cx, SigInfo { signo: t.signo, code: t.code, addr, ..SigInfo::default() });
+                }
+                None => {
+                    cx.process.mem.events.unimplemented(format_args!("trap cause {cause}"));
+                    signal::force(cx, SigInfo { signo: 4, code: 1, addr: pc, ..SigInfo::default() });
+                }
+            }
+        }
+        Stop::Fault(fault) => signal::force(cx, fault_signal(fault)),
+    }
+}
+
+/// The signal of a bad access (arch/riscv/mm/fault.c; the codes are asm-generic).
+#[must_use]
+pub fn fault_signal(fault: MemFault) -> SigInfo {
+    let (signo, code) = match fault.kind {
+        FaultKind::Unmapped => (11, 1),
+        FaultKind::Permission | FaultKind::Arch(_) => (11, 2),
+        FaultKind::Bus => (7, 2),
+        FaultKind::Misaligned => (7, 1),
+    };
+    SigInfo { signo, code, addr: fault.addr, ..SigInfo::default() }
+}
+
+/// Notes the call that the guest has made.
+fn enter(cx: &mut Cx<'_>) {
+    let process = &mut *cx.process;
+    let Some(thread) = process.threads.get_mut(&cx.tid) else { return };
+    let state = cx.engine.state(thread.cpu);
+    let regs = &process.registers;
+    let args = regs.args.map(|slot| state.get(slot));
+    thread.call = crate::thread::Call { active: true, nr: state.get(regs.number), args, ..Default::default() };
+    // RV32 holds registers sign-extended.
+    thread.call.nr = process.isa.abi.word_of(thread.call.nr);
+    if process.config.strace
+        && let Entry::Known(row) = process.table.get(thread.call.nr)
+    {
+        thread.call.text = Some(strace::entry(&mut process.mem, process.isa, row, &args));
+    }
+}
+
+/// Issues the thread's call, for the first time or again.
+pub fn issue(cx: &mut Cx<'_>) {
+    let call = &cx.thread().call;
+    let (nr, args) = (call.nr, call.args);
+    let entry = cx.process.table.get(nr);
+    if let Entry::Known(row) = entry
+        && ["execve", "execveat", "exit", "exit_group", "rt_sigreturn"].contains(&row.name)
+        && let Some(text) = cx.thread().call.text.clone()
+    {
+        log_call(cx.process, cx.tid, &format!("{text}) = ?"));
+    }
+    let result = match entry {
+        Entry::Known(row) => (row.run)(cx, &args),
+        Entry::Named(name) => {
+            cx.process.mem.events.unimplemented(format_args!("system call {name}"));
+            Err(Outcome::Err(Errno::ENOSYS))
+        }
+        Entry::Unknown => {
+            cx.process.mem.events.unimplemented(format_args!("system call number {nr}"));
+            Err(Outcome::Err(Errno::ENOSYS))
+        }
+    };
+    finish(cx, entry, result);
+}
+
+/// Puts the result where the guest finds it, or notes that the call goes on.
+fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
+    if !cx.process.threads.contains_key(&cx.tid) || cx.process.exit.is_some() {
+        return;
+    }
+    trace(cx, entry, &result);
+    match result {
+        Ok(value) => complete(cx, value),
+        Err(Outcome::Err(e)) => {
+            let number = (cx.isa().errno)(e);
+            complete(cx, (-i64::from(number)) as u64);
+        }
+        Err(Outcome::Block(wait)) => {
+            let thread = cx.thread();
+            thread.call.active = true;
+            thread.call.interrupted = wait.interrupted;
+            thread.run = RunState::Blocked(wait);
+        }
+        Err(Outcome::NoReturn) => cx.thread().call.active = false,
+        Err(Outcome::Restart) => cx.thread().call.active = true,
+    }
+}
+
+/// Ends the thread's call with a value in its result register.
+pub fn complete(cx: &mut Cx<'_>, value: u64) {
+    let slot = cx.process.registers.result;
+    // A 32-bit guest's registers are held sign-extended.
+    let value = if cx.abi().is64() { value } else { value as u32 as i32 as i64 as u64 };
+    cx.state().set(slot, value);
+    cx.thread().call.active = false;
+}
+
+fn trace(cx: &mut Cx<'_>, entry: Entry, result: &SysResult) {
+    if !cx.process.config.strace || matches!(result, Err(Outcome::Block(_) | Outcome::Restart | Outcome::NoReturn)) {
+        return;
+    }
+    let call = &mut cx.thread().call;
+    let (nr, args, text) = (call.nr, call.args, call.text.take());
+    let line = match entry {
+        Entry::Known(row) => {
+            let process = &mut *cx.process;
+            text.unwrap_or_default() + &strace::exit(&mut process.mem, process.isa, row, &args, result)
+        }
+        Entry::Named(name) => {
+            format!("{name}({:#x}, {:#x}, {:#x}, ...) = -1 {}", args[0], args[1], args[2], strace::error(Errno::ENOSYS))
+        }
+        Entry::Unknown => {
+            format!("syscall_{nr:#x}({:#x}, {:#x}, ...) = -1 {}", args[0], args[1], strace::error(Errno::ENOSYS))
+        }
+    };
+    log_call(cx.process, cx.tid, &line);
+}
+
+fn log_call(process: &mut Process, tid: Tid, line: &str) {
+    process.mem.events.log("strace", format_args!("{tid} {line}"));
+}
+
+/// The slots of the registers that the kernel looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RegisterSlots {
+    /// System call number.
+    pub number: tern_core::state::Slot,
+    /// Arguments.
+    pub args: [tern_core::state::Slot; 6],
+    /// Result.
+    pub result: tern_core::state::Slot,
+    /// Stack pointer.
+    pub sp: tern_core::state::Slot,
+    /// Thread pointer.
+    pub tp: tern_core::state::Slot,
+    /// Return address.
+    pub ra: tern_core::state::Slot,
+}
+
+impl RegisterSlots {
+    /// Looks the roles up in a layout; `None` if the layout lacks one.
+    #[must_use]
+    pub fn new(isa: &crate::isa::Isa, layout: &StateLayout) -> Option<RegisterSlots> {
+        let slot = |role| layout.by_role(role).map(|row| row.slot);
+        let mut args = [tern_core::state::Slot::PC; 6];
+        for (to, role) in args.iter_mut().zip(isa.regs.args) {
+            *to = slot(role)?;
+        }
+        let regs = &isa.regs;
+        Some(RegisterSlots {
+            number: slot(regs.number)?,
+            args,
+            result: slot(regs.result)?,
+            sp: slot(regs.sp)?,
+            tp: slot(regs.tp)?,
+            ra: slot(regs.ra)?,
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! Rows: futexes.
+
+crate::syscalls! {}

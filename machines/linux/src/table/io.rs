@@ -1,0 +1,3 @@
+//! Rows: moving and keeping file data: sendfile, splice, copy_file_range, fallocate, sync, fadvise, memfd.
+
+crate::syscalls! {}

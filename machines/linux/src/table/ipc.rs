@@ -1,0 +1,3 @@
+//! Rows: System V shared memory, semaphores, message queues; POSIX message queues.
+
+crate::syscalls! {}

@@ -1,0 +1,164 @@
+//! The syscall table: rows by chapter, and their look-up by number.
+//!
+//! To add a syscall: one row in its chapter's file here (name as in the kernel, typed arguments, how the result prints,
+//! the handler), and the handler in `sys/<chapter>.rs` if the call is irregular.  The number comes from the ISA's list by
+//! name.  From the row come argument fetch and strace.
+
+mod dir;
+mod fd;
+mod file;
+mod futex;
+mod info;
+mod io;
+mod ipc;
+mod mem;
+mod notify;
+mod poll;
+mod process;
+mod sched;
+mod signal;
+mod socket;
+mod thread;
+mod time;
+mod tty;
+mod xattr;
+
+use crate::args::RawArgs;
+use crate::cx::{Cx, SysResult};
+use crate::isa::Isa;
+use crate::strace::Show;
+
+/// One system call.
+pub struct Row {
+    /// The kernel's name.
+    pub name: &'static str,
+    /// Fetches the arguments and runs the handler.
+    pub run: fn(&mut Cx<'_>, &RawArgs) -> SysResult,
+    /// Prints the arguments.
+    pub show: fn(&mut Show<'_>, &RawArgs, bool),
+    /// Prints the result.
+    pub show_ret: fn(&mut Show<'_>, u64),
+}
+
+/// Declares a chapter of the table as `pub(super) const ROWS`.
+///
+/// `name(arg: Type, buf: Type[len], len: Type) -> Ret = handler;`  An argument in brackets is the length of the one
+/// before it.  The handler takes the context and the arguments in order.  `irregular` after the `=` says that the calls
+/// with the same handler share code; it has no meaning for the macro.
+#[macro_export]
+macro_rules! syscalls {
+    ($($(#[$m:meta])* $name:ident ($($arg:ident: $ty:ty $([$len:ident])?),* $(,)?) -> $ret:ty = $handler:path;)*) => {
+        $(
+            $(#[$m])*
+            #[allow(non_snake_case, unused_variables, unused_mut, reason = "rows without arguments")]
+            mod $name {
+                use super::*;
+                pub(super) fn run(cx: &mut $crate::cx::Cx<'_>, args: &$crate::args::RawArgs) -> $crate::cx::SysResult {
+                    let mut regs = $crate::args::Regs::new(args, cx.abi(), cx.isa().pair_align);
+                    $(let $arg = regs.take(<$ty as $crate::args::Arg>::WIDE);)*
+                    $(let $arg = <$ty as $crate::args::Arg>::fetch(cx, $arg)?;)*
+                    $handler(cx $(, $arg)*)
+                }
+                pub(super) fn show(s: &mut $crate::strace::Show<'_>, args: &$crate::args::RawArgs, pair_align: bool) {
+                    let mut regs = $crate::args::Regs::new(args, s.abi, pair_align);
+                    $(let $arg = regs.take(<$ty as $crate::args::Arg>::WIDE);)*
+                    $(s.arg::<$ty>($arg, $crate::syscalls!(@len $($len)?));)*
+                }
+            }
+        )*
+        /// The rows of this chapter.
+        pub(super) const ROWS: &[$crate::table::Row] = &[$($crate::table::Row {
+            name: stringify!($name),
+            run: $name::run,
+            show: $name::show,
+            show_ret: <$ret as $crate::args::Ret>::show,
+        },)*];
+    };
+    (@len) => { None };
+    (@len $len:ident) => { Some($len) };
+}
+
+/// Every chapter.
+const CHAPTERS: &[&[Row]] = &[
+    dir::ROWS,
+    fd::ROWS,
+    file::ROWS,
+    futex::ROWS,
+    info::ROWS,
+    io::ROWS,
+    ipc::ROWS,
+    mem::ROWS,
+    notify::ROWS,
+    poll::ROWS,
+    process::ROWS,
+    sched::ROWS,
+    signal::ROWS,
+    socket::ROWS,
+    thread::ROWS,
+    time::ROWS,
+    tty::ROWS,
+    xattr::ROWS,
+];
+
+/// What the process's ISA calls a number.
+#[derive(Clone, Copy)]
+pub enum Entry {
+    /// Nothing: the kernel does not know it either.
+    Unknown,
+    /// A call that Linux has and tern has not.
+    Named(&'static str),
+    /// A call with a row.
+    Known(&'static Row),
+}
+
+/// The table of one ISA, indexed by number.
+pub struct Table {
+    entries: Vec<Entry>,
+}
+
+impl Table {
+    /// Joins the ISA's numbers with the rows.
+    #[must_use]
+    pub fn new(isa: &Isa) -> Table {
+        let mut entries = Vec::new();
+        for (nr, name) in isa.syscalls() {
+            if entries.len() <= nr {
+                entries.resize(nr + 1, Entry::Unknown);
+            }
+            entries[nr] = row(name).map_or(Entry::Named(name), Entry::Known);
+        }
+        Table { entries }
+    }
+
+    /// The entry of a number.
+    #[must_use]
+    pub fn get(&self, nr: u64) -> Entry {
+        usize::try_from(nr).ok().and_then(|nr| self.entries.get(nr)).copied().unwrap_or(Entry::Unknown)
+    }
+}
+
+/// The row with this name.
+#[must_use]
+pub fn row(name: &str) -> Option<&'static Row> {
+    CHAPTERS.iter().flat_map(|c| c.iter()).find(|r| r.name == name)
+}
+
+/// Every row, for reports.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    CHAPTERS.iter().flat_map(|c| c.iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_number_on_some_isa_and_is_listed_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in rows() {
+            assert!(seen.insert(row.name), "{} has two rows", row.name);
+            let known = crate::isa::ALL.iter().any(|isa| isa.syscalls().any(|(_, n)| n == row.name));
+            assert!(known, "{} has no number on any ISA", row.name);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Rows: inotify, eventfd, timerfd, signalfd.
+
+crate::syscalls! {}

@@ -1,0 +1,3 @@
+//! Rows: poll, select, epoll.
+
+crate::syscalls! {}

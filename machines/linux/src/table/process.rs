@@ -1,0 +1,3 @@
+//! Rows: fork, exec, wait, exit, credentials, sessions.
+
+crate::syscalls! {}

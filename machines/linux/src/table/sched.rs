@@ -1,0 +1,3 @@
+//! Rows: scheduling parameters, affinity, priorities.
+
+crate::syscalls! {}

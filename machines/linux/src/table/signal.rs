@@ -1,0 +1,3 @@
+//! Rows: signals.
+
+crate::syscalls! {}

@@ -1,0 +1,3 @@
+//! Rows: sockets.
+
+crate::syscalls! {}

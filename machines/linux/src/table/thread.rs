@@ -1,0 +1,3 @@
+//! Rows: threads: clone, exit, tids, robust lists, rseq, membarrier.
+
+crate::syscalls! {}

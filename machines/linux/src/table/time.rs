@@ -1,0 +1,3 @@
+//! Rows: clocks, sleeping, interval and POSIX timers.
+
+crate::syscalls! {}

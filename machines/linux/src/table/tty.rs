@@ -1,0 +1,3 @@
+//! Rows: ioctl.
+
+crate::syscalls! {}

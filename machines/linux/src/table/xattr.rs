@@ -1,0 +1,3 @@
+//! Rows: extended attributes.
+
+crate::syscalls! {}
