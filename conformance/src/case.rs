@@ -204,7 +204,7 @@ fn value(item: &str, values: &mut Values, guest: &BareGuest) -> Result<(), Strin
 
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    if digits.len() != text.len() || digits.len() % 2 != 0 || digits.is_empty() {
+    if digits.len() != text.len() || !digits.len().is_multiple_of(2) || digits.is_empty() {
         return Err(format!("\"{text}\" is not bytes in hexadecimal"));
     }
     Ok(digits.chunks(2).map(|d| (d[0] << 4 | d[1]) as u8).collect())

@@ -49,7 +49,7 @@ pub struct HelperCx<'a> {
 }
 
 /// A helper's code: arguments in order (missing ones are 0; the upper half of an `I32` is not defined) and the constant
-/// payload.
+/// payload.  A result that IR takes as a Bool must be 0 or 1.
 pub type HelperFn = fn(&mut HelperCx<'_>, args: [u64; 3], payload: u64) -> Result<u64, HelperExit>;
 
 /// A helper's row: its name and declared effects.

@@ -164,6 +164,9 @@ fn convert(name: &str, a: u64) -> u64 {
     match name {
         "zext32" | "trunc" => a % (1 << 32),
         "sext32" => signed(a, 32) as u64,
+        "oext32" => from_bits(64, |i| i >= 32 || a >> i & 1 == 1),
+        "unbox32" if (32..64).all(|i| a >> i & 1 == 1) => a % (1 << 32),
+        "unbox32" => 0x7fc0_0000,
         other => panic!("{other} has no formula here: write one"),
     }
 }
@@ -173,6 +176,7 @@ fn pairs() -> Vec<(u64, u64)> {
     let mut next = random::splitmix(1);
     let mut all: Vec<_> = EDGES.iter().flat_map(|a| EDGES.iter().map(|b| (*a, *b))).collect();
     all.extend((0..4000).map(|_| (random::number(&mut next), random::number(&mut next))));
+    all.extend((0..100).map(|_| (next() | u64::MAX << 32, next() >> 32)));
     // Fields for the extracting operations, which look at bits 0 to 5 and 8 to 14.
     all.extend((0..4000).map(|_| (next(), next() & 0x7f3f)));
     all

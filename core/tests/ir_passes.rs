@@ -43,6 +43,27 @@ impl Any {
     }
 }
 
+impl From<Any> for Val<I32> {
+    fn from(v: Any) -> Val<I32> {
+        v.w()
+    }
+}
+impl From<Any> for Val<I64> {
+    fn from(v: Any) -> Val<I64> {
+        v.x()
+    }
+}
+impl From<Val<I32>> for Any {
+    fn from(v: Val<I32>) -> Any {
+        Any::W(v)
+    }
+}
+impl From<Val<I64>> for Any {
+    fn from(v: Val<I64>) -> Any {
+        Any::X(v)
+    }
+}
+
 #[derive(Clone, Copy)]
 enum AnyLocal {
     W(Local<I32>),
@@ -63,6 +84,9 @@ macro_rules! pure_dispatch {
         }
         fn unary<T: IntTy>(b: &mut Builder<'_>, op: Op, x: Val<T>) -> Val<T> {
             match op { $(Op::$u => b.$uf(x),)* _ => unreachable!("{op:?} is not unary") }
+        }
+        fn convert(b: &mut Builder<'_>, op: Op, x: Any) -> Any {
+            match op { $(Op::$v => b.$vf(<Val<$vt>>::from(x)).into(),)* _ => unreachable!("{op:?} is no conversion") }
         }
     };
 }
@@ -130,6 +154,7 @@ impl Rebuild<'_> {
             Op::Bind => self.b.bind(self.labels[inst.imm as usize]),
             Op::Insn => self.b.insn(inst.imm),
             Op::Fence => self.b.fence(),
+            Op::Probe => self.b.probe(inst.mem().0, self.arg(x).x(), inst.mem().1),
             Op::Store => match (self.arg(y), inst.mem()) {
                 (Any::W(v), (m, disp)) => self.b.store(m, self.arg(x).x(), disp, v),
                 (Any::X(v), (m, disp)) => self.b.store(m, self.arg(x).x(), disp, v),
@@ -214,11 +239,8 @@ impl Rebuild<'_> {
                 Any::B(_) => panic!("no unary operation takes a Bool"),
             };
         }
-        match op {
-            Op::Zext32 => return Any::X(b.zext32(x.w())),
-            Op::Sext32 => return Any::X(b.sext32(x.w())),
-            Op::Trunc => return Any::W(b.trunc(x.x())),
-            _ => {}
+        if op.is_convert() {
+            return convert(b, op, x);
         }
         let y = self.map[inst.args[1].index()].expect("operands are defined");
         match (x, y) {

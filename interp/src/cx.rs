@@ -115,6 +115,7 @@ impl Cx {
             profile: None,
         });
         cx.flush_tlb();
+        cx.flush_jumps();
         cx
     }
 
@@ -131,7 +132,10 @@ impl Cx {
 
     /// Forgets where indirect jumps and returns went.
     pub(crate) fn flush_jumps(&mut self) {
-        self.jumps.fill(JumpEntry { pc: u64::MAX, word: core::ptr::null() });
+        for (i, e) in self.jumps.iter_mut().enumerate() {
+            // An address of the neighbouring entry is never looked up here.
+            *e = JumpEntry { pc: (i as u64 ^ 1) << 1, word: core::ptr::null() };
+        }
         self.returns.fill(JumpEntry { pc: u64::MAX, word: core::ptr::null() });
     }
 }

@@ -254,7 +254,8 @@ impl Engine {
         let key = self.frontend.key(&cpu.cx.state);
         let mode = key.mode;
         let mut block = match self.block(key, platform) {
-            Ok(block) => block,
+            Ok(Some(block)) => block,
+            Ok(None) => return self.evaluate(cpu, platform, 1),
             Err(fault) => return Some(Stop::Fault(fault)),
         };
         self.follow_cache(cpu);
@@ -297,7 +298,8 @@ impl Engine {
             }
             let flushes = self.cache.flushes;
             block = match self.block(BlockKey { pc, mode }, platform) {
-                Ok(block) => block,
+                Ok(Some(block)) => block,
+                Ok(None) => return self.pause(cpu, pc),
                 Err(fault) => {
                     self.pause(cpu, pc);
                     return Some(Stop::Fault(fault));
@@ -408,16 +410,17 @@ impl Engine {
         end.stop
     }
 
-    /// The block of a key, translated if need be.
-    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<u32, MemFault> {
+    /// The block of a key, translated if need be; `None`: its first instruction alone needs more temporaries than there
+    /// are, and only the evaluator can run it.
+    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<Option<u32>, MemFault> {
         if let Some(block) = self.cache.find(key) {
-            return Ok(block);
+            return Ok(Some(block));
         }
         let mut insns = self.options.block_insns.clamp(1, MAX_INSNS);
         loop {
             match self.translate(key, platform, insns)? {
-                Some(block) => return Ok(block),
-                None => insns = (insns / 2).max(1),
+                None if insns > 1 => insns /= 2,
+                block => return Ok(block),
             }
         }
     }
@@ -472,7 +475,8 @@ impl Engine {
         if items & LogItem::Bytecode as u32 != 0 {
             log(LogItem::Bytecode, format_args!("block {:#x}, {} instructions", block.key.pc, block.insns));
             for (i, w) in self.cache.words_of(id).iter().enumerate() {
-                log(LogItem::Bytecode, format_args!("{i:4}: {:016x}  code {}", w.0, w.code()));
+                let name = crate::dispatch::TABLE.names.get(usize::from(w.code())).copied().unwrap_or("literal");
+                log(LogItem::Bytecode, format_args!("{i:4}: {:016x}  {name}", w.0));
             }
         }
     }

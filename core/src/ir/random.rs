@@ -124,7 +124,8 @@ fn slot_constant(slot: Slot, next: &mut Source<'_>) -> Option<u64> {
     Some(if slot == Slot::fp_flags(env) {
         dice & 0x3f
     } else {
-        dice % 5 | dice & if dice >> 16 & 3 == 0 { FP_FTZ | FP_DAZ | FP_DEFAULT_NAN } else { 0 }
+        let modes = if dice >> 16 & 3 == 0 { FP_FTZ | FP_DAZ | FP_DEFAULT_NAN } else { 0 };
+        (dice % 5) | (dice & modes)
     })
 }
 
@@ -360,7 +361,9 @@ impl Generator<'_, '_> {
         // Up to three elements on: an aligned access stays aligned.
         let disp = (self.below(4) as u64 * op.size.bytes()) as i32;
         let imm = Inst::mem_imm(op, 0, disp);
-        if self.chance(2) {
+        if self.chance(8) {
+            self.push(Op::Probe, Ty::I64, [addr, Ref::NONE, Ref::NONE], imm);
+        } else if self.chance(2) {
             self.push(Op::Load, ty, [addr, Ref::NONE, Ref::NONE], imm);
         } else {
             let v = self.value(ty);
@@ -421,7 +424,7 @@ impl Generator<'_, '_> {
             let ty = if self.chance(4) { Ty::Bool } else { Ty::I64 };
             *arg = self.value(ty);
         }
-        let ty = self.ty();
+        let ty = self.int_ty();
         let payload = self.below(1 << 20) as u64;
         self.push(Op::Helper, ty, args, index as u64 | payload << 16);
     }

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod asm;
+mod crypto;
 pub mod features;
 mod helper;
 pub mod insn;

@@ -46,6 +46,11 @@ pub(crate) trait Host: Copy {
     fn lt(self, o: Self) -> bool;
     fn le(self, o: Self) -> bool;
     fn nan(self) -> bool;
+    fn neg(self) -> Self;
+    /// Is `v`, the rounded sum of `a` and `b`, exact?  The error term of Knuth's TwoSum is zero then.
+    fn sum_is_exact(a: Self, b: Self, v: Self) -> bool;
+    /// Is the product exact because the significands have few enough bits?
+    fn product_is_exact(a: Self, b: Self) -> bool;
     /// Is it binary64?
     const F64: bool;
 }
@@ -111,6 +116,21 @@ macro_rules! host {
             fn nan(self) -> bool {
                 self != self
             }
+            #[inline(always)]
+            fn neg(self) -> $f {
+                -self
+            }
+            #[inline(always)]
+            fn sum_is_exact(a: $f, b: $f, v: $f) -> bool {
+                let c = v - a;
+                (a - (v - c)) + (b - c) == 0.0
+            }
+            #[inline(always)]
+            fn product_is_exact(a: $f, b: $f) -> bool {
+                // The hidden bit stops the count; a significand of zeros alone counts as its full length.
+                let zeros = |x: $f| (x.to_bits() | 1 << $mant).trailing_zeros();
+                zeros(a) + zeros(b) > $mant
+            }
         }
     };
 }
@@ -172,7 +192,13 @@ impl<F: Host, const O: u8> Body for Arith<F, O> {
                         DIV => a.zero(),
                         _ => false,
                     };
-            if !(fine && plain(cx, w.x16(), true)) {
+            let exact = match O {
+                ADD => F::sum_is_exact(a, b, v),
+                SUB => F::sum_is_exact(a, b.neg(), v),
+                MUL => F::product_is_exact(a, b),
+                _ => false,
+            };
+            if !(fine && plain(cx, w.x16(), !exact)) {
                 return Step::Slow(&Self::SLOW);
             }
             regs.acc = v.raw();

@@ -133,7 +133,8 @@ impl<const A: bool> Body for Return<A> {
             let target = if A { regs.acc } else { slot(cx, (*regs.pc).d()) };
             let top = (*cx).top & (RETURNS - 1);
             let entry = &raw const (*cx).returns[top];
-            if (*entry).pc == target {
+            // Any address can be a target, so an empty entry is told by its word.
+            if (*entry).pc == target && !(*entry).word.is_null() {
                 regs.budget -= (*regs.pc).n();
                 if regs.budget >= 0 {
                     (*cx).top = top.wrapping_sub(1);

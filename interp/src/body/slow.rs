@@ -245,6 +245,24 @@ impl Slow for StoreGeneral {
     }
 }
 
+/// General probe: faults as a store would.
+pub(crate) struct Probe;
+
+impl Slow for Probe {
+    const WORDS: usize = 2;
+    const CODE: u16 = code::PROBE;
+
+    unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a probe; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        match eval::probe(platform(cx), op, addr) {
+            Ok(()) => Some(acc),
+            Err(f) => fault(cx, pc, f),
+        }
+    }
+}
+
 /// Atomic read-modify-write: d = old, a = address, b = operand; the literal holds memop and operation.
 pub(crate) struct Rmw;
 
@@ -278,14 +296,13 @@ impl Slow for Cas {
 
 fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let platform = platform(cx);
-    let result = platform.page(addr, Access::Store, op.mode).and_then(|page| {
-        if page.flags.has(PageFlags::CODE) {
-            cx.dirty_code.push(page.phys);
-            settle(cx);
-        }
-        eval::atomic(platform, op, addr, new)
-    });
-    match check_aligned(op, addr, Access::Store).and(result) {
+    if let Ok(page) = platform.page(addr, Access::Store, op.mode)
+        && page.flags.has(PageFlags::CODE)
+    {
+        cx.dirty_code.push(page.phys);
+        settle(cx);
+    }
+    match eval::atomic(platform, op, addr, new) {
         Ok(old) => {
             // SAFETY: `pc` is an atomic word.
             cx.state.near[usize::from(unsafe { *pc }.d())] = old;

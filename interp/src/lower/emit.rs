@@ -61,6 +61,7 @@ impl Lowerer {
             }
             Op::Load => self.load(block, at, &inst),
             Op::Store => self.store(block, at, &inst),
+            Op::Probe => self.probe(block, at, &inst),
             Op::Rmw | Op::Cas => self.atomic(block, at, &inst),
             Op::Helper => self.helper(block, at, &inst),
             Op::Icount => {
@@ -380,6 +381,15 @@ impl Lowerer {
         Ok(())
     }
 
+    fn probe(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let a = self.slot_of(block, inst.args[0])?;
+        self.point();
+        self.push(Word::rrr(code::PROBE, 0, a, 0));
+        self.push_literal(inst.imm);
+        self.release(block, at);
+        Ok(())
+    }
+
     fn atomic(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
         let a = self.slot_of(block, inst.args[0])?;
         let b = self.slot_of(block, inst.args[1])?;
@@ -411,6 +421,7 @@ impl Lowerer {
         // A helper that writes state must not find its result's slot changed under it; so it gets a temporary.
         self.release(block, at);
         let d = self.alloc()?;
+        self.free.extend(zero);
         if self.last[at as usize] == 0 {
             self.free.push(d);
         } else {
@@ -421,7 +432,6 @@ impl Lowerer {
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
         self.push_literal(inst.imm >> 16 << 16 | n);
         self.push_literal(self.pc);
-        self.free.extend(zero);
         self.acc = Some(Ref(at));
         Ok(())
     }
@@ -437,7 +447,8 @@ impl Lowerer {
         }
         let d = self.dest(block, at)?;
         let attr = FpAttr::unpack(inst.imm as u32);
-        let (code, shift) = match host_form(inst.op, attr) {
+        let host = if self.softfloat[usize::from(attr.env & 3)] { None } else { host_form(inst.op, attr) };
+        let (code, shift) = match host {
             Some((code, shift)) => (code, shift),
             None => (code::float(inst.op), 0),
         };

@@ -13,6 +13,7 @@ use crate::cache::{ExitKind, ExitRec, Point};
 use crate::word::Word;
 use tern_core::ir::{Block, Ref};
 use tern_core::state::{NEAR, StateLayout};
+use tern_softfloat::DenormalFlag;
 
 /// Where a value is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +97,8 @@ pub(crate) struct Lowerer {
     fuse: bool,
     pc: u64,
     begun: u32,
+    /// Environments whose style flushes, or flags denormal operands, which host arithmetic does not tell.
+    softfloat: [bool; 4],
 }
 
 impl Lowerer {
@@ -120,6 +123,7 @@ impl Lowerer {
         self.acc = None;
         self.pc = block.key.pc;
         self.begun = 0;
+        self.softfloat = layout.styles().map(|s| s.ftz || s.daz || s.denormal == DenormalFlag::WhenUsed);
         self.free.clear();
         self.free.extend((layout.near_used()..NEAR as u32).rev().map(|s| s as u8));
         self.busy.clear();

@@ -305,6 +305,20 @@ impl<T: Field> Arg for InArr<T> {
     }
 }
 
+/// An array that the call writes through (iovecs to fill); prints after the call.
+#[derive(Debug)]
+pub struct OutArr<T>(pub GuestPtr<T>);
+
+impl<T: Field> Arg for OutArr<T> {
+    const OUT: bool = true;
+    fn fetch(cx: &mut Cx<'_>, raw: u64) -> Result<Self, Errno> {
+        Ok(OutArr(GuestPtr::new(cx.abi().word_of(raw))))
+    }
+    fn show(s: &mut Show<'_>, raw: u64, len: Option<u64>) {
+        InArr::<T>::show(s, raw, len);
+    }
+}
+
 /// A null-terminated array of strings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Strings(pub u64);

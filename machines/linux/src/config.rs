@@ -60,4 +60,8 @@ pub struct CpuModel {
     pub layout: StateLayout,
     /// Its extensions, as the ISA writes them (`rv64imafdc_zba_zbb`).
     pub isa_string: String,
+    /// `AT_HWCAP` and `AT_HWCAP2`.
+    pub hwcap: [u64; 2],
+    /// What `riscv_hwprobe` answers: keys and values that depend on the CPU alone.
+    pub probe: Vec<(i64, u64)>,
 }

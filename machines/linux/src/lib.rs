@@ -29,6 +29,7 @@ pub mod isa;
 pub mod mm;
 pub mod paths;
 pub mod process;
+pub mod procfs;
 pub mod sched;
 pub mod signal;
 pub mod start;

@@ -307,8 +307,10 @@ fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
             complete(cx, (-i64::from(number)) as u64);
         }
         Err(Outcome::Block(wait)) => {
-            cx.thread().call.active = true;
-            cx.thread().run = RunState::Blocked(wait);
+            let thread = cx.thread();
+            thread.call.active = true;
+            thread.call.interrupted = wait.interrupted;
+            thread.run = RunState::Blocked(wait);
         }
         Err(Outcome::NoReturn) => cx.thread().call.active = false,
         Err(Outcome::Restart) => cx.thread().call.active = true,

@@ -102,7 +102,7 @@ impl Prepared {
         tern_host::entropy::fill(&mut random).map_err(|e| fail(Reason::Os(e.into())))?;
         let request = StackRequest {
             isa,
-            isa_string: &model.isa_string,
+            model: &model,
             loaded: &loaded,
             vdso,
             execfn: &config.program,

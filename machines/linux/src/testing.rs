@@ -64,6 +64,12 @@ pub(crate) fn layout() -> StateLayout {
     b.finish()
 }
 
+/// The CPU model of the tests.
+pub(crate) fn model() -> CpuModel {
+    let probe = vec![(3, 1), (4, 0b10_1011), (9, 3)];
+    CpuModel { layout: layout(), isa_string: "rv64imafdc".into(), hwcap: [0x112d, 0], probe }
+}
+
 /// Where [`Fixture`] has two pages of scratch memory; the page after them is not mapped.
 pub(crate) const SCRATCH: u64 = 0x10_0000;
 
@@ -96,7 +102,7 @@ impl Fixture {
         let process = Process {
             isa,
             registers: RegisterSlots::new(isa, &layout).expect("the layout has the roles"),
-            model: CpuModel { layout, isa_string: "rv64imafdc".into() },
+            model: model(),
             mem,
             threads: BTreeMap::from([(pid, Thread::new(pid, cpu))]),
             pid,

@@ -2,7 +2,7 @@
 
 use crate::args::RawArgs;
 use crate::engine::CpuId;
-use crate::sched::Wait;
+use crate::sched::{Interrupted, Wait};
 use crate::signal::ThreadSignals;
 
 /// A thread's number as the guest sees it.
@@ -32,6 +32,10 @@ pub struct Call {
     pub deadline_set: bool,
     /// What the handler wants to remember between issues (bytes done, a step's number).
     pub progress: u64,
+    /// Bytes that have been transferred already: an interrupted call returns them instead of `EINTR`.
+    pub done: u64,
+    /// What a signal handler that runs meanwhile does to the call; set when the call blocks.
+    pub interrupted: Interrupted,
     /// A waker has fulfilled the wait (a futex was woken), so that issuing it again returns success.
     pub woken: bool,
     /// strace's text of the call so far.

@@ -27,6 +27,8 @@ pub enum FeatureError {
     NotImplemented(&'static str),
     /// The first extension needs the second, which is switched off.
     Needs(&'static str, &'static str),
+    /// The base integer instructions are switched off.
+    NoBase,
     /// The extension exists only for another XLEN.
     WrongXlen(&'static str, u8),
     /// The ISA string cannot be read from this part on.
@@ -45,6 +47,7 @@ impl fmt::Display for FeatureError {
             FeatureError::Needs(ext, needs) => {
                 write!(f, "RISC-V extension `{ext}` needs `{needs}`, which is switched off")
             }
+            FeatureError::NoBase => f.write_str("a RISC-V CPU needs the base extension `i`"),
             FeatureError::WrongXlen(ext, xlen) => write!(f, "RISC-V extension `{ext}` exists only on RV{xlen}"),
             FeatureError::BadIsaString(all, rest) => write!(f, "cannot read `{rest}` in RISC-V ISA string `{all}`"),
         }
@@ -160,7 +163,18 @@ impl Features {
     #[must_use]
     pub fn groups(&self) -> Vec<&'static Group<Rv>> {
         let width = |e: &'static Ext| if self.xlen == 32 { e.rv32 } else { e.rv64 };
-        self.enabled().flat_map(|e| e.groups.iter().chain(width(e))).copied().collect()
+        let with = |e: &'static Ext| {
+            let there = e.with.iter().filter(|(ext, xlen, _)| self.has(ext) && [0, self.xlen].contains(xlen));
+            there.map(|(_, _, group)| group)
+        };
+        let mut groups: Vec<&'static Group<Rv>> = Vec::new();
+        for group in self.enabled().flat_map(|e| e.groups.iter().chain(width(e)).chain(with(e))) {
+            // Some groups belong to two extensions.
+            if !groups.iter().any(|g| core::ptr::eq(*g, *group)) {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     /// What the state layout depends on.
@@ -250,9 +264,9 @@ impl Features {
         ]
     }
 
-    /// Names and descriptions of all models.
+    /// Names and descriptions of all models that can be chosen.
     pub fn models() -> impl Iterator<Item = (&'static str, &'static str)> {
-        MODELS.iter().map(|m| (m.name, m.about))
+        MODELS.iter().filter(|m| m.name.parse::<Features>().is_ok()).map(|m| (m.name, m.about))
     }
 
     /// Names and descriptions of all implemented extensions.

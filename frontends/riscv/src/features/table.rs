@@ -1,6 +1,8 @@
 //! The extension table: one row per extension, and the CPU models built from it.
 
-use crate::insn::{Rv, a, c, d, f, m, rv_i, zicsr};
+use crate::insn::{
+    Rv, a, c, cbo, d, f, hints, m, rv_i, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+};
 use tern_decode::Group;
 
 /// One extension.
@@ -25,7 +27,12 @@ pub(super) struct Ext {
     pub(super) rv32: &'static [&'static Group<Rv>],
     /// Instructions of RV64 only.
     pub(super) rv64: &'static [&'static Group<Rv>],
+    /// Instructions that need a second extension, and an XLEN (0: any).
+    pub(super) with: &'static [With],
 }
+
+/// Second extension, XLEN (0: any), instructions.
+pub(super) type With = (&'static str, u8, &'static Group<Rv>);
 
 const fn ext(name: &'static str, about: &'static str) -> Ext {
     Ext {
@@ -39,6 +46,7 @@ const fn ext(name: &'static str, about: &'static str) -> Ext {
         groups: &[],
         rv32: &[],
         rv64: &[],
+        with: &[],
     }
 }
 
@@ -67,6 +75,9 @@ impl Ext {
     const fn rv64(self, rv64: &'static [&'static Group<Rv>]) -> Ext {
         Ext { rv64, ..self }
     }
+    const fn with(self, with: &'static [With]) -> Ext {
+        Ext { with, ..self }
+    }
 }
 
 /// All extensions, at most 128.
@@ -77,17 +88,92 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("f", "binary32").implies("zicsr").groups(&[&f::F]).rv64(&[&f::F64]),
     ext("d", "binary64").implies("f").groups(&[&d::DOUBLE]).rv64(&[&d::DOUBLE64]),
     ext("c", "compressed instructions").umbrella("zca").hwprobe(1),
+    ext("b", "bit manipulation").umbrella("zba zbb zbs"),
     ext("v", "vectors").planned().hwprobe(2),
     ext("h", "hypervisor").planned(),
-    ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
+    ext("supm", "pointer masking").planned(),
+    ext("za128rs", "reservation sets of at most 128 bytes"),
+    ext("za64rs", "reservation sets of at most 64 bytes"),
     ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
+    ext("zabha", "atomic bytes and halfwords").implies("zaamo").hwprobe(58).groups(&[&zabha::ZABHA]).with(&[(
+        "zacas",
+        0,
+        &zabha::ZABHA_ZACAS,
+    )]),
+    ext("zacas", "compare and swap")
+        .implies("zaamo")
+        .hwprobe(34)
+        .groups(&[&zacas::ZACAS])
+        .rv32(&[&zacas::ZACAS32])
+        .rv64(&[&zacas::ZACAS64]),
     ext("zalrsc", "load-reserved, store-conditional").hwprobe(57).groups(&[&a::ZALRSC]).rv64(&[&a::ZALRSC64]),
+    ext("zawrs", "wait on reservation set").implies("zalrsc").hwprobe(48).groups(&[&hints::ZAWRS]),
+    ext("zba", "address generation").hwprobe(3).groups(&[&zba::ZBA]).rv64(&[&zba::ZBA64]),
+    ext("zbb", "basic bit manipulation")
+        .hwprobe(4)
+        .groups(&[&zbb::ZBB_ZBKB, &zbb::ZBB])
+        .rv32(&[&zbb::ZBB_ZBKB32, &zbb::ZBB32])
+        .rv64(&[&zbb::ZBB_ZBKB64, &zbb::ZBB64]),
+    ext("zbc", "carry-less multiplication").hwprobe(7).groups(&[&zbc::ZBC_ZBKC, &zbc::ZBC]),
+    ext("zbkb", "bit manipulation for cryptography")
+        .hwprobe(8)
+        .groups(&[&zbb::ZBB_ZBKB, &zbk::ZBKB])
+        .rv32(&[&zbb::ZBB_ZBKB32, &zbk::ZBKB32])
+        .rv64(&[&zbb::ZBB_ZBKB64, &zbk::ZBKB64]),
+    ext("zbkc", "carry-less multiplication for cryptography").hwprobe(9).groups(&[&zbc::ZBC_ZBKC]),
+    ext("zbkx", "crossbar permutations").hwprobe(10).groups(&[&zbk::ZBKX]),
+    ext("zbs", "single-bit operations").hwprobe(5).groups(&[&zbs::ZBS]).rv32(&[&zbs::ZBS32]).rv64(&[&zbs::ZBS64]),
     ext("zca", "compressed integer instructions").hwprobe(43).groups(&[&c::ZCA]).rv32(&[&c::ZCA32]).rv64(&[&c::ZCA64]),
+    ext("zcb", "more compressed instructions").implies("zca").hwprobe(44).groups(&[&zcb::ZCB]).with(&[
+        ("zba", 64, &zcb::ZCB_ZBA64),
+        ("zbb", 0, &zcb::ZCB_ZBB),
+        ("zmmul", 0, &zcb::ZCB_ZMMUL),
+    ]),
     ext("zcd", "compressed binary64 loads and stores").implies("zca d").hwprobe(45).groups(&[&c::ZCD]),
     ext("zcf", "compressed binary32 loads and stores").implies("zca f").only(32).hwprobe(46).groups(&[&c::ZCF]),
+    ext("zcmop", "compressed may-be operations").implies("zca").hwprobe(47).groups(&[&hints::ZCMOP]),
+    ext("zfa", "additional floating-point instructions").implies("f").hwprobe(32).groups(&[&zfa::ZFA]).with(&[
+        ("d", 0, &zfa::ZFA_D),
+        ("d", 32, &zfa::ZFA_D32),
+        ("zfh", 0, &zfa::ZFA_H),
+    ]),
+    ext("zfbfmin", "bfloat16 conversions").implies("f").hwprobe(52).groups(&[&zfh::HALF_MOVES, &zfh::ZFBFMIN]),
+    ext("zfh", "binary16").implies("zfhmin").hwprobe(27).groups(&[&zfh::ZFH]).rv64(&[&zfh::ZFH64]),
+    ext("zfhmin", "binary16 conversions").implies("f").hwprobe(28).groups(&[&zfh::HALF_MOVES, &zfh::ZFHMIN]).with(&[(
+        "d",
+        0,
+        &zfh::ZFHMIN_D,
+    )]),
+    ext("zic64b", "cache blocks of 64 bytes"),
+    ext("zicbom", "cache-block management").hwprobe(55).groups(&[&cbo::ZICBOM]),
+    ext("zicbop", "cache-block prefetch").hwprobe(60).groups(&[&cbo::ZICBOP]),
+    ext("zicboz", "cache-block zero").hwprobe(6).groups(&[&cbo::ZICBOZ]),
+    ext("ziccamoa", "main memory supports atomics").implies("zaamo"),
+    ext("ziccif", "main memory supports instruction fetch"),
+    ext("zicclsm", "main memory supports misaligned accesses"),
+    ext("ziccrse", "main memory supports eventual success of sc").implies("zalrsc"),
     ext("zicntr", "base counters").implies("zicsr").hwprobe(50),
+    ext("zicond", "conditional zero").hwprobe(35).groups(&[&zicond::ZICOND]),
     ext("zicsr", "control and status registers").groups(&[&zicsr::ZICSR]),
     ext("zifencei", "instruction fetch fence").groups(&[&rv_i::ZIFENCEI]),
+    ext("zihintntl", "non-temporal locality hints").hwprobe(29).groups(&[&hints::ZIHINTNTL]),
+    ext("zihintpause", "pause hint").hwprobe(36).groups(&[&hints::ZIHINTPAUSE]),
+    ext("zihpm", "performance counters").implies("zicsr").hwprobe(51),
+    ext("zimop", "may-be operations").hwprobe(42).groups(&[&hints::ZIMOP]),
+    ext("zk", "NIST algorithms and entropy").planned(),
+    ext("zkn", "NIST algorithms").umbrella("zbkb zbkc zbkx zknd zkne zknh"),
+    ext("zknd", "AES decryption").hwprobe(11).rv32(&[&zk::ZKND32]).rv64(&[&zk::ZKND64, &zk::ZKNE_ZKND64]),
+    ext("zkne", "AES encryption").hwprobe(12).rv32(&[&zk::ZKNE32]).rv64(&[&zk::ZKNE64, &zk::ZKNE_ZKND64]),
+    ext("zknh", "SHA-2").hwprobe(13).groups(&[&zk::ZKNH]).rv32(&[&zk::ZKNH32]).rv64(&[&zk::ZKNH64]),
+    ext("zks", "ShangMi algorithms").umbrella("zbkb zbkc zbkx zksed zksh"),
+    ext("zksed", "SM4").hwprobe(14).groups(&[&zk::ZKSED]),
+    ext("zksh", "SM3").hwprobe(15).groups(&[&zk::ZKSH]),
+    ext("zkr", "entropy source").planned(),
+    ext("zkt", "timing that does not depend on data").hwprobe(16),
+    ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
+    ext("zvbb", "vector bit manipulation").planned().hwprobe(17),
+    ext("zvfhmin", "vector binary16 conversions").planned().hwprobe(31),
+    ext("zvkt", "vector timing that does not depend on data").planned().hwprobe(26),
 ];
 
 /// A CPU model.
@@ -103,9 +189,10 @@ pub(super) struct Model {
 }
 
 /// What QEMU's generic CPUs have by default.
-const GENERIC: &str = "i m a f d c zicsr zifencei zicntr";
+const GENERIC: &str =
+    "i m a f d c b zawrs zbc zfa zicbom zicbop zicboz zicntr zihpm zicsr zifencei zihintntl zihintpause";
 
-/// All models; the first is the default for its XLEN.
+/// All models.  Profiles are those of the RISC-V Profiles manual, with their mandatory extensions.
 pub(super) static MODELS: &[Model] = &[
     Model { name: "max", about: "RV64 with everything that is implemented", xlen: 64, exts: "*" },
     Model { name: "max32", about: "RV32 with everything that is implemented", xlen: 32, exts: "*" },
@@ -113,4 +200,24 @@ pub(super) static MODELS: &[Model] = &[
     Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC },
     Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i" },
     Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i" },
+    Model {
+        name: "rva20u64",
+        about: "profile RVA20U64",
+        xlen: 64,
+        exts: "i m a f d c za128rs ziccamoa ziccif zicclsm ziccrse zicntr zicsr",
+    },
+    Model {
+        name: "rva22u64",
+        about: "profile RVA22U64",
+        xlen: 64,
+        exts: "i m a f d c b za64rs zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif zicclsm ziccrse zicntr zicsr \
+            zihintpause zihpm zkt",
+    },
+    Model {
+        name: "rva23u64",
+        about: "profile RVA23U64",
+        xlen: 64,
+        exts: "i m a f d c b v supm za64rs zawrs zcb zcmop zfa zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif \
+            zicclsm ziccrse zicntr zicond zicsr zihintntl zihintpause zihpm zimop zkt zvbb zvfhmin zvkt",
+    },
 ];

@@ -2,13 +2,27 @@
 
 pub mod a;
 pub mod c;
+pub mod cbo;
 pub mod csr;
 pub mod d;
 pub mod f;
-pub mod fp;
+mod fp;
+pub mod hints;
 pub mod m;
 pub mod rv_i;
+pub mod zabha;
+pub mod zacas;
+pub mod zba;
+pub mod zbb;
+pub mod zbc;
+pub mod zbk;
+pub mod zbs;
+pub mod zcb;
+pub mod zfa;
+pub mod zfh;
+pub mod zicond;
 pub mod zicsr;
+pub mod zk;
 
 use crate::translate::Tr;
 use tern_decode::{Family, kinds};
@@ -31,6 +45,7 @@ kinds! {
     /// How operands are encoded, printed and read.
     pub KINDS;
     x      = reg(5) names(X) alias "x0..x31 fp=8";
+    xeven  = reg(5) names "zero - sp - tp - t1 - s0 - a0 - a2 - a4 - a6 - s2 - s4 - s6 - s8 - s10 - t3 - t5 -";
     xc     = reg(3) names(X) alias "x0..x31 fp=8" plus 8;
     f      = reg(5) names(F) alias "f0..f31";
     fc     = reg(3) names(F) alias "f0..f31" plus 8;
@@ -48,6 +63,12 @@ kinds! {
     rm     = named(3) names ", rne|, rtz|, rdn|, rup|, rmm|-|-|";
     rmx    = named(3) names "|, rtz|, rdn|, rup|, rmm|-|-|, dyn";
 
+    fli    = named(5) names "-1.0 min 1.52587890625e-05 3.0517578125e-05 0.00390625 0.0078125 0.0625 0.125 0.25 0.3125 \
+        0.375 0.4375 0.5 0.625 0.75 0.875 1.0 1.25 1.5 1.75 2.0 2.5 3.0 4.0 8.0 16.0 128.0 256.0 32768.0 65536.0 inf nan";
+    pfimm  = signed bits "11:5";
+    rnum   = named(4) names "0 1 2 3 4 5 6 7 8 9 10";
+    odd    = unsigned(3) map(odd_value, odd_field);
+
     ci     = signed bits "5|4:0";
     csh6   = unsigned(6) hex;
     clui   = unsigned(6) hex map(clui_value, clui_field);
@@ -59,6 +80,8 @@ kinds! {
     csdsp  = unsigned bits "5:3|8:6";
     clw    = unsigned bits "5:3|2|6";
     cld    = unsigned bits "5:3|7:6";
+    clb    = unsigned bits "0|1";
+    clh    = unsigned bits "1";
     cj     = signed bits "11|4|9:8|10|6|7|3:1|5" pcrel;
     cb     = signed bits "8|4:3|7:6|2:1|5" pcrel;
 }
@@ -71,6 +94,15 @@ fn clui_value(raw: u64) -> i64 {
 fn clui_field(value: i64) -> Option<u64> {
     let raw = value.cast_unsigned() & 0x3f;
     (clui_value(raw) == value).then_some(raw)
+}
+
+/// `c.mop` has odd numbers.
+fn odd_value(raw: u64) -> i64 {
+    (raw << 1 | 1).cast_signed()
+}
+
+fn odd_field(value: i64) -> Option<u64> {
+    (value & 1 == 1).then_some(value.cast_unsigned() >> 1)
 }
 
 /// `d = a op b` in XLEN bits: the 32-bit operation, sign-extended, on RV32.

@@ -5,17 +5,19 @@ use tern_core::engine::{Event, Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits};
 use tern_core::ir::Builder;
 use tern_core::ir::eval::eval_block;
+use tern_core::ir::opt;
+use tern_core::ir::verify::verify;
 use tern_core::mem::{Access, FlatMemory, GuestMemory, MemFault, PageRef, Size};
 use tern_core::state::State;
 use tern_riscv::{Features, Riscv};
 
 /// Where programs and the data page lie.
-pub const CODE: u64 = 0x1_0000;
+pub(crate) const CODE: u64 = 0x1_0000;
 /// Two pages of data; the page after them is read-only, the one after that unmapped.
-pub const DATA: u64 = CODE + 0x1000;
+pub(crate) const DATA: u64 = CODE + 0x1000;
 
 /// Flat memory and a clock that stands at 1 ms plus 100 ns per instruction.
-pub struct Board(pub FlatMemory);
+pub(crate) struct Board(pub(crate) FlatMemory);
 
 impl GuestMemory for Board {
     fn page(&mut self, addr: u64, access: Access, mode: u8) -> Result<PageRef, MemFault> {
@@ -54,16 +56,16 @@ impl Fetch for Code<'_> {
 }
 
 /// One CPU with its memory.
-pub struct Machine {
-    pub cpu: Riscv,
-    pub state: State,
-    pub board: Board,
-    pub retired: u64,
+pub(crate) struct Machine {
+    pub(crate) cpu: Riscv,
+    pub(crate) state: State,
+    pub(crate) board: Board,
+    pub(crate) retired: u64,
 }
 
 impl Machine {
     /// A reset CPU; pc at [`CODE`].
-    pub fn new(features: &Features) -> Machine {
+    pub(crate) fn new(features: &Features) -> Machine {
         let cpu = Riscv::new(features.clone());
         let mut state = State::new(cpu.layout());
         state.set_pc(CODE);
@@ -73,20 +75,20 @@ impl Machine {
     }
 
     /// Puts code at [`CODE`].
-    pub fn assemble(&mut self, source: &str) {
+    pub(crate) fn assemble(&mut self, source: &str) {
         let assembler = self.cpu.assembler();
         let bytes = assembler.assemble(source, CODE).unwrap_or_else(|e| panic!("{e} in {source}"));
         self.write(CODE, &bytes);
     }
 
     /// Writes memory.
-    pub fn write(&mut self, addr: u64, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, addr: u64, bytes: &[u8]) {
         let memory: &mut dyn GuestMemory = &mut self.board;
         memory.write(addr, bytes, 0).expect("tests write where memory is");
     }
 
     /// Reads a doubleword.
-    pub fn read(&mut self, addr: u64) -> u64 {
+    pub(crate) fn read(&mut self, addr: u64) -> u64 {
         let mut raw = [0; 8];
         let memory: &mut dyn GuestMemory = &mut self.board;
         memory.read(addr, &mut raw, Access::Load, 0).expect("tests read where memory is");
@@ -94,14 +96,20 @@ impl Machine {
     }
 
     /// Runs until something other than the next block happens.
-    pub fn run(&mut self, limits: Limits) -> Stop {
+    ///
+    /// Blocks are verified; with `passes` the optimiser's passes run before the evaluator.
+    pub(crate) fn run(&mut self, limits: Limits, passes: bool) -> Stop {
         for _ in 0..100_000 {
             let arena = Bump::new();
             let mut b = Builder::new(&arena, self.cpu.key(&self.state));
-            let block = match self.cpu.translate(&mut Code(&mut self.board), &mut b, limits) {
+            let mut block = match self.cpu.translate(&mut Code(&mut self.board), &mut b, limits) {
                 Ok(next) => b.finish(next),
                 Err(fault) => return Stop::Fault(fault),
             };
+            verify(&block, Some(self.cpu.layout())).unwrap_or_else(|e| panic!("{e}"));
+            if passes {
+                opt::run(&mut block);
+            }
             let end = eval_block(&block, &self.cpu, &mut self.state, &mut self.board, self.retired);
             self.retired += u64::from(end.retired);
             match end.stop {

@@ -232,7 +232,7 @@ macro_rules! guest_struct {
     ($($(#[$m:meta])* $name:ident { $($(#[$fm:meta])* $field:ident: $ty:ty,)* })*) => {$(
         $(#[$m])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "the fields carry the kernel's names")]
+        #[allow(missing_docs, unreachable_pub, reason = "the fields carry the kernel's names; tests declare private ones")]
         pub struct $name { $($(#[$fm])* pub $field: <$ty as $crate::abi::Field>::Value,)* }
 
         impl $crate::abi::Field for $name {

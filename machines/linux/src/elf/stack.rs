@@ -4,6 +4,7 @@ use super::loader::LoadedProgram;
 use super::{LoadError, Phdr32, Phdr64, Reason};
 use crate::abi::flags::Map;
 use crate::abi::{Field, ULong};
+use crate::config::CpuModel;
 use crate::isa::Isa;
 use crate::mm::map::Request;
 use crate::mm::vma::{Name, Perm};
@@ -46,8 +47,8 @@ const EXPAND: u64 = 128 << 10;
 pub struct StackRequest<'a> {
     /// The guest.
     pub isa: &'static Isa,
-    /// Its extensions.
-    pub isa_string: &'a str,
+    /// Its CPU.
+    pub model: &'a CpuModel,
     /// What was loaded.
     pub loaded: &'a LoadedProgram,
     /// Address of the vDSO.
@@ -155,11 +156,11 @@ struct Strings {
 fn auxv(request: &StackRequest<'_>, strings: Strings) -> Vec<(u64, u64)> {
     let isa = request.isa;
     let program = &request.loaded.program;
-    let [hwcap, hwcap2] = (isa.hwcap)(request.isa_string);
+    let [hwcap, hwcap2] = request.model.hwcap;
     let phent = if isa.abi.is64() { Phdr64::size(isa.abi) } else { Phdr32::size(isa.abi) };
     let mut list = vec![
         (at::SYSINFO_EHDR, request.vdso),
-        (at::MINSIGSTKSZ, (isa.min_sigstack)(request.isa_string)),
+        (at::MINSIGSTKSZ, (isa.min_sigstack)(&request.model.isa_string)),
         (at::HWCAP, hwcap),
         (at::PAGESZ, PAGE_SIZE),
         (at::CLKTCK, tern_host::sys::proc::clock_ticks()),

@@ -267,7 +267,7 @@ fn the_stack_is_laid_out_as_the_kernel_does() {
         let text = |list: &[&str]| list.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>();
         let request = StackRequest {
             isa,
-            isa_string: "rv64imafdc",
+            model: &crate::testing::model(),
             loaded: &loaded,
             vdso: 0x7000,
             execfn: b"./a",

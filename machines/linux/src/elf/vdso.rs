@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn hashes_follow_the_gabi() {
-        assert_eq!(elf_hash("LINUX_2.6"), 0x3ae7_5f6, "as every x86 vDSO has it");
+        assert_eq!(elf_hash("LINUX_2.6"), 0x03ae_75f6, "as every x86 vDSO has it");
         assert_eq!(elf_hash(""), 0);
     }
 }

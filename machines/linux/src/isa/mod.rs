@@ -59,8 +59,6 @@ pub struct Isa {
     pub trap_signal: fn(u32) -> Option<TrapSignal>,
     /// Bytes that the system call instruction has.
     pub syscall_len: u64,
-    /// `AT_HWCAP` and `AT_HWCAP2` from the ISA string.
-    pub hwcap: fn(&str) -> [u64; 2],
     /// The code of the signal trampoline: `rt_sigreturn`.
     pub trampoline: fn() -> Vec<u8>,
     /// Name of the trampoline's symbol in the vDSO.

@@ -162,6 +162,10 @@ impl Space {
     /// Reports the code pages of a range as replaced.
     pub(super) fn invalidate(&mut self, start: u64, end: u64) {
         let pages: Vec<u64> = self.code.range(start >> PAGE_SHIFT..end.div_ceil(PAGE_SIZE)).copied().collect();
+        if !pages.is_empty() {
+            // Engines look at the reports only when the generation has changed.
+            self.bump();
+        }
         for page in pages {
             self.code.remove(&page);
             self.invalidated.push(page);

@@ -112,7 +112,9 @@ fn replaced_code_is_reported_once() {
         s.set_code(page + n, true);
     }
     assert!(s.page(a, Access::Store, 0).expect("mapped").flags.has(PageFlags::CODE));
+    let generation = s.generation();
     s.put_bytes(a + 8, &[0; 4]).expect("mapped");
+    assert_ne!(s.generation(), generation, "a store by a system call is seen too");
     s.munmap(a + P, P).expect("mapped");
     s.mprotect(a + 2 * P, P, Perm::R, false).expect("mapped");
     s.madvise(a + 3 * P, P, Madvise::MADV_DONTNEED).expect("mapped");
@@ -262,7 +264,7 @@ fn mremap_of_a_large_mapping_keeps_its_contents() {
     let mut a = s.mmap(&request(0, 64 * P)).expect("room");
     for round in 0..5u64 {
         s.put_bytes(a + round * P, &[round as u8 + 1]).expect("mapped");
-        a = s.mremap(a, 64 * P << round, 64 * P << (round + 1), Mremap::MREMAP_MAYMOVE, 0).expect("room");
+        a = s.mremap(a, (64 * P) << round, (128 * P) << round, Mremap::MREMAP_MAYMOVE, 0).expect("room");
     }
     for round in 0..5u64 {
         assert_eq!(s.bytes(a + round * P, 1), Ok(vec![round as u8 + 1]));

@@ -36,7 +36,7 @@ pub fn mmap(
     fd: Int,
     offset: Size,
 ) -> SysResult {
-    if offset.0 % tern_core::mem::PAGE_SIZE != 0 {
+    if !offset.0.is_multiple_of(tern_core::mem::PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
     map(cx, (addr.0, len.0), prot.0, flags.0, fd.0, offset.0)

@@ -1,5 +1,25 @@
 //! The code of irregular system calls, one file per chapter.
 
+pub mod dir;
+pub mod fd;
 pub mod file;
+pub mod hwprobe;
 pub mod info;
 pub mod mem;
+pub mod prctl;
+pub mod rw;
+
+use crate::cx::Cx;
+use crate::paths::Last;
+use std::ffi::{CStr, CString};
+
+/// The host path that a look-up of `path` relative to `dir` ends at: `/proc/self/exe` is the guest's program, absolute
+/// paths are looked up in the sysroot first.
+pub fn locate(cx: &Cx<'_>, dir: i32, path: &CStr, last: Last) -> CString {
+    if last == Last::Follow
+        && let Some(crate::procfs::View::Exe) = crate::procfs::view(cx.process, dir, path)
+    {
+        return CString::new(cx.process.image.exe.as_slice()).unwrap_or_default();
+    }
+    cx.process.paths.lookup(path, last)
+}
