@@ -174,7 +174,12 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
         true => None,
         false => Some(Log::new(launch.items, logfile::open(launch.log_file.as_deref(), !launch.in_guest)?)),
     };
-    let model = CpuModel { layout: cpu.frontend.layout().clone(), isa_string: cpu.isa_string };
+    let model = CpuModel {
+        layout: cpu.frontend.layout().clone(),
+        isa_string: cpu.isa_string,
+        hwcap: cpu.hwcap,
+        probe: cpu.probe,
+    };
     let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
     restore_signals();
     let mut process = prepared.load(model, &mut engine).map_err(|e| refusal(&launch, &e))?;
