@@ -49,7 +49,9 @@ const fn row(name: &'static str, env: &'static str, arg: &'static str, about: &'
 static ROWS: &[Row] = &[
     row("h", "", "", "print this help", |_, _| Err(Stop::Usage)),
     row("help", "", "", "", |_, _| Err(Stop::Usage)),
-    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port'", |s, _| refuse(s, "-g: the gdb server is not built yet")),
+    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port'", |s, _| {
+        refuse(s, "-g: the gdb server is not built yet")
+    }),
     row("L", "QEMU_LD_PREFIX", "path", "set the elf interpreter prefix to 'path'", |s, v| {
         s.launch.sysroot = Some(v.to_owned());
         Ok(())
@@ -85,10 +87,16 @@ static ROWS: &[Row] = &[
     }),
     row("R", "QEMU_RESERVED_VA", "size", "reserve 'size' bytes for guest virtual address space", reserve),
     row("t", "QEMU_RTSIG_MAP", "tsig hsig n[,...]", "", |_, _| Ok(())),
-    row("d", "QEMU_LOG", "item[,...]", "enable logging of specified items (use '-d help' for a list of items)", |s, v| {
-        s.launch.items = s.launch.items.with(items(v)?);
-        Ok(())
-    }),
+    row(
+        "d",
+        "QEMU_LOG",
+        "item[,...]",
+        "enable logging of specified items (use '-d help' for a list of items)",
+        |s, v| {
+            s.launch.items = s.launch.items.with(items(v)?);
+            Ok(())
+        },
+    ),
     row("dfilter", "QEMU_DFILTER", "range[,...]", "filter logging based on address range", |s, _| {
         refuse(s, "-dfilter is not built yet")
     }),
@@ -233,8 +241,9 @@ fn cpu(state: &mut State, value: &OsStr) -> Result<(), Stop> {
 
 fn reserve(state: &mut State, value: &OsStr) -> Result<(), Stop> {
     let text = value.to_string_lossy();
-    let digits = text.find(|c: char| !c.is_ascii_alphanumeric() || "kKmMgG".contains(c)).unwrap_or(text.len());
-    let (digits, suffix) = text.split_at(digits);
+    let hex = text.starts_with("0x") || text.starts_with("0X");
+    let digit = |c: char| if hex { c.is_ascii_hexdigit() || c == 'x' || c == 'X' } else { c.is_ascii_digit() };
+    let (digits, suffix) = text.split_at(text.find(|c| !digit(c)).unwrap_or(text.len()));
     let shift = match suffix {
         "" => 0,
         "k" | "K" => 10,
@@ -243,7 +252,7 @@ fn reserve(state: &mut State, value: &OsStr) -> Result<(), Stop> {
         _ => return Err(Stop::Refuse(format!("Unrecognised -R size suffix '{suffix}'"))),
     };
     let size = integer(OsStr::new(digits)).filter(|n| n.leading_zeros() >= shift).map(|n| n << shift);
-    let size = size.ok_or_else(|| Stop::Refuse(format!("Unrecognised -R size suffix '{text}'")))?;
+    let size = size.ok_or_else(|| Stop::Refuse(format!("Invalid -R size value '{text}'")))?;
     state.launch.reserved_va = (size != 0).then_some(size);
     Ok(())
 }
