@@ -57,6 +57,7 @@ impl Engine {
             block_insns: if options.one_insn { 1 } else { defaults.block_insns },
             chain: !options.log.as_ref().is_some_and(|l| l.wants(Items::NOCHAIN)),
             log: options.log.clone().and_then(for_interp),
+            ..defaults
         };
         let interp = tern_interp::Engine::new(frontend, interp);
         Engine { interp, cpus: Vec::new(), retired: 0, log: options.log }
