@@ -154,6 +154,7 @@ impl Rebuild<'_> {
             Op::Bind => self.b.bind(self.labels[inst.imm as usize]),
             Op::Insn => self.b.insn(inst.imm),
             Op::Fence => self.b.fence(),
+            Op::Probe => self.b.probe(inst.mem().0, self.arg(x).x(), inst.mem().1),
             Op::Store => match (self.arg(y), inst.mem()) {
                 (Any::W(v), (m, disp)) => self.b.store(m, self.arg(x).x(), disp, v),
                 (Any::X(v), (m, disp)) => self.b.store(m, self.arg(x).x(), disp, v),

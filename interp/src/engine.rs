@@ -12,7 +12,7 @@ use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits};
 use tern_core::ir::{BlockKey, Builder, eval, opt};
 use tern_core::mem::{Access, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
-use tern_core::state::State;
+use tern_core::state::{Role, Slot, SlotDesc, State};
 
 /// Most guest instructions in a block.
 const MAX_INSNS: u32 = 64;
@@ -32,6 +32,8 @@ pub enum LogItem {
     Bytecode = 4,
     /// Every block that is entered (links are not made then).
     Exec = 8,
+    /// The registers before each block (links are not made then).
+    Cpu = 16,
 }
 
 /// Where log text goes.
@@ -46,6 +48,8 @@ pub struct Options {
     pub cache_words: usize,
     /// Most guest instructions in a block, 1 to 64.
     pub block_insns: u32,
+    /// Blocks that follow each other are linked.
+    pub chain: bool,
     /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
     pub profile: bool,
     /// Log items wanted (an or of [`LogItem`]s) and where they go.
@@ -54,7 +58,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { dispatch: Dispatch::best(), cache_words: 1 << 22, block_insns: MAX_INSNS, profile: false, log: None }
+        Options {
+            dispatch: Dispatch::best(),
+            cache_words: 1 << 22,
+            block_insns: MAX_INSNS,
+            chain: true,
+            profile: false,
+            log: None,
+        }
     }
 }
 
@@ -243,7 +254,8 @@ impl Engine {
         let key = self.frontend.key(&cpu.cx.state);
         let mode = key.mode;
         let mut block = match self.block(key, platform) {
-            Ok(block) => block,
+            Ok(Some(block)) => block,
+            Ok(None) => return self.evaluate(cpu, platform, 1),
             Err(fault) => return Some(Stop::Fault(fault)),
         };
         self.follow_cache(cpu);
@@ -286,7 +298,8 @@ impl Engine {
             }
             let flushes = self.cache.flushes;
             block = match self.block(BlockKey { pc, mode }, platform) {
-                Ok(block) => block,
+                Ok(Some(block)) => block,
+                Ok(None) => return self.pause(cpu, pc),
                 Err(fault) => {
                     self.pause(cpu, pc);
                     return Some(Stop::Fault(fault));
@@ -295,12 +308,8 @@ impl Engine {
             self.follow_cache(cpu);
             if self.cache.flushes == flushes {
                 match exit {
-                    Some(exit)
-                        if self.options.log.as_ref().is_none_or(|(items, _)| items & LogItem::Exec as u32 == 0) =>
-                    {
-                        self.cache.link(exit, block);
-                    }
-                    Some(_) => {}
+                    _ if !self.options.chain || self.logs(LogItem::Exec) || self.logs(LogItem::Cpu) => {}
+                    Some(exit) => self.cache.link(exit, block),
                     None => {
                         let word = self.cache.entry(block);
                         cpu.cx.jumps[jump_index(pc)] = JumpEntry { pc, word };
@@ -312,11 +321,8 @@ impl Engine {
 
     /// Calls the dispatcher.
     fn enter(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, entry: *const Word) {
-        if let Some((items, log)) = &self.options.log
-            && items & LogItem::Exec as u32 != 0
-            && let Some(block) = self.cache.block_at(entry)
-        {
-            log(LogItem::Exec, format_args!("{:#x}", block.key.pc));
+        if self.logs(LogItem::Exec) || self.logs(LogItem::Cpu) {
+            self.log_entry(cpu, entry);
         }
         let budget = cpu.cx.budget;
         // SAFETY: only the lifetime is erased; the pointer is taken back below, before `platform` ends.
@@ -328,6 +334,26 @@ impl Engine {
         unsafe { dispatch::run(self.options.dispatch, &raw mut *cpu.cx, entry, budget) };
         cpu.cx.platform = None;
         cpu.cx.cache = core::ptr::null_mut();
+    }
+
+    fn logs(&self, item: LogItem) -> bool {
+        self.options.log.as_ref().is_some_and(|(items, _)| items & item as u32 != 0)
+    }
+
+    fn log_entry(&self, cpu: &Cpu, entry: *const Word) {
+        let (Some((items, log)), Some(block)) = (&self.options.log, self.cache.block_at(entry)) else { return };
+        if items & LogItem::Exec as u32 != 0 {
+            log(LogItem::Exec, format_args!("{:#x}", block.key.pc));
+        }
+        if items & LogItem::Cpu as u32 != 0 {
+            let mut text = format!(" pc       {:016x}", block.key.pc);
+            let named = |r: &&SlotDesc| r.slot != Slot::PC && r.role != Role::Hidden;
+            for (n, row) in self.frontend.layout().rows().iter().filter(named).enumerate() {
+                let gap = if n % 4 == 0 { '\n' } else { ' ' };
+                text += &format!("{gap} {:8} {:016x}", row.name, cpu.cx.state.get(row.slot) & row.mask());
+            }
+            log(LogItem::Cpu, format_args!("{text}"));
+        }
     }
 
     /// Writes pc and position after a run that ended between instructions.
@@ -384,16 +410,17 @@ impl Engine {
         end.stop
     }
 
-    /// The block of a key, translated if need be.
-    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<u32, MemFault> {
+    /// The block of a key, translated if need be; `None`: its first instruction alone needs more temporaries than there
+    /// are, and only the evaluator can run it.
+    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<Option<u32>, MemFault> {
         if let Some(block) = self.cache.find(key) {
-            return Ok(block);
+            return Ok(Some(block));
         }
         let mut insns = self.options.block_insns.clamp(1, MAX_INSNS);
         loop {
             match self.translate(key, platform, insns)? {
-                Some(block) => return Ok(block),
-                None => insns = (insns / 2).max(1),
+                None if insns > 1 => insns /= 2,
+                block => return Ok(block),
             }
         }
     }
@@ -430,6 +457,7 @@ impl Engine {
     fn log_block(&self, id: u32, block: &tern_core::ir::Block<'_>, platform: &mut dyn Platform) {
         let Some((items, log)) = &self.options.log else { return };
         if items & LogItem::InAsm as u32 != 0 {
+            log(LogItem::InAsm, format_args!("----------------\nIN: "));
             for inst in block.insts.iter().filter(|i| i.op == tern_core::ir::Op::Insn) {
                 let mut bytes = [0; 16];
                 let mut n = 0;

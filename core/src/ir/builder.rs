@@ -457,6 +457,12 @@ impl<'a> Builder<'a> {
         Val::new(self.push(Op::Cas, T::TY, [addr.id, expected.id, new.id], Inst::mem_imm(op, 0, 0)))
     }
 
+    /// Faults as a store there would, and stores nothing.
+    pub fn probe(&mut self, op: MemOp, addr: Val<I64>, disp: i32) {
+        let (base, disp) = self.fold_address(addr.id, i64::from(disp));
+        self.push(Op::Probe, Ty::I64, [base, Ref::NONE, Ref::NONE], Inst::mem_imm(op, 0, disp));
+    }
+
     /// Memory barrier.
     pub fn fence(&mut self) {
         self.push(Op::Fence, Ty::I64, [Ref::NONE; 3], 0);

@@ -137,7 +137,7 @@ impl Machine<'_> {
                 self.locals[inst.imm as usize] = a;
                 0
             }
-            Op::Load | Op::Store | Op::Rmw | Op::Cas => match self.memory(inst, [a, b, c]) {
+            Op::Load | Op::Store | Op::Rmw | Op::Cas | Op::Probe => match self.memory(inst, [a, b, c]) {
                 Ok(v) => v,
                 Err(fault) => return Flow::Stop(Stop::Fault(fault)),
             },
@@ -174,6 +174,7 @@ impl Machine<'_> {
         match inst.op {
             Op::Load => load(self.platform, op, addr),
             Op::Store => store(self.platform, op, addr, b).map(|()| 0),
+            Op::Probe => probe(self.platform, op, addr).map(|()| 0),
             Op::Rmw => {
                 let rmw = RmwOp::ALL[(inst.imm >> 16 & 0xff) as usize % RmwOp::ALL.len()];
                 atomic(self.platform, op, addr, |old| Some(rmw.apply(op.size, old, b)))
@@ -216,18 +217,29 @@ pub fn load(platform: &mut dyn Platform, op: MemOp, addr: u64) -> Result<u64, Me
     raw.map(|raw| op.decode(raw)).ok_or(MemFault { addr, access: Access::Load, kind: FaultKind::Bus })
 }
 
+/// Finds out whether a store as `op` says would fault.
+///
+/// # Errors
+/// The guest's fault.
+pub fn probe(platform: &mut dyn Platform, op: MemOp, addr: u64) -> Result<(), MemFault> {
+    check(op, addr, Access::Store)?;
+    platform.page(addr, Access::Store, op.mode)?;
+    let last = op.effective(addr.wrapping_add(op.size.bytes() - 1));
+    if (addr ^ last) & !PAGE_MASK != 0 {
+        platform.page(last, Access::Store, op.mode).map_err(|f| MemFault { addr: last & !PAGE_MASK, ..f })?;
+    }
+    Ok(())
+}
+
 /// Stores as `op` says; nothing is written if any byte faults.
 ///
 /// # Errors
 /// The guest's fault.
 pub fn store(platform: &mut dyn Platform, op: MemOp, addr: u64, value: u64) -> Result<(), MemFault> {
-    check(op, addr, Access::Store)?;
+    probe(platform, op, addr)?;
     let n = op.size.bytes();
     let raw = op.encode(value).to_le_bytes();
     if (addr & PAGE_MASK) + n > PAGE_SIZE {
-        let last = op.effective(addr.wrapping_add(n - 1));
-        platform.page(addr, Access::Store, op.mode)?;
-        platform.page(last, Access::Store, op.mode).map_err(|f| MemFault { addr: last & !PAGE_MASK, ..f })?;
         for (i, byte) in raw[..n as usize].iter().enumerate() {
             let at = op.effective(addr.wrapping_add(i as u64));
             let one = MemOp { size: Size::B1, endian: crate::mem::Endian::Little, ..op };

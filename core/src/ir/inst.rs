@@ -61,6 +61,9 @@ macro_rules! define_ops {
             Rmw,
             /// Atomic compare (`args[1]`) and swap (`args[2]`) at `args[0]`; gives the old value; `imm`: memop.
             Cas,
+            /// Faults as a store to `args[0]` would, and stores nothing; `imm` as for `Load`.  For instructions that store
+            /// more than once: all their bytes are probed before the first is written.
+            Probe,
             /// Memory barrier.
             Fence,
             /// Helper `imm & 0xffff` of the frontend, with payload `imm >> 16` and up to three arguments.
@@ -143,7 +146,7 @@ macro_rules! define_ops {
             /// Every other operation.
             pub const OTHER: &[Op] = &[
                 Op::Const, Op::Select, Op::BoolInt, Op::Get, Op::Set, Op::GetLocal, Op::SetLocal, Op::Load, Op::Store,
-                Op::Rmw, Op::Cas, Op::Fence, Op::Helper, Op::Icount, Op::Insn, Op::ExitIf, Op::TrapIf, Op::BrIf, Op::Br,
+                Op::Rmw, Op::Cas, Op::Probe, Op::Fence, Op::Helper, Op::Icount, Op::Insn, Op::ExitIf, Op::TrapIf, Op::BrIf, Op::Br,
                 Op::Bind, Op::FAdd, Op::FSub, Op::FMul, Op::FDiv, Op::FMin, Op::FMax, Op::FSqrt, Op::FRint, Op::FMulAdd,
                 Op::FEq, Op::FLt, Op::FLe, Op::FLtQuiet, Op::FLeQuiet, Op::FClass, Op::FCvt, Op::FToS32, Op::FToU32,
                 Op::FToS64, Op::FToU64, Op::FToModS32, Op::FFromS32, Op::FFromU32, Op::FFromS64, Op::FFromU64,
@@ -159,7 +162,7 @@ macro_rules! define_ops {
                     $(Op::$v => stringify!($vf),)*
                     Op::Const => "const", Op::Select => "select", Op::BoolInt => "bool_int", Op::Get => "get",
                     Op::Set => "set", Op::GetLocal => "get_local", Op::SetLocal => "set_local", Op::Load => "load",
-                    Op::Store => "store", Op::Rmw => "rmw", Op::Cas => "cas", Op::Fence => "fence",
+                    Op::Store => "store", Op::Rmw => "rmw", Op::Cas => "cas", Op::Probe => "probe", Op::Fence => "fence",
                     Op::Helper => "helper", Op::Icount => "icount", Op::Insn => "insn", Op::ExitIf => "exit_if",
                     Op::TrapIf => "trap_if", Op::BrIf => "br_if", Op::Br => "br", Op::Bind => "bind",
                     Op::FAdd => "fadd", Op::FSub => "fsub", Op::FMul => "fmul", Op::FDiv => "fdiv", Op::FMin => "fmin",
@@ -290,6 +293,7 @@ impl Op {
                 | Op::Store
                 | Op::Rmw
                 | Op::Cas
+                | Op::Probe
                 | Op::Helper
                 | Op::ExitIf
                 | Op::TrapIf
@@ -379,6 +383,7 @@ impl Inst {
             Op::Set
             | Op::SetLocal
             | Op::Store
+            | Op::Probe
             | Op::Fence
             | Op::Insn
             | Op::ExitIf

@@ -296,7 +296,7 @@ impl<'t> Parser<'t, '_, '_> {
                 inst.imm = self.local(c)?;
                 self.stored(&mut inst, 0, None, c)?;
             }
-            Op::Load => self.address(&mut inst, c)?,
+            Op::Load | Op::Probe => self.address(&mut inst, c)?,
             Op::Store => {
                 self.address(&mut inst, c)?;
                 self.stored(&mut inst, 1, None, c)?;
@@ -505,7 +505,7 @@ fn attributes(op: Op, suffixes: &[&str], result: Option<Ty>) -> Parsed<(Option<T
     }
     let ty = fixed_type(op).or(result);
     match (op, suffixes) {
-        (Op::Load | Op::Store | Op::Cas, _) => Ok((ty, u64::from(memory_attributes(suffixes)?.pack()))),
+        (Op::Load | Op::Store | Op::Cas | Op::Probe, _) => Ok((ty, u64::from(memory_attributes(suffixes)?.pack()))),
         (Op::Rmw, [name, rest @ ..]) => {
             let rmw = RmwOp::ALL.into_iter().find(|op| rmw_name(*op) == *name);
             let rmw = rmw.ok_or_else(|| format!("there is no atomic operation {name}"))?;

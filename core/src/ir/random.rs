@@ -361,7 +361,9 @@ impl Generator<'_, '_> {
         // Up to three elements on: an aligned access stays aligned.
         let disp = (self.below(4) as u64 * op.size.bytes()) as i32;
         let imm = Inst::mem_imm(op, 0, disp);
-        if self.chance(2) {
+        if self.chance(8) {
+            self.push(Op::Probe, Ty::I64, [addr, Ref::NONE, Ref::NONE], imm);
+        } else if self.chance(2) {
             self.push(Op::Load, ty, [addr, Ref::NONE, Ref::NONE], imm);
         } else {
             let v = self.value(ty);

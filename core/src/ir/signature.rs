@@ -37,7 +37,7 @@ pub fn operands(inst: &Inst) -> [Operand; 3] {
         Op::Select => [b, ty, ty],
         Op::BoolInt | Op::ExitIf | Op::BrIf => [b, Absent, Absent],
         Op::Set | Op::SetLocal => [ty, Absent, Absent],
-        Op::Load => [i64, Absent, Absent],
+        Op::Load | Op::Probe => [i64, Absent, Absent],
         Op::Store | Op::Rmw => [i64, ty, Absent],
         Op::Cas => [i64, ty, ty],
         Op::Helper => [Optional; 3],
@@ -93,7 +93,7 @@ pub fn type_allowed(op: Op, ty: Ty, imm: u64) -> bool {
 #[must_use]
 pub fn fixed_type(op: Op) -> Option<Ty> {
     match op {
-        Op::Fence | Op::Icount | Op::Insn => Some(Ty::I64),
+        Op::Probe | Op::Fence | Op::Icount | Op::Insn => Some(Ty::I64),
         Op::ExitIf | Op::TrapIf | Op::BrIf | Op::Br | Op::Bind => Some(Ty::Bool),
         _ => None,
     }

@@ -177,7 +177,7 @@ impl Line<'_> {
                 write!(f, ".{}", rmw_name(rmw))?;
                 memory_suffixes(f, inst.mem().0)
             }
-            Op::Load | Op::Store | Op::Cas => memory_suffixes(f, inst.mem().0),
+            Op::Load | Op::Store | Op::Cas | Op::Probe => memory_suffixes(f, inst.mem().0),
             _ => Ok(()),
         }
     }
@@ -190,7 +190,7 @@ impl Line<'_> {
             Op::Set => write!(f, " {}, {}", self.slot(inst), self.value(a, None)),
             Op::GetLocal => write!(f, " t{}", inst.imm),
             Op::SetLocal => write!(f, " t{}, {}", inst.imm, self.value(a, None)),
-            Op::Load => self.address(f, inst),
+            Op::Load | Op::Probe => self.address(f, inst),
             Op::Store => {
                 self.address(f, inst)?;
                 write!(f, ", {}", self.value(b, None))

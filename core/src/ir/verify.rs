@@ -342,7 +342,7 @@ fn immediate(inst: &Inst) -> Result<(), Rule> {
     let imm = inst.imm;
     let good = match inst.op {
         Op::Const => imm & !inst.ty.mask() == 0,
-        Op::Load | Op::Store | Op::Rmw | Op::Cas => {
+        Op::Load | Op::Store | Op::Rmw | Op::Cas | Op::Probe => {
             let (op, disp) = inst.mem();
             if inst.ty == Ty::I32 && op.size == Size::B8 {
                 return Err(Rule::AccessWidth);

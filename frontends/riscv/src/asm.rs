@@ -39,13 +39,15 @@ impl Dialect for RiscvAsm {
 
     fn expand(&self, mnemonic: &str, operands: &[&str], value: &dyn Fn(&str) -> Option<i64>) -> Option<Vec<String>> {
         let ("li", [register, constant]) = (mnemonic, operands) else { return None };
-        let constant = value(constant)?;
-        let constant = if self.rv32 { i64::from(constant as i32) } else { constant };
-        (!(-2048..2048).contains(&constant)).then(|| {
-            let mut lines = Vec::new();
-            self.wide(register, constant, &mut lines);
-            lines
-        })
+        let given = value(constant)?;
+        let constant = if self.rv32 { i64::from(given as i32) } else { given };
+        let mut lines = Vec::new();
+        match (-2048..2048).contains(&constant) {
+            true if constant == given => return None,
+            true => lines.push(format!("addi {register}, zero, {constant}")),
+            false => self.wide(register, constant, &mut lines),
+        }
+        Some(lines)
     }
 }
 

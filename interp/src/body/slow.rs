@@ -245,6 +245,24 @@ impl Slow for StoreGeneral {
     }
 }
 
+/// General probe: faults as a store would.
+pub(crate) struct Probe;
+
+impl Slow for Probe {
+    const WORDS: usize = 2;
+    const CODE: u16 = code::PROBE;
+
+    unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
+        // SAFETY: `pc` is a probe; its literal follows.
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (op, addr) = general_address(cx, w.a(), literal);
+        match eval::probe(platform(cx), op, addr) {
+            Ok(()) => Some(acc),
+            Err(f) => fault(cx, pc, f),
+        }
+    }
+}
+
 /// Atomic read-modify-write: d = old, a = address, b = operand; the literal holds memop and operation.
 pub(crate) struct Rmw;
 

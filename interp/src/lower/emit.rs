@@ -61,6 +61,7 @@ impl Lowerer {
             }
             Op::Load => self.load(block, at, &inst),
             Op::Store => self.store(block, at, &inst),
+            Op::Probe => self.probe(block, at, &inst),
             Op::Rmw | Op::Cas => self.atomic(block, at, &inst),
             Op::Helper => self.helper(block, at, &inst),
             Op::Icount => {
@@ -376,6 +377,15 @@ impl Lowerer {
         };
         self.point();
         self.push(Word::imm(code::store(kind, v), d, a, disp));
+        self.release(block, at);
+        Ok(())
+    }
+
+    fn probe(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let a = self.slot_of(block, inst.args[0])?;
+        self.point();
+        self.push(Word::rrr(code::PROBE, 0, a, 0));
+        self.push_literal(inst.imm);
         self.release(block, at);
         Ok(())
     }

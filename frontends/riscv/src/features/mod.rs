@@ -27,6 +27,8 @@ pub enum FeatureError {
     NotImplemented(&'static str),
     /// The first extension needs the second, which is switched off.
     Needs(&'static str, &'static str),
+    /// The base integer instructions are switched off.
+    NoBase,
     /// The extension exists only for another XLEN.
     WrongXlen(&'static str, u8),
     /// The ISA string cannot be read from this part on.
@@ -45,6 +47,7 @@ impl fmt::Display for FeatureError {
             FeatureError::Needs(ext, needs) => {
                 write!(f, "RISC-V extension `{ext}` needs `{needs}`, which is switched off")
             }
+            FeatureError::NoBase => f.write_str("a RISC-V CPU needs the base extension `i`"),
             FeatureError::WrongXlen(ext, xlen) => write!(f, "RISC-V extension `{ext}` exists only on RV{xlen}"),
             FeatureError::BadIsaString(all, rest) => write!(f, "cannot read `{rest}` in RISC-V ISA string `{all}`"),
         }
@@ -254,16 +257,16 @@ impl Features {
             (4, ext),
             (5, FAST),
             (6, size("zicboz", self.sizes.cboz)),
-            (8, 10_000_000),
+            (8, crate::TIMEBASE_HZ),
             (9, FAST),
             (12, size("zicbom", self.sizes.cbom)),
             (15, size("zicbop", self.sizes.cbop)),
         ]
     }
 
-    /// Names and descriptions of all models.
+    /// Names and descriptions of all models that can be chosen.
     pub fn models() -> impl Iterator<Item = (&'static str, &'static str)> {
-        MODELS.iter().map(|m| (m.name, m.about))
+        MODELS.iter().filter(|m| m.name.parse::<Features>().is_ok()).map(|m| (m.name, m.about))
     }
 
     /// Names and descriptions of all implemented extensions.

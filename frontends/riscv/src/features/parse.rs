@@ -28,6 +28,9 @@ fn base(name: &str) -> Result<Request, FeatureError> {
     let request = |xlen, base, on| Request { xlen, base, on, off: Set::default(), sizes: Sizes::DEFAULT };
     if let Some(model) = MODELS.iter().find(|m| m.name == name) {
         let set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
+        if let Some(planned) = set.iter().find(|&i| EXTENSIONS[i].planned) {
+            return Err(FeatureError::NotImplemented(EXTENSIONS[planned].name));
+        }
         return Ok(request(model.xlen, set, Set::default()));
     }
     let (xlen, rest) = match (name.strip_prefix("rv32"), name.strip_prefix("rv64")) {
@@ -135,7 +138,6 @@ fn property(request: &mut Request, text: &str) -> Result<(), FeatureError> {
         "off" | "false" | "no" => false,
         _ => return Err(FeatureError::BadValue(key.into(), value.into(), "on or off")),
     };
-    // QEMU spells some extensions with their version or with capitals; `g` is a set.
     let set = if key == "g" {
         list("i m a f d zicsr zifencei")
     } else {
@@ -177,8 +179,8 @@ fn resolve(request: &Request) -> Result<Features, FeatureError> {
     }
     set.0 |= request.on.0;
     let mut set = closure(set);
-    if let Some(base) = index_of("i").filter(|&i| !set.has(i)) {
-        return Err(FeatureError::Needs("every CPU", EXTENSIONS[base].name));
+    if index_of("i").is_none_or(|i| !set.has(i)) {
+        return Err(FeatureError::NoBase);
     }
     // C stands for the loads and stores of the formats that are there (unprivileged manual, "Zc* extensions").
     let has = |set: Set, name| index_of(name).is_some_and(|i| set.has(i));

@@ -91,6 +91,8 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("b", "bit manipulation").umbrella("zba zbb zbs"),
     ext("v", "vectors").planned().hwprobe(2),
     ext("h", "hypervisor").planned(),
+    ext("supm", "pointer masking").planned(),
+    ext("za128rs", "reservation sets of at most 128 bytes"),
     ext("za64rs", "reservation sets of at most 64 bytes"),
     ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
     ext("zabha", "atomic bytes and halfwords").implies("zaamo").hwprobe(58).groups(&[&zabha::ZABHA]).with(&[(
@@ -156,7 +158,9 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("zifencei", "instruction fetch fence").groups(&[&rv_i::ZIFENCEI]),
     ext("zihintntl", "non-temporal locality hints").hwprobe(29).groups(&[&hints::ZIHINTNTL]),
     ext("zihintpause", "pause hint").hwprobe(36).groups(&[&hints::ZIHINTPAUSE]),
+    ext("zihpm", "performance counters").implies("zicsr").hwprobe(51),
     ext("zimop", "may-be operations").hwprobe(42).groups(&[&hints::ZIMOP]),
+    ext("zk", "NIST algorithms and entropy").planned(),
     ext("zkn", "NIST algorithms").umbrella("zbkb zbkc zbkx zknd zkne zknh"),
     ext("zknd", "AES decryption").hwprobe(11).rv32(&[&zk::ZKND32]).rv64(&[&zk::ZKND64, &zk::ZKNE_ZKND64]),
     ext("zkne", "AES encryption").hwprobe(12).rv32(&[&zk::ZKNE32]).rv64(&[&zk::ZKNE64, &zk::ZKNE_ZKND64]),
@@ -164,7 +168,12 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("zks", "ShangMi algorithms").umbrella("zbkb zbkc zbkx zksed zksh"),
     ext("zksed", "SM4").hwprobe(14).groups(&[&zk::ZKSED]),
     ext("zksh", "SM3").hwprobe(15).groups(&[&zk::ZKSH]),
+    ext("zkr", "entropy source").planned(),
+    ext("zkt", "timing that does not depend on data").hwprobe(16),
     ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
+    ext("zvbb", "vector bit manipulation").planned().hwprobe(17),
+    ext("zvfhmin", "vector binary16 conversions").planned().hwprobe(31),
+    ext("zvkt", "vector timing that does not depend on data").planned().hwprobe(26),
 ];
 
 /// A CPU model.
@@ -180,9 +189,10 @@ pub(super) struct Model {
 }
 
 /// What QEMU's generic CPUs have by default.
-const GENERIC: &str = "i m a f d c b zawrs zbc zfa zicbom zicbop zicboz zicntr zicsr zifencei zihintntl zihintpause";
+const GENERIC: &str =
+    "i m a f d c b zawrs zbc zfa zicbom zicbop zicboz zicntr zihpm zicsr zifencei zihintntl zihintpause";
 
-/// All models; the first is the default for its XLEN.
+/// All models.  Profiles are those of the RISC-V Profiles manual, with their mandatory extensions.
 pub(super) static MODELS: &[Model] = &[
     Model { name: "max", about: "RV64 with everything that is implemented", xlen: 64, exts: "*" },
     Model { name: "max32", about: "RV32 with everything that is implemented", xlen: 32, exts: "*" },
@@ -190,4 +200,24 @@ pub(super) static MODELS: &[Model] = &[
     Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC },
     Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i" },
     Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i" },
+    Model {
+        name: "rva20u64",
+        about: "profile RVA20U64",
+        xlen: 64,
+        exts: "i m a f d c za128rs ziccamoa ziccif zicclsm ziccrse zicntr zicsr",
+    },
+    Model {
+        name: "rva22u64",
+        about: "profile RVA22U64",
+        xlen: 64,
+        exts: "i m a f d c b za64rs zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif zicclsm ziccrse zicntr zicsr \
+            zihintpause zihpm zkt",
+    },
+    Model {
+        name: "rva23u64",
+        about: "profile RVA23U64",
+        xlen: 64,
+        exts: "i m a f d c b v supm za64rs zawrs zcb zcmop zfa zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif \
+            zicclsm ziccrse zicntr zicond zicsr zihintntl zihintpause zihpm zimop zkt zvbb zvfhmin zvkt",
+    },
 ];

@@ -153,6 +153,10 @@ insns! {
     jr    "{a}" = "jalr zero, 0({a})";
     jalr_: "jalr" "{a}" = "jalr ra, 0({a})";
     fence_all: "fence" "" = "fence iorw, iorw";
+    la    "{d}, {s}" -> "auipc {d}, %pcrel_hi({s}); addi {d}, {d}, %pcrel_lo(.-4)";
+    lla   "{d}, {s}" -> "auipc {d}, %pcrel_hi({s}); addi {d}, {d}, %pcrel_lo(.-4)";
+    call  "{s}" -> "auipc ra, %pcrel_hi({s}); jalr ra, %pcrel_lo(.-4)(ra)";
+    tail  "{s}" -> "auipc t1, %pcrel_hi({s}); jalr zero, %pcrel_lo(.-4)(t1)";
 }
 
 insns! {

@@ -5,6 +5,8 @@ use tern_core::engine::{Event, Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits};
 use tern_core::ir::Builder;
 use tern_core::ir::eval::eval_block;
+use tern_core::ir::opt;
+use tern_core::ir::verify::verify;
 use tern_core::mem::{Access, FlatMemory, GuestMemory, MemFault, PageRef, Size};
 use tern_core::state::State;
 use tern_riscv::{Features, Riscv};
@@ -15,7 +17,7 @@ pub(crate) const CODE: u64 = 0x1_0000;
 pub(crate) const DATA: u64 = CODE + 0x1000;
 
 /// Flat memory and a clock that stands at 1 ms plus 100 ns per instruction.
-pub(crate) struct Board(FlatMemory);
+pub(crate) struct Board(pub(crate) FlatMemory);
 
 impl GuestMemory for Board {
     fn page(&mut self, addr: u64, access: Access, mode: u8) -> Result<PageRef, MemFault> {
@@ -94,14 +96,20 @@ impl Machine {
     }
 
     /// Runs until something other than the next block happens.
-    pub(crate) fn run(&mut self, limits: Limits) -> Stop {
+    ///
+    /// Blocks are verified; with `passes` the optimiser's passes run before the evaluator.
+    pub(crate) fn run(&mut self, limits: Limits, passes: bool) -> Stop {
         for _ in 0..100_000 {
             let arena = Bump::new();
             let mut b = Builder::new(&arena, self.cpu.key(&self.state));
-            let block = match self.cpu.translate(&mut Code(&mut self.board), &mut b, limits) {
+            let mut block = match self.cpu.translate(&mut Code(&mut self.board), &mut b, limits) {
                 Ok(next) => b.finish(next),
                 Err(fault) => return Stop::Fault(fault),
             };
+            verify(&block, Some(self.cpu.layout())).unwrap_or_else(|e| panic!("{e}"));
+            if passes {
+                opt::run(&mut block);
+            }
             let end = eval_block(&block, &self.cpu, &mut self.state, &mut self.board, self.retired);
             self.retired += u64::from(end.retired);
             match end.stop {

@@ -1,0 +1,285 @@
+//! Runs a guest program: one description, whichever command line it came from.
+
+use crate::engine::ProcessEngine;
+use crate::failure::{Failure, NOT_EXECUTABLE, USAGE, complain, plain};
+use crate::{logfile, signals};
+use std::ffi::{CString, OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use tern_core::mem::Endian;
+use tern_host::clock::monotonic_ns;
+use tern_linux::elf::Reason;
+use tern_linux::{Config, CpuModel, ExitStatus, LoadError, Prepared};
+use tern_session::ident::Ident;
+use tern_session::{Dispatch, Engine, Isa, Items, Log, Options, isa};
+
+/// A run.
+pub(crate) struct Launch {
+    /// The program's file.
+    pub(crate) program: OsString,
+    /// Arguments after `argv[0]`.
+    pub(crate) args: Vec<OsString>,
+    /// `argv[0]`, if it is not the program as given.
+    pub(crate) argv0: Option<OsString>,
+    /// The guest's environment: `KEY=VALUE`.
+    env: Vec<OsString>,
+    /// Where absolute guest paths are looked up first.
+    pub(crate) sysroot: Option<OsString>,
+    /// CPU specification.
+    pub(crate) cpu: Option<String>,
+    /// Size of the stack in bytes.
+    pub(crate) stack: Option<u64>,
+    /// End of the guest's address space.
+    pub(crate) reserved_va: Option<u64>,
+    /// What uname says the kernel's release is.
+    pub(crate) release: Option<OsString>,
+    /// The interpreter's dispatcher.
+    pub(crate) dispatch: Option<Dispatch>,
+    /// Size of the translation cache in words.
+    pub(crate) cache_words: Option<usize>,
+    /// Blocks of one instruction.
+    pub(crate) one_insn: bool,
+    /// Log items.
+    pub(crate) items: Items,
+    /// Where the log goes, else standard error.
+    pub(crate) log_file: Option<OsString>,
+    /// Print all figures when the program has ended.
+    pub(crate) stats: bool,
+    /// Print one line of figures on standard output when it has ended.
+    pub(crate) figures: bool,
+    /// A guest started this one, so its parent must see its signals.
+    pub(crate) in_guest: bool,
+    /// Speak as this QEMU emulator.
+    pub(crate) qemu: Option<String>,
+    /// Only programs of this ISA are run.
+    pub(crate) isa: Option<&'static Isa>,
+}
+
+impl Launch {
+    /// A run of `program` with tern's own environment.
+    pub(crate) fn new(program: OsString, args: Vec<OsString>) -> Launch {
+        let pair = |(key, value): (OsString, OsString)| {
+            let mut pair = key;
+            pair.push("=");
+            pair.push(value);
+            pair
+        };
+        Launch {
+            program,
+            args,
+            argv0: None,
+            env: std::env::vars_os().map(pair).collect(),
+            sysroot: None,
+            cpu: None,
+            stack: None,
+            reserved_va: None,
+            release: None,
+            dispatch: None,
+            cache_words: None,
+            one_insn: false,
+            items: Items::NONE,
+            log_file: None,
+            stats: false,
+            figures: false,
+            in_guest: false,
+            qemu: None,
+            isa: None,
+        }
+    }
+
+    /// Sets a variable of the guest from `KEY=VALUE`.
+    pub(crate) fn set_env(&mut self, pair: &OsStr) -> Result<(), String> {
+        let bytes = pair.as_bytes();
+        let at = bytes.iter().position(|&b| b == b'=').filter(|&at| at > 0);
+        let at = at.ok_or_else(|| format!("{}: KEY=VALUE is wanted", pair.to_string_lossy()))?;
+        self.unset_env(OsStr::from_bytes(&bytes[..at]));
+        self.env.push(pair.to_owned());
+        Ok(())
+    }
+
+    /// Removes a variable of the guest.
+    pub(crate) fn unset_env(&mut self, key: &OsStr) {
+        let named = |pair: &OsString| {
+            let rest = pair.as_bytes().strip_prefix(key.as_bytes());
+            rest.is_some_and(|rest| rest.first() == Some(&b'='))
+        };
+        self.env.retain(|pair| !named(pair));
+    }
+
+    /// The options of `tern run` that say the same as this, for programs that the guest executes; the last one waits
+    /// for `argv[0]`.
+    fn again(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec!["tern".into(), "run".into(), "--in-guest".into()];
+        let mut option = |name: &str, value: Option<OsString>| {
+            if let Some(value) = value {
+                let mut joined = OsString::from(format!("--{name}="));
+                joined.push(value);
+                args.push(joined);
+            }
+        };
+        let number = |n: u64| n.to_string().into();
+        option("sysroot", self.sysroot.clone());
+        option("cpu", self.cpu.clone().map(OsString::from));
+        option("stack", self.stack.map(number));
+        option("reserved-va", self.reserved_va.map(number));
+        option("uname", self.release.clone());
+        option("dispatch", self.dispatch.map(|d| if d == Dispatch::Loop { "loop" } else { "tail" }.into()));
+        option("cache-words", self.cache_words.map(|n| number(n as u64)));
+        option("log", (self.items != Items::NONE).then(|| self.items.names().into()));
+        option("log-file", self.log_file.clone());
+        if self.one_insn {
+            args.push("--one-insn".into());
+        }
+        if self.stats {
+            args.push("--stats".into());
+        }
+        args.push("--argv0".into());
+        args
+    }
+
+    fn config(&self) -> Config {
+        let bytes = |s: &OsString| s.clone().into_vec();
+        let argv0 = self.argv0.as_ref().unwrap_or(&self.program);
+        let argv = [argv0].into_iter().chain(&self.args).map(bytes).collect();
+        let mut config = Config::new(bytes(&self.program), argv, self.env.iter().map(bytes).collect());
+        config.sysroot = self.sysroot.as_ref().map(bytes);
+        config.strace = self.items.has(Items::STRACE);
+        config.stack_size = self.stack;
+        config.reserved_va = self.reserved_va;
+        config.release = self.release.as_ref().map(bytes);
+        config.reexec = self.again().into_iter().filter_map(|s| CString::new(s.into_vec()).ok()).collect();
+        config
+    }
+
+    fn options(&self, log: Option<Log>) -> Options {
+        let defaults = Options::default();
+        Options {
+            dispatch: self.dispatch.unwrap_or(defaults.dispatch),
+            cache_words: self.cache_words.unwrap_or(defaults.cache_words),
+            one_insn: self.one_insn,
+            log,
+        }
+    }
+}
+
+/// Runs the program; the status is the guest's.
+pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
+    let pid = std::process::id();
+    let prepared = Prepared::new(launch.config()).map_err(|e| refusal(&launch, &e))?;
+    let name = prepared.isa().name;
+    let isa = isa::by_name(name).filter(|i| launch.isa.is_none_or(|only| core::ptr::eq(only, *i)));
+    let isa = isa.ok_or_else(|| {
+        let runs = launch.isa.map_or_else(isa::names, |only| only.name.to_owned());
+        Failure::new(NOT_EXECUTABLE, format!("{}: {name} program; this tern runs {runs}", shown(&launch.program)))
+    })?;
+    let cpu = isa.cpu(launch.cpu.as_deref()).map_err(|e| Failure::new(USAGE, e.to_string()))?;
+    let log = match launch.items == Items::NONE {
+        true => None,
+        false => Some(Log::new(launch.items, logfile::open(launch.log_file.as_deref(), !launch.in_guest)?)),
+    };
+    let model = CpuModel { layout: cpu.frontend.layout().clone(), isa_string: cpu.isa_string };
+    let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
+    let hook = log.map(|log| {
+        let hook = move |kind: &str, text: core::fmt::Arguments<'_>| log.write_named(kind, text);
+        Box::new(hook) as tern_linux::events::LogHook
+    });
+    let begin = monotonic_ns();
+    let finished = prepared.run(model, &mut engine, hook).map_err(|e| refusal(&launch, &e))?;
+    let nanos = monotonic_ns().saturating_sub(begin);
+    figures(&launch, &engine.0, nanos, &finished.unimplemented);
+    // A process that the guest made has a parent that looks at signals.
+    let inner = launch.in_guest || std::process::id() != pid;
+    Ok(match finished.status {
+        ExitStatus::Code(code) => code,
+        ExitStatus::Signal(signo) => signalled(&launch, signo, inner),
+    })
+}
+
+/// Prints the figures of a run as far as they are wanted.
+fn figures(launch: &Launch, engine: &Engine, nanos: u64, missing: &str) {
+    let insns = engine.total_icount();
+    let seconds = nanos as f64 / 1e9;
+    let rate = insns as f64 / 1e6 / seconds.max(1e-9);
+    let line = format!("{insns} guest instructions in {seconds:.3} s: {rate:.0} million per second");
+    if launch.figures {
+        // The guest has printed all that matters.
+        let _ = writeln!(std::io::stdout(), "\n{line}");
+    }
+    if launch.stats {
+        let s = engine.stats();
+        complain(&format!(
+            "{line}\n  blocks {}, of {} instructions, {} words; flushes {}, invalidations {}, evaluated {}\n{}",
+            s.blocks,
+            s.insns,
+            s.words,
+            s.flushes,
+            s.invalidations,
+            s.evaluated,
+            missing.lines().map(|l| format!("  {l}\n")).collect::<String>()
+        ));
+    }
+}
+
+/// The end by a signal: the status that a shell gives, or the signal itself where a parent may look for it.
+fn signalled(launch: &Launch, signo: i32, inner: bool) -> u8 {
+    let text = signals::text(signo);
+    if launch.qemu.is_some() {
+        let line = format!("qemu: uncaught target signal {signo} ({text})\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    } else if !inner && !signals::silent(signo) {
+        complain(&format!("{}: {text}", shown(&launch.program)));
+    }
+    if inner || launch.qemu.is_some() {
+        // Tern's own memory is nobody's core file.
+        let none = tern_host::sys::proc::Limit { soft: 0, hard: 0 };
+        let _ = tern_host::sys::proc::prlimit(0, tern_host::sys::host::RLIMIT_CORE, Some(none));
+        // Where the signal does not end the process the status says it.
+        let _ = tern_host::signal::raise_default(signo);
+    }
+    128_u8.wrapping_add(signo as u8)
+}
+
+fn shown(name: &OsStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+/// A program that cannot be run, in one line, with the status that a shell or QEMU gives.
+fn refusal(launch: &Launch, error: &LoadError) -> Failure {
+    let path = String::from_utf8_lossy(&error.path);
+    let full = error.to_string();
+    let plain = plain(full.strip_prefix(&format!("{path}: ")).unwrap_or(&full));
+    let reason = match &error.reason {
+        Reason::Machine(machine, is64, big) => {
+            let endian = if *big { Endian::Big } else { Endian::Little };
+            let ident = Ident { machine: *machine, is64: *is64, endian };
+            format!("{ident} program; this tern runs {}", isa::names())
+        }
+        Reason::Interpreter(..) if launch.sysroot.is_none() && launch.qemu.is_none() => {
+            format!("{plain}; --sysroot DIR says where the guest's libraries are")
+        }
+        _ => plain,
+    };
+    if launch.qemu.is_some() {
+        return qemu_refusal(launch, error, &path, &reason);
+    }
+    Failure::new(error.exit_status(), format!("{path}: {reason}"))
+}
+
+/// The words and statuses of linux-user/main.c and elfload.c.
+fn qemu_refusal(launch: &Launch, error: &LoadError, path: &str, reason: &str) -> Failure {
+    let name = launch.qemu.as_deref().unwrap_or("qemu");
+    match &error.reason {
+        Reason::Os(_) | Reason::NotAFile | Reason::NotExecutable => {
+            Failure::bare(1, format!("Error while loading {path}: {reason}"))
+        }
+        Reason::NotAProgram => Failure::bare(1, format!("Error while loading {path}: Exec format error")),
+        Reason::Interpreter(interpreter, e) => {
+            let interpreter = String::from_utf8_lossy(interpreter);
+            Failure::bare(255, format!("{name}: Could not open '{interpreter}': {e}"))
+        }
+        Reason::Machine(..) | Reason::OtherIsa(_) => {
+            Failure::bare(255, format!("{name}: {path}: Invalid ELF image for this architecture"))
+        }
+        _ => Failure::bare(255, format!("{name}: {path}: {reason}")),
+    }
+}
