@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use tern_core::mem::Endian;
 use tern_host::clock::monotonic_ns;
 use tern_linux::elf::Reason;
+use tern_linux::process::Process;
 use tern_linux::{Config, CpuModel, ExitStatus, LoadError, Prepared};
 use tern_session::ident::Ident;
 use tern_session::{Dispatch, Engine, Isa, Items, Log, Options, isa};
@@ -106,8 +107,8 @@ impl Launch {
         self.env.retain(|pair| !named(pair));
     }
 
-    /// The options of `tern run` that say the same as this, for programs that the guest executes; the last one waits
-    /// for `argv[0]`.
+    /// The options of `tern run` that say the same as this, for programs that the guest executes; `argv[0]`, the program
+    /// and its arguments follow.  The guest may have changed its directory, so paths are absolute.
     fn again(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec!["tern".into(), "run".into(), "--in-guest".into()];
         let mut option = |name: &str, value: Option<OsString>| {
@@ -118,7 +119,8 @@ impl Launch {
             }
         };
         let number = |n: u64| n.to_string().into();
-        option("sysroot", self.sysroot.clone());
+        let absolute = |path: &OsString| std::path::absolute(path).map_or_else(|_| path.clone(), Into::into);
+        option("sysroot", self.sysroot.as_ref().map(absolute));
         option("cpu", self.cpu.clone().map(OsString::from));
         option("stack", self.stack.map(number));
         option("reserved-va", self.reserved_va.map(number));
@@ -126,14 +128,14 @@ impl Launch {
         option("dispatch", self.dispatch.map(|d| if d == Dispatch::Loop { "loop" } else { "tail" }.into()));
         option("cache-words", self.cache_words.map(|n| number(n as u64)));
         option("log", (self.items != Items::NONE).then(|| self.items.names().into()));
-        option("log-file", self.log_file.clone());
+        option("log-file", self.log_file.as_ref().map(absolute));
         if self.one_insn {
             args.push("--one-insn".into());
         }
         if self.stats {
             args.push("--stats".into());
         }
-        args.push("--argv0".into());
+        args.push("--".into());
         args
     }
 
@@ -166,33 +168,66 @@ impl Launch {
 pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
     let pid = std::process::id();
     let prepared = Prepared::new(launch.config()).map_err(|e| refusal(&launch, &e))?;
-    let name = prepared.isa().name;
-    let isa = isa::by_name(name).filter(|i| launch.isa.is_none_or(|only| core::ptr::eq(only, *i)));
-    let isa = isa.ok_or_else(|| {
-        let runs = launch.isa.map_or_else(isa::names, |only| only.name.to_owned());
-        Failure::new(NOT_EXECUTABLE, format!("{}: {name} program; this tern runs {runs}", shown(&launch.program)))
-    })?;
+    let isa = wanted_isa(&launch, prepared.isa().name)?;
     let cpu = isa.cpu(launch.cpu.as_deref()).map_err(|e| Failure::new(USAGE, e.to_string()))?;
     let log = match launch.items == Items::NONE {
         true => None,
         false => Some(Log::new(launch.items, logfile::open(launch.log_file.as_deref(), !launch.in_guest)?)),
     };
-    let model = CpuModel { layout: cpu.frontend.layout().clone(), isa_string: cpu.isa_string };
+    let model = CpuModel {
+        layout: cpu.frontend.layout().clone(),
+        isa_string: cpu.isa_string,
+        hwcap: cpu.hwcap,
+        probe: cpu.probe,
+    };
     let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
-    let hook = log.map(|log| {
+    restore_signals();
+    let mut process = prepared.load(model, &mut engine).map_err(|e| refusal(&launch, &e))?;
+    if let Some(log) = log {
+        log_pages(&log, &process);
         let hook = move |kind: &str, text: core::fmt::Arguments<'_>| log.write_named(kind, text);
-        Box::new(hook) as tern_linux::events::LogHook
-    });
+        process.mem.events.set_log(Some(Box::new(hook)));
+    }
     let begin = monotonic_ns();
-    let finished = prepared.run(model, &mut engine, hook).map_err(|e| refusal(&launch, &e))?;
+    let status = tern_linux::sched::run(&mut process, &mut engine);
     let nanos = monotonic_ns().saturating_sub(begin);
-    figures(&launch, &engine.0, nanos, &finished.unimplemented);
+    figures(&launch, &engine.0, nanos, &process.mem.events.summary());
     // A process that the guest made has a parent that looks at signals.
     let inner = launch.in_guest || std::process::id() != pid;
-    Ok(match finished.status {
+    Ok(match status {
         ExitStatus::Code(code) => code,
         ExitStatus::Signal(signo) => signalled(&launch, signo, inner),
     })
+}
+
+/// The session's row of the program's ISA, if this launch may run it.
+fn wanted_isa(launch: &Launch, name: &str) -> Result<&'static Isa, Failure> {
+    let file = launch.program.to_string_lossy();
+    match (isa::by_name(name), launch.isa, &launch.qemu) {
+        (Some(isa), None, _) => Ok(isa),
+        (Some(isa), Some(only), _) if core::ptr::eq(only, isa) => Ok(isa),
+        (_, _, Some(qemu)) => Err(Failure::bare(255, format!("{qemu}: {file}: Invalid ELF image for this architecture"))),
+        _ => Err(Failure::new(NOT_EXECUTABLE, format!("{file}: {name} program; this tern runs {}", isa::names()))),
+    }
+}
+
+/// Gives the guest the dispositions that tern was started with; std ignores `SIGPIPE`.
+fn restore_signals() {
+    if !tern_host::signal::inherited::sigpipe_ignored() {
+        // Only an unknown signal could be refused.
+        let _ = tern_host::signal::default(tern_host::sys::host::SIGPIPE);
+    }
+}
+
+/// Logs the memory map.
+fn log_pages(log: &Log, process: &Process) {
+    log.write(Items::PAGE, format_args!("start            end              size             prot"));
+    for vma in process.mem.vmas() {
+        let flag = |on: bool, c: char| if on { c } else { '-' };
+        let (p, size) = (vma.perm, vma.end - vma.start);
+        let prot: String = [flag(p.read, 'r'), flag(p.write, 'w'), flag(p.exec, 'x')].iter().collect();
+        log.write(Items::PAGE, format_args!("{:016x}-{:016x} {size:016x} {prot}", vma.start, vma.end));
+    }
 }
 
 /// Prints the figures of a run as far as they are wanted.

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strace: bool,
     /// The guest's argv[0] (default: PROG)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     argv0: Option<OsString>,
     /// Size of the stack: bytes, or a number with K, M or G
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Blocks of one instruction
     #[arg(long, hide = true)]
     one_insn: bool,
-    /// Another guest started this one: it ends as its signals say
+    /// Another guest started this one: it ends as its signals say, and its argv[0] stands before PROG
     #[arg(long, hide = true)]
     in_guest: bool,
     /// The program and its arguments
@@ -65,6 +65,7 @@ pub(crate) struct Args {
 /// Runs the program; the status is the guest's.
 pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     let mut command = args.command.into_iter();
+    let argv0 = if args.in_guest { command.next() } else { args.argv0 };
     let program = command.next().ok_or_else(|| Failure::new(USAGE, "no program"))?;
     let mut launch = Launch::new(program, command.collect());
     for variable in &args.env {
@@ -73,7 +74,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     args.unset.iter().for_each(|key| launch.unset_env(key));
     launch.sysroot = args.sysroot.map(PathBuf::into_os_string);
     launch.cpu = args.cpu;
-    launch.argv0 = args.argv0;
+    launch.argv0 = argv0;
     launch.stack = args.stack;
     launch.dispatch = args.dispatch;
     launch.cache_words = args.cache_words;
