@@ -4,8 +4,10 @@ use crate::crypto;
 use tern_core::frontend::{Helper, HelperCx, HelperExit, HelperFn};
 use tern_core::mem::Access;
 
-/// Nanoseconds per tick of the 10 MHz time base, as boards announce it in `timebase-frequency`.
-const TICK_NS: u64 = 100;
+/// Ticks of the time base per second; boards announce it in `timebase-frequency`, Linux in `riscv_hwprobe`.
+pub const TIMEBASE_HZ: u64 = 10_000_000;
+/// Nanoseconds per tick.
+const TICK_NS: u64 = 1_000_000_000 / TIMEBASE_HZ;
 
 /// One row per helper: the index that IR uses, its name, whether it may fault, its code.  None reads or writes slots.
 macro_rules! helpers {

@@ -10,7 +10,8 @@
 //! assembly syntax of GNU objdump `-M no-aliases`, and a body over [`translate::Tr`].  Nothing else changes.
 //!
 //! # Adding an extension
-//! Write `insn/<name>.rs` with its groups and add one row to the table in [`features`].
+//! Write `insn/<name>.rs` with its groups and add one row to the table in [`features`].  Vectors go to `insn/v_*.rs`;
+//! their registers and CSRs are in [`state`] and [`insn::csr`] already, and the row `v` is marked as planned until then.
 #![forbid(unsafe_code)]
 
 pub mod asm;
@@ -23,6 +24,7 @@ pub mod translate;
 pub mod trap;
 
 pub use features::{FeatureError, Features};
+pub use helper::TIMEBASE_HZ;
 pub use insn::Rv;
 
 use tern_core::frontend::{Fetch, Frontend, Helper, Limits};

@@ -1,8 +1,13 @@
 //! Checks over the whole instruction table.
 
+use bumpalo::Bump;
+use tern_core::frontend::{Fetch, Frontend, Limits};
+use tern_core::ir::verify::verify;
+use tern_core::ir::{BlockKey, Builder};
+use tern_core::mem::MemFault;
 use tern_decode::{Group, ambiguous, pseudo_errors, roundtrip};
 use tern_riscv::asm::RiscvAsm;
-use tern_riscv::{Features, Rv};
+use tern_riscv::{Features, Riscv, Rv};
 
 fn groups(xlen: u8) -> Vec<&'static Group<Rv>> {
     Features::default_for(xlen).groups()
@@ -41,5 +46,45 @@ fn pseudo_instructions_expand_to_instructions() {
     for xlen in [32, 64] {
         let bad: Vec<_> = pseudo_errors(&groups(xlen)).iter().map(|p| (p.mnemonic, p.expansion)).collect();
         assert_eq!(bad, [], "RV{xlen}");
+    }
+}
+
+/// A page of code that repeats over the whole address space.
+struct Page(Vec<u8>);
+
+impl Fetch for Page {
+    fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault> {
+        for (i, byte) in buf.iter_mut().enumerate() {
+            *byte = self.0[(addr as usize).wrapping_add(i) % self.0.len()];
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn any_bytes_translate_to_sound_blocks() {
+    for xlen in [32, 64] {
+        let cpu = Riscv::new(Features::default_for(xlen));
+        let rows = cpu.decoder().rows().to_vec();
+        let mut random = random(99 + u64::from(xlen));
+        for round in 0..8000 {
+            let arena = Bump::new();
+            // Half of the time nothing but noise, else instructions of all kinds one after the other.
+            let mut code = Vec::new();
+            while code.len() < 512 {
+                let row = rows[(random() % rows.len() as u64) as usize];
+                let word = if round % 2 == 0 { Some(random()) } else { cpu.decoder().random(row, &mut random) };
+                code.extend(&word.unwrap_or(0).to_le_bytes()[..usize::from(row.pattern().width / 8)]);
+            }
+            code.truncate(512);
+            let pc = [0x1000, 0x1ffe, 0xffff_fffc, 0][(random() % 4) as usize];
+            let key = BlockKey { pc, mode: (random() & 1) as u32 };
+            let mut b = Builder::new(&arena, key);
+            let limits = Limits { insns: 64, follow: random() & 1 == 0 };
+            let next = cpu.translate(&mut Page(code), &mut b, limits).expect("the page never faults");
+            let block = b.finish(next);
+            assert!((1..=64).contains(&block.insns));
+            verify(&block, Some(cpu.layout())).unwrap_or_else(|e| panic!("RV{xlen} round {round}: {e}"));
+        }
     }
 }

@@ -55,13 +55,6 @@ impl Paths {
         self.inside(path.to_bytes(), last).unwrap_or_else(|| path.to_owned())
     }
 
-    /// The host path for a guest path that is to be created: in the sysroot if its directory is there and the path does
-    /// not name something of the host, else as it is.
-    #[must_use]
-    pub fn create(&self, path: &CStr) -> CString {
-        self.lookup(path, Last::Follow)
-    }
-
     /// The guest path of a host path: without the sysroot.
     #[must_use]
     pub fn guest_view(&self, host: &[u8]) -> Vec<u8> {

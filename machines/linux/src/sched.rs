@@ -43,15 +43,13 @@ pub enum FutexKey {
     Shared(u64, u64, u64),
 }
 
-/// What a blocked call waits for: any of these.
+/// What a blocked call waits for: any of these.  A futex's waker makes the thread ready by itself.
 #[derive(Clone, Debug, Default)]
 pub struct Wait {
     /// A descriptor is ready for events (`POLL*`).
     pub fds: SmallVec<[(i32, i16); 2]>,
     /// The host's monotonic clock has reached this many nanoseconds.
     pub deadline: Option<u64>,
-    /// A futex is woken; the waker makes the thread ready.
-    pub futexes: SmallVec<[FutexKey; 1]>,
     /// A child has changed its state: the number of such events that had been seen before the call looked.
     pub child: Option<u64>,
     /// One of these signals comes although it is blocked (`rt_sigtimedwait`).

@@ -5,7 +5,7 @@ use crate::elf::loader::{self, LoadedProgram};
 use crate::elf::stack::{self, StackRequest};
 use crate::elf::{LoadError, Reason, vdso};
 use crate::engine::Engine;
-use crate::events::{Events, LogHook};
+use crate::events::LogHook;
 use crate::exec::{self, Guest, Target};
 use crate::isa::Isa;
 use crate::mm::{Layout, MemLimits, Space, UNLIMITED};
@@ -32,7 +32,7 @@ pub struct Prepared {
 pub struct Finished {
     /// How the guest ended.
     pub status: ExitStatus,
-    /// Counted events; [`Events::summary`] lists what was missing.
+    /// What was missing, one line each, as [`crate::events::Events::summary`] lists it.
     pub unimplemented: String,
 }
 
@@ -88,14 +88,11 @@ impl Prepared {
         let fail = |reason| LoadError::new(&path, reason);
         let registers = RegisterSlots::new(isa, &model.layout).ok_or_else(|| fail(Reason::CpuModel))?;
         let rlimits = limits(&config);
-        let layout = Layout {
-            task_size: config.reserved_va.unwrap_or(isa.layout.task_size).min(isa.layout.task_size),
-            ..isa.layout
-        };
+        let layout = layout(isa, config.reserved_va);
         let mut mem = Space::new(layout, mem_limits(&rlimits));
         mem.clock = config.clock;
-        mem.events = Events::default();
         let os = |e: sys::Errno| fail(Reason::Os(e.into()));
+        tern_host::signal::last_resort().map_err(os)?;
         let loaded = loader::load(&mut mem, &paths, &guest.program, &guest.headers)?;
         let (vdso, trampoline) = vdso::map(&mut mem, isa).map_err(|e| fail(Reason::Os(e)))?;
         let mut random = [0; 16];
@@ -137,6 +134,15 @@ impl Prepared {
             rlimits,
             exit: None,
         })
+    }
+}
+
+/// The ISA's layout in an address space that ends at `reserved`, if that is smaller.
+fn layout(isa: &Isa, reserved: Option<u64>) -> Layout {
+    match reserved.map(crate::mm::page_down).filter(|end| *end < isa.layout.task_size) {
+        None => isa.layout,
+        // ELF_ET_DYN_BASE: two thirds of the space.
+        Some(end) => Layout { task_size: end, pie_base: crate::mm::page_down(end / 3 * 2) },
     }
 }
 

@@ -257,7 +257,7 @@ impl Features {
             (4, ext),
             (5, FAST),
             (6, size("zicboz", self.sizes.cboz)),
-            (8, 10_000_000),
+            (8, crate::TIMEBASE_HZ),
             (9, FAST),
             (12, size("zicbom", self.sizes.cbom)),
             (15, size("zicbop", self.sizes.cbop)),

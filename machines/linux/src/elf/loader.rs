@@ -66,10 +66,11 @@ impl Program {
         headers(&mut |at, buf| self.read_at(at, buf), self.stat.size).map_err(|r| LoadError::new(&self.path, r))
     }
 
-    /// The absolute host path.
+    /// The absolute host path, without links and dots where the host can tell.
     #[must_use]
     pub fn absolute(&self) -> Vec<u8> {
-        absolute(self.host.as_bytes())
+        let path = crate::sys::mem::fd_path(self.fd.0);
+        if path.is_empty() { absolute(self.host.as_bytes()) } else { path }
     }
 
     fn source(&self, offset: u64, id: &Rc<FileId>) -> FileSource {

@@ -149,7 +149,7 @@ fn lock(cx: &mut Cx<'_>, fd: i32, cmd: u64, addr: u64) -> SysResult {
     };
     let kinds = [host::F_RDLCK, host::F_WRLCK, host::F_UNLCK];
     let kind = usize::try_from(raw.kind).ok().and_then(|k| kinds.get(k)).ok_or(Errno::EINVAL)?;
-    let mut l = Lock { kind: *kind as i16, whence: raw.whence, start: raw.start, len: raw.len, pid: raw.pid };
+    let mut l = Lock { kind: *kind, whence: raw.whence, start: raw.start, len: raw.len, pid: raw.pid };
     let (attempt, waits) = match op {
         LockOp::SetWait => (LockOp::Set, true),
         LockOp::OfdSetWait => (LockOp::OfdSet, true),
@@ -160,7 +160,7 @@ fn lock(cx: &mut Cx<'_>, fd: i32, cmd: u64, addr: u64) -> SysResult {
         other => other?,
     }
     if matches!(op, LockOp::Get | LockOp::OfdGet) {
-        let kind = kinds.iter().position(|k| *k as i16 == l.kind).unwrap_or(2) as i16;
+        let kind = kinds.iter().position(|k| *k == l.kind).unwrap_or(2) as i16;
         if wide {
             let f = Flock64 { kind, whence: l.whence, start: l.start, len: l.len, pid: l.pid };
             cx.write(GuestPtr::<Flock64>::new(addr), &f)?;
