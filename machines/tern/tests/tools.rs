@@ -85,11 +85,14 @@ fn lists() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_a_list() {
-    let mut list = command();
-    list.args(["list", "syscalls"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = list.spawn().unwrap();
+fn a_reader_that_leaves_ends_the_output() {
+    let dir = Dir::new("reader");
+    // More text than a pipe holds.
+    let raw = dir.file("raw", &[0; 1 << 18], 0o644);
+    let mut disasm = command();
+    disasm.args(["disasm", "--raw", "--isa", "riscv64"]).arg(raw).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = disasm.spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(141), "{output:?}");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]));
 }
