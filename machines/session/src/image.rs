@@ -235,7 +235,8 @@ fn tail(isa: &Isa, image: &Image, segments: &[Segment], base: u64) -> Tail {
     }
     let count = symbols.bytes.len() as u64 / entry;
     let (strtab, symtab) = (section_names[".strtab"], section_names[".symtab"]);
-    let string_table = Section { name: strtab, kind: 3, from: From::Strings, size: strings.len() as u64, ..Section::default() };
+    let string_table =
+        Section { name: strtab, kind: 3, from: From::Strings, size: strings.len() as u64, ..Section::default() };
     let size = count * entry;
     // All symbols are global but the first.
     let symbol_table =

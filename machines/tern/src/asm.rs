@@ -39,8 +39,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let isa = isa_named(&args.isa)?;
     let assembler = isa.assembler(args.cpu.as_deref()).map_err(|e| Failure::new(USAGE, e.to_string()))?;
-    let source = String::from_utf8(read(&args.file, SOURCE_MAX)?)
-        .map_err(|_| anyhow!("{}: not UTF-8", args.file.display()))?;
+    let source =
+        String::from_utf8(read(&args.file, SOURCE_MAX)?).map_err(|_| anyhow!("{}: not UTF-8", args.file.display()))?;
     let image = assembler
         .assemble_image(&source, args.base, &BTreeMap::new())
         .with_context(|| args.file.display().to_string())?;

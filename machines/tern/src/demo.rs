@@ -1,10 +1,10 @@
 //! `tern demo`: the guest program whose source is in `guest/demo.s`, assembled on the spot.
 
 use crate::launch::{self, Launch};
-use tern_host::sys::{file, host};
 use crate::list::isa_named;
 use anyhow::Context;
 use std::collections::BTreeMap;
+use tern_host::sys::{file, host};
 use tern_session::image;
 
 const SOURCE: &str = include_str!("../guest/demo.s");

@@ -45,8 +45,9 @@ pub(crate) fn status(result: anyhow::Result<u8>) -> ExitCode {
         Ok(status) => return ExitCode::from(status),
         Err(error) => error,
     };
-    let broken_pipe =
-        |e: &(dyn std::error::Error + 'static)| e.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe);
+    let broken_pipe = |e: &(dyn std::error::Error + 'static)| {
+        e.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
+    };
     if error.chain().any(broken_pipe) {
         // The reader has seen enough; as a shell reports SIGPIPE.
         return ExitCode::from(141);

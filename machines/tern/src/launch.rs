@@ -206,7 +206,9 @@ fn wanted_isa(launch: &Launch, name: &str) -> Result<&'static Isa, Failure> {
     match (isa::by_name(name), launch.isa, &launch.qemu) {
         (Some(isa), None, _) => Ok(isa),
         (Some(isa), Some(only), _) if core::ptr::eq(only, isa) => Ok(isa),
-        (_, _, Some(qemu)) => Err(Failure::bare(255, format!("{qemu}: {file}: Invalid ELF image for this architecture"))),
+        (_, _, Some(qemu)) => {
+            Err(Failure::bare(255, format!("{qemu}: {file}: Invalid ELF image for this architecture")))
+        }
         _ => Err(Failure::new(NOT_EXECUTABLE, format!("{file}: {name} program; this tern runs {}", isa::names()))),
     }
 }

@@ -49,7 +49,9 @@ const fn row(name: &'static str, env: &'static str, arg: &'static str, about: &'
 static ROWS: &[Row] = &[
     row("h", "", "", "print this help", |_, _| Err(Stop::Usage)),
     row("help", "", "", "", |_, _| Err(Stop::Usage)),
-    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port'", |s, _| refuse(s, "-g: the gdb server is not built yet")),
+    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port'", |s, _| {
+        refuse(s, "-g: the gdb server is not built yet")
+    }),
     row("L", "QEMU_LD_PREFIX", "path", "set the elf interpreter prefix to 'path'", |s, v| {
         s.launch.sysroot = Some(v.to_owned());
         Ok(())
@@ -85,10 +87,16 @@ static ROWS: &[Row] = &[
     }),
     row("R", "QEMU_RESERVED_VA", "size", "reserve 'size' bytes for guest virtual address space", reserve),
     row("t", "QEMU_RTSIG_MAP", "tsig hsig n[,...]", "", |_, _| Ok(())),
-    row("d", "QEMU_LOG", "item[,...]", "enable logging of specified items (use '-d help' for a list of items)", |s, v| {
-        s.launch.items = s.launch.items.with(items(v)?);
-        Ok(())
-    }),
+    row(
+        "d",
+        "QEMU_LOG",
+        "item[,...]",
+        "enable logging of specified items (use '-d help' for a list of items)",
+        |s, v| {
+            s.launch.items = s.launch.items.with(items(v)?);
+            Ok(())
+        },
+    ),
     row("dfilter", "QEMU_DFILTER", "range[,...]", "filter logging based on address range", |s, _| {
         refuse(s, "-dfilter is not built yet")
     }),

@@ -57,7 +57,23 @@ fn options_and_variables() {
     let dir = Dir::new("qemu-options");
     let program = dir.program("echo", "riscv64", &echo());
     let program = program.to_str().unwrap();
-    let ran_ = tern(["qemu-riscv64", "-L", "/", "-s", "1M", "-0", "zero", "-E", "A=1,B=2", "-E", "C=3", "-U", "B", program, "-E"]);
+    let ran_ = tern([
+        "qemu-riscv64",
+        "-L",
+        "/",
+        "-s",
+        "1M",
+        "-0",
+        "zero",
+        "-E",
+        "A=1,B=2",
+        "-E",
+        "C=3",
+        "-U",
+        "B",
+        program,
+        "-E",
+    ]);
     assert_eq!((ran_.code, ran_.out.as_str()), (Some(3), "zero\n-E\nA=1\nC=3\n"), "{ran_:?}");
     let mut with = command();
     with.env("QEMU_SET_ENV", "A=1,B=2").env("QEMU_UNSET_ENV", "QEMU_SET_ENV").env("QEMU_ARGV0", "zero");
@@ -67,7 +83,8 @@ fn options_and_variables() {
     assert_eq!(lines.remove(0), "zero");
     lines.sort_unstable();
     assert_eq!(lines, ["A=1", "B=2", "QEMU_ARGV0=zero", "QEMU_UNAME=5.0", "QEMU_UNSET_ENV=QEMU_SET_ENV"]);
-    let ran = tern(["qemu-riscv64", "-strace", "-d", "in_asm,op,nochain", "-D", "/dev/null", "-one-insn-per-tb", program]);
+    let ran =
+        tern(["qemu-riscv64", "-strace", "-d", "in_asm,op,nochain", "-D", "/dev/null", "-one-insn-per-tb", program]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(3), ""));
     let ran = tern(["qemu-riscv64", "-strace", program]);
     assert!(ran.err.contains("write(1"), "{ran:?}");

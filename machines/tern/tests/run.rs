@@ -83,7 +83,12 @@ fn uncaught_signals_are_reported_as_a_shell_does() {
         ("illegal", ".word 0".to_owned(), 4, "Illegal instruction"),
         ("load", "li a0, 8\n lw a0, 0(a0)".to_owned(), 11, "Segmentation fault"),
         ("jump", "li a0, 8\n jr a0".to_owned(), 11, "Segmentation fault"),
-        ("text", "la a0, _start\n _start: sw zero, 0(a0)\n .balign 4096\n _data: .word 0".to_owned(), 11, "Segmentation fault"),
+        (
+            "text",
+            "la a0, _start\n _start: sw zero, 0(a0)\n .balign 4096\n _data: .word 0".to_owned(),
+            11,
+            "Segmentation fault",
+        ),
         ("trap", "ebreak".to_owned(), 5, "Trace/breakpoint trap"),
         ("abort", kill(6), 6, "Aborted"),
         ("term", kill(15), 15, "Terminated"),
