@@ -14,6 +14,10 @@ pub struct Cpu {
     pub frontend: Rc<dyn Frontend>,
     /// Its extensions as the ISA writes them (`rv64imafdc_zba_zbb`).
     pub isa_string: String,
+    /// The capability words that Linux gives programs (`AT_HWCAP`, `AT_HWCAP2`).
+    pub hwcap: [u64; 2],
+    /// Keys and values that Linux tells about the CPU (`riscv_hwprobe`).
+    pub probe: Vec<(i64, u64)>,
 }
 
 impl fmt::Debug for Cpu {
@@ -167,7 +171,8 @@ mod riscv {
     pub(super) fn cpu(xlen: u8, spec: &str) -> Result<Cpu, String> {
         let features = features(xlen, spec)?;
         let isa_string = features.isa_string();
-        Ok(Cpu { frontend: Rc::new(Riscv::new(features)), isa_string })
+        let (hwcap, probe) = ([features.hwcap(), 0], features.hwprobe());
+        Ok(Cpu { frontend: Rc::new(Riscv::new(features)), isa_string, hwcap, probe })
     }
 
     pub(super) fn assembler(xlen: u8, spec: &str) -> Result<Assembler, String> {

@@ -177,7 +177,8 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
         true => None,
         false => Some(Log::new(launch.items, logfile::open(launch.log_file.as_deref(), !launch.in_guest)?)),
     };
-    let model = CpuModel { layout: cpu.frontend.layout().clone(), isa_string: cpu.isa_string };
+    let layout = cpu.frontend.layout().clone();
+    let model = CpuModel { layout, isa_string: cpu.isa_string, hwcap: cpu.hwcap, probe: cpu.probe };
     let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
     let hook = log.map(|log| {
         let hook = move |kind: &str, text: core::fmt::Arguments<'_>| log.write_named(kind, text);
