@@ -73,6 +73,7 @@ impl Prepared {
     pub fn run(self, model: CpuModel, engine: &mut dyn Engine, log: Option<LogHook>) -> Result<Finished, LoadError> {
         let mut process = self.load(model, engine)?;
         process.mem.events.set_log(log);
+        crate::signal::host::start(&mut process);
         let status = sched::run(&mut process, engine);
         Ok(Finished { status, unimplemented: process.mem.events.summary() })
     }
@@ -130,6 +131,12 @@ impl Prepared {
             paths,
             image,
             signals: ProcessSignals::default(),
+            futexes: crate::futex::Futexes::default(),
+            timers: crate::timers::Timers::default(),
+            children: BTreeMap::new(),
+            main_status: None,
+            vfork: None,
+            last_thread: 0,
             child_events: 0,
             rlimits,
             exit: None,
