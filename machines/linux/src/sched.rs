@@ -98,6 +98,7 @@ pub fn nonblocking(fd: i32) -> bool {
 /// Runs the process to its end.
 pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
     let mut last: Tid = 0;
+    signal::host::start(process);
     loop {
         if tern_host::signal::pending() {
             signal::collect(process);

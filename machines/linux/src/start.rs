@@ -73,7 +73,6 @@ impl Prepared {
     pub fn run(self, model: CpuModel, engine: &mut dyn Engine, log: Option<LogHook>) -> Result<Finished, LoadError> {
         let mut process = self.load(model, engine)?;
         process.mem.events.set_log(log);
-        crate::signal::host::start(&mut process);
         let status = sched::run(&mut process, engine);
         Ok(Finished { status, unimplemented: process.mem.events.summary() })
     }
