@@ -4,8 +4,9 @@
 //! ignores the host ignores too, so that programs inherit it.  `SIGCHLD` is always caught: it tells of children.  While
 //! the current thread blocks `SIGTTIN` or `SIGTTOU`, so does the host, because the terminal driver asks.
 
-use super::{SIG_IGN, SigInfo, bit};
+use super::{SI_TKILL, SI_USER, SIG_IGN, SigInfo, bit};
 use crate::process::Process;
+use crate::thread::Tid;
 use tern_host::signal as host_signal;
 use tern_host::signal::Disposition;
 use tern_host::sys::host;
@@ -135,30 +136,32 @@ pub fn translate(info: &host_signal::SigInfo) -> SigInfo {
 
 /// Before the host's `execve`: the mask becomes the guest's, ignored signals are ignored, and signals that wait in tern
 /// wait in the kernel, so that the new program finds everything as Linux leaves it.
-pub fn before_exec(process: &mut Process, mask: u64) {
+pub fn before_exec(process: &mut Process, tid: Tid, mask: u64) {
     let _ = host_signal::set_mask(mask_to_host(mask));
     let sigchld = process.signals.action(super::SIGCHLD).handler == SIG_IGN;
     if sigchld {
         let _ = host_signal::ignore(host::SIGCHLD);
     }
     let blocked = |s: &&SigInfo| mask & bit(s.signo) != 0 && !is_own(s.signo);
-    for info in process.signals.pending.iter().filter(blocked) {
+    let own = process.threads.get(&tid).into_iter().flat_map(|t| &t.signals.pending);
+    for info in process.signals.pending.iter().chain(own).filter(blocked) {
         let number = to_host(info.signo);
         let _ = match info.code {
-            SI_QUEUED.. => tern_host::sys::proc::kill(process.pid, number),
+            SI_TKILL | SI_USER.. => tern_host::sys::proc::kill(process.pid, number),
             code => host_signal::queue(process.pid, None, number, code, info.value),
         };
     }
 }
 
-/// Codes from here on are the kernel's or `kill`'s own.
-const SI_QUEUED: i32 = 0;
-
 /// After an `execve` that failed: everything as before.
-pub fn after_failed_exec(process: &mut Process) {
+pub fn after_failed_exec(process: &mut Process, tid: Tid) {
     process.signals.host_blocked = 0;
-    // Those that were handed to the kernel come back through the handlers.
-    process.signals.pending.clear();
+    // Those that were handed to the kernel come back through the handlers; others were not blocked or are tern's own.
+    let kept = |s: &SigInfo| is_own(s.signo);
+    process.signals.pending.retain(kept);
+    if let Some(thread) = process.threads.get_mut(&tid) {
+        thread.signals.pending.retain(kept);
+    }
     apply(process, super::SIGCHLD);
     let _ = host_signal::set_mask(0);
 }

@@ -96,9 +96,9 @@ fn run_program(cx: &mut Cx<'_>, path: &[u8], argv: Strings, envp: Strings) -> Sy
     }
     vfork::report(cx.process);
     let mask = cx.thread().signals.mask;
-    signal::host::before_exec(cx.process, mask);
+    signal::host::before_exec(cx.process, cx.tid, mask);
     let error = exec::replace(cx, path, &argv, &env);
-    signal::host::after_failed_exec(cx.process);
+    signal::host::after_failed_exec(cx.process, cx.tid);
     Err(error.into())
 }
 
