@@ -8,7 +8,7 @@ use crate::abi::{Errno, GuestPtr};
 use crate::args::{Const, Flags, Hex, InArr, InOpt, Ptr, Size, Uint};
 use crate::cx::{Cx, Outcome, SysResult};
 use crate::futex::{self, ANY, OWNER_DIED, Place, Role, TID_MASK, WAITERS, Waiter};
-use crate::sched::{FutexKey, Interrupted, Wait};
+use crate::sched::{Interrupted, Wait};
 use tern_core::mem::Endian;
 use tern_host::sys;
 
@@ -174,7 +174,7 @@ fn enqueue(cx: &mut Cx<'_>, place: &Place, role: Role) {
 }
 
 /// Blocks in the queue; a thread that waits for what other processes may do comes back after a pause.
-fn sleep(cx: &mut Cx<'_>, keys: &[FutexKey], shared: bool, limits: (Option<u64>, Interrupted)) -> SysResult {
+fn sleep(cx: &mut Cx<'_>, shared: bool, limits: (Option<u64>, Interrupted)) -> SysResult {
     let (mut deadline, interrupted) = limits;
     if shared {
         let call = &mut cx.thread().call;
@@ -183,7 +183,7 @@ fn sleep(cx: &mut Cx<'_>, keys: &[FutexKey], shared: bool, limits: (Option<u64>,
         let until = cx.process.now_ns() + pause;
         deadline = Some(deadline.map_or(until, |d| d.min(until)));
     }
-    Err(Outcome::Block(Wait { deadline, futexes: keys.into(), interrupted, ..Wait::default() }))
+    Err(Outcome::Block(Wait { deadline, interrupted, ..Wait::default() }))
 }
 
 fn wait(cx: &mut Cx<'_>, a: &Args, bits: u32, timeout: Timeout) -> SysResult {
@@ -204,7 +204,7 @@ fn wait(cx: &mut Cx<'_>, a: &Args, bits: u32, timeout: Timeout) -> SysResult {
         if cx.expired() {
             return Err(Errno::ETIMEDOUT.into());
         }
-        return sleep(cx, &[place.key], place.shared.is_some(), limits);
+        return sleep(cx, place.shared.is_some(), limits);
     }
     if differs {
         return Err(Errno::EAGAIN.into());
@@ -218,7 +218,7 @@ fn wait(cx: &mut Cx<'_>, a: &Args, bits: u32, timeout: Timeout) -> SysResult {
         return wait_in_host(cx, at, a.val, bits, limits);
     }
     enqueue(cx, &place, Role::Plain { bits, result: 0 });
-    sleep(cx, &[place.key], place.shared.is_some(), limits)
+    sleep(cx, place.shared.is_some(), limits)
 }
 
 /// The process's only thread waits in the host's futex.
@@ -368,7 +368,7 @@ fn lock_pi(cx: &mut Cx<'_>, a: &Args, timeout: Timeout) -> SysResult {
         return Err(Errno::ETIMEDOUT.into());
     }
     let limits = (limits.0, Interrupted::Always);
-    sleep(cx, &[place.key], place.shared.is_some(), limits)
+    sleep(cx, place.shared.is_some(), limits)
 }
 
 fn try_lock_pi(cx: &mut Cx<'_>, a: &Args) -> SysResult {
@@ -408,7 +408,7 @@ fn wait_requeue_pi(cx: &mut Cx<'_>, a: &Args) -> SysResult {
     if cx.expired() {
         return Err(Errno::ETIMEDOUT.into());
     }
-    sleep(cx, &[from.key], false, limits)
+    sleep(cx, false, limits)
 }
 
 fn cmp_requeue_pi(cx: &mut Cx<'_>, a: &Args) -> SysResult {
@@ -474,8 +474,7 @@ pub fn futex_waitv(
     if cx.expired() {
         return Err(Errno::ETIMEDOUT.into());
     }
-    let keys: Vec<FutexKey> = places.iter().map(|p| p.key).collect();
-    sleep(cx, &keys, places.iter().any(|p| p.shared.is_some()), limits)
+    sleep(cx, places.iter().any(|p| p.shared.is_some()), limits)
 }
 
 /// Words of 32 bits, private or not, are all there is.

@@ -52,7 +52,7 @@ fn status_from_host(status: i32) -> i32 {
 /// Takes in children that have ended, for a process that ignores them.
 pub fn reap(_process: &mut Process) {
     let options = (WaitFlags::WEXITED | WaitFlags::WNOHANG) as i32;
-    while sys::proc::waitid(sys::host::P_ALL as i32, 0, options).is_ok_and(|w| w.pid != 0) {}
+    while sys::proc::waitid(sys::host::P_ALL, 0, options).is_ok_and(|w| w.pid != 0) {}
 }
 
 /// Blocks until a child changes; `seen` is the number of changes before the caller looked.
