@@ -31,3 +31,18 @@ impl tern_linux::Engine for ProcessEngine {
         self.0.icount(inner(id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tern_session::ident::Ident;
+
+    #[test]
+    fn both_lists_of_isas_agree() {
+        for isa in tern_session::isa::ALL {
+            let linux = tern_linux::isa::by_name(isa.name).expect("a guest without Linux has no place here yet");
+            let (machine, is64, endian) = (linux.machine, linux.abi.is64(), linux.abi.endian);
+            assert_eq!(isa.elf, Ident { machine, is64, endian });
+            assert!((linux.flags_ok)(isa.elf_flags));
+        }
+    }
+}

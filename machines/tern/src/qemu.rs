@@ -241,8 +241,9 @@ fn cpu(state: &mut State, value: &OsStr) -> Result<(), Stop> {
 
 fn reserve(state: &mut State, value: &OsStr) -> Result<(), Stop> {
     let text = value.to_string_lossy();
-    let digits = text.find(|c: char| !c.is_ascii_alphanumeric() || "kKmMgG".contains(c)).unwrap_or(text.len());
-    let (digits, suffix) = text.split_at(digits);
+    let hex = text.starts_with("0x") || text.starts_with("0X");
+    let digit = |c: char| if hex { c.is_ascii_hexdigit() || c == 'x' || c == 'X' } else { c.is_ascii_digit() };
+    let (digits, suffix) = text.split_at(text.find(|c| !digit(c)).unwrap_or(text.len()));
     let shift = match suffix {
         "" => 0,
         "k" | "K" => 10,
@@ -251,7 +252,7 @@ fn reserve(state: &mut State, value: &OsStr) -> Result<(), Stop> {
         _ => return Err(Stop::Refuse(format!("Unrecognised -R size suffix '{suffix}'"))),
     };
     let size = integer(OsStr::new(digits)).filter(|n| n.leading_zeros() >= shift).map(|n| n << shift);
-    let size = size.ok_or_else(|| Stop::Refuse(format!("Unrecognised -R size suffix '{text}'")))?;
+    let size = size.ok_or_else(|| Stop::Refuse(format!("Invalid -R size value '{text}'")))?;
     state.launch.reserved_va = (size != 0).then_some(size);
     Ok(())
 }

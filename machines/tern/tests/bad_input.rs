@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, command, elf, hello, ran, run, tern};
+use common::{Dir, command, elf, finish, hello, run, tern};
 
 fn refused(dir: &Dir, name: &str, bytes: &[u8], status: i32, reason: &str) {
     let path = dir.file(name, bytes, 0o755);
@@ -127,5 +127,5 @@ fn a_disabled_extension_is_illegal() {
     assert_eq!(tern(["run", "--cpu", "rv64i", program]).code, Some(132));
     let mut with = command();
     with.env("QEMU_CPU", "rv64i").args(["qemu-riscv64", program]);
-    assert_eq!(ran(&with.output().unwrap()).signal, Some(4));
+    assert_eq!(finish(&mut with).signal, Some(4));
 }

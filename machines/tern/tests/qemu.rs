@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, EXIT, PUTS, Ran, command, hello, ran, tern};
+use common::{Dir, EXIT, PUTS, Ran, command, finish, hello, tern};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn link(dir: &Dir, name: &str) -> PathBuf {
 }
 
 fn call(emulator: &Path, args: &[&str]) -> Ran {
-    ran(&Command::new(emulator).env_clear().args(args).output().expect("tern runs"))
+    finish(Command::new(emulator).env_clear().args(args))
 }
 
 fn echo() -> String {
@@ -78,7 +78,7 @@ fn options_and_variables() {
     let mut with = command();
     with.env("QEMU_SET_ENV", "A=1,B=2").env("QEMU_UNSET_ENV", "QEMU_SET_ENV").env("QEMU_ARGV0", "zero");
     with.env("QEMU_UNAME", "5.0").args(["qemu-riscv64", program]);
-    let out = ran(&with.output().unwrap()).out;
+    let out = finish(&mut with).out;
     let mut lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.remove(0), "zero");
     lines.sort_unstable();

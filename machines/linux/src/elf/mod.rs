@@ -212,10 +212,11 @@ fn exact(read: &mut ReadAt<'_>, at: u64, len: usize, what: &'static str) -> Resu
 /// # Errors
 /// What is wrong.
 pub fn headers(read: &mut ReadAt<'_>, size: u64) -> Result<Headers, Reason> {
-    let ident = exact(read, 0, 16, "the ELF identification")?;
-    if ident[..4] != *b"\x7fELF" {
+    const MAGIC: &[u8] = b"\x7fELF";
+    if size < MAGIC.len() as u64 || exact(read, 0, MAGIC.len(), "the ELF identification")? != MAGIC {
         return Err(Reason::NotAProgram);
     }
+    let ident = exact(read, 0, 16, "the ELF identification")?;
     let word = match ident[4] {
         1 => Word::W32,
         2 => Word::W64,

@@ -1,5 +1,6 @@
 //! Programs from the table assembler, and the built binary run on them.
 #![allow(dead_code, reason = "every test file uses another part")]
+#![allow(clippy::disallowed_methods, reason = "a test's own threads watch the child")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -63,7 +64,45 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
-pub(crate) fn ran(output: &Output) -> Ran {
+impl Ran {
+    /// What a shell would show as `$?`.
+    pub(crate) fn status(&self) -> Option<i32> {
+        self.code.or(self.signal.map(|s| 128 + s))
+    }
+}
+
+/// Seconds after which a run has failed.
+const LIMIT: u64 = 60;
+
+/// Runs a command to its end; one that does not end fails the test.
+pub(crate) fn finish(command: &mut Command) -> Ran {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tern runs");
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let pid = child.id();
+    let watch = std::thread::spawn(move || {
+        if wait.recv_timeout(std::time::Duration::from_secs(LIMIT)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            // The child is not waited for before this thread is told, so the number is still its own.
+            let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
+            panic!("tern was still running after {LIMIT} seconds; kill: {killed:?}");
+        }
+    });
+    let mut err = child.stderr.take().expect("a pipe");
+    let errors = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut err, &mut text).map(|_| text)
+    });
+    let mut stdout = Vec::new();
+    let mut out = child.stdout.take().expect("a pipe");
+    std::io::Read::read_to_end(&mut out, &mut stdout).expect("output");
+    let stderr = errors.join().expect("reader").expect("errors");
+    // Both pipes are closed: the child has ended or is about to.
+    drop(done);
+    watch.join().expect("tern ends in time");
+    let status = child.wait().expect("tern is a child");
+    ran(&Output { status, stdout, stderr })
+}
+
+fn ran(output: &Output) -> Ran {
     use std::os::unix::process::ExitStatusExt;
     Ran {
         code: output.status.code(),
@@ -82,7 +121,7 @@ pub(crate) fn command() -> Command {
 
 /// Runs tern with arguments.
 pub(crate) fn tern<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
-    ran(&command().args(args).output().expect("tern runs"))
+    finish(command().args(args))
 }
 
 /// Runs `tern run` on a program.
