@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::body::flow::{self, Branch, Goto};
-use crate::body::int::{Bin, Cmp, Mov, row, width};
+use crate::body::int::{Bin, Mov, row, width};
 use crate::body::memory::{Load, Store};
 use crate::body::{float, int, variant};
 use tern_core::ir::Op;

@@ -170,6 +170,22 @@ impl Cx<'_> {
         Err(Outcome::Block(Wait::fd(fd, events)))
     }
 
+    /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to
+    /// show for itself (bytes moved, the time left) shows it now.
+    pub fn signalled(&mut self) -> bool {
+        self.thread().call.signalled
+    }
+
+    /// Replaces the mask until the call ends or a handler runs (`ppoll`, `pselect6`, `epoll_pwait`, `rt_sigsuspend`).
+    /// Issuing the call again changes nothing.
+    pub fn temporary_mask(&mut self, mask: u64) {
+        let signals = &mut self.thread().signals;
+        if signals.saved_mask.is_none() {
+            signals.saved_mask = Some(signals.mask);
+            signals.mask = mask & !crate::signal::UNBLOCKABLE;
+        }
+    }
+
     /// Counts and logs something that tern has not built and that an argument asked for.
     pub fn unimplemented(&mut self, what: core::fmt::Arguments<'_>) {
         self.process.mem.events.unimplemented(what);

@@ -25,6 +25,7 @@ pub mod elf;
 pub mod engine;
 pub mod events;
 pub mod exec;
+pub mod futex;
 pub mod isa;
 pub mod mm;
 pub mod paths;
@@ -37,6 +38,8 @@ pub mod strace;
 pub mod sys;
 pub mod table;
 pub mod thread;
+pub mod timers;
+pub mod vfork;
 
 #[cfg(test)]
 mod testing;

@@ -78,6 +78,18 @@ pub struct Process {
     pub image: Image,
     /// Signals.
     pub signals: ProcessSignals,
+    /// Threads that wait for futexes.
+    pub futexes: crate::futex::Futexes,
+    /// POSIX timers.
+    pub timers: crate::timers::Timers,
+    /// Children that do not tell of their end by `SIGCHLD`: number and signal (zero for none).
+    pub children: BTreeMap<Tid, i32>,
+    /// The main thread has ended before the others: its status.
+    pub main_status: Option<u8>,
+    /// In a child of `vfork` that shares its parent's memory: how the parent gets what is written here.
+    pub vfork: Option<crate::vfork::Child>,
+    /// What the last thread number was made from.
+    pub last_thread: i32,
     /// How often a child was seen to change its state.
     pub child_events: u64,
     /// Limits that tern itself keeps (memory); the others are the host's.

@@ -32,6 +32,10 @@ pub enum Interrupted {
     Block,
     /// Always `EINTR`.
     Never,
+    /// Always restarted (`-ERESTARTNOINTR`).
+    Always,
+    /// Signals wait until the call ends (a parent in `vfork`).
+    Uninterruptible,
 }
 
 /// What a futex is known by: the host memory that all who see the futex share, or the guest address in this process.
@@ -94,10 +98,12 @@ pub fn nonblocking(fd: i32) -> bool {
 /// Runs the process to its end.
 pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
     let mut last: Tid = 0;
+    signal::host::start(process);
     loop {
         if tern_host::signal::pending() {
             signal::collect(process);
         }
+        crate::timers::expire(process);
         let runnable = wake(process, false);
         if runnable {
             let next = process.threads.range(last + 1..).chain(process.threads.range(..=last));
@@ -110,6 +116,7 @@ pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
             wake(process, true);
         }
         if let Some(status) = process.exit {
+            crate::thread::process_ends(process);
             return status;
         }
     }
@@ -120,7 +127,7 @@ pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
 fn wake(process: &mut Process, idle: bool) -> bool {
     let mut fds: Vec<PollFd> = Vec::new();
     let mut owners: Vec<Tid> = Vec::new();
-    let mut deadline: Option<u64> = None;
+    let mut deadline: Option<u64> = crate::timers::next_deadline(process);
     let mut woken: SmallVec<[Tid; 4]> = SmallVec::new();
     let mut any_ready = false;
     for thread in process.threads.values() {
@@ -188,13 +195,15 @@ fn slice(cx: &mut Cx<'_>) {
         if tern_host::signal::pending() {
             signal::collect(cx.process);
         }
-        signal::deliver(cx);
-        if !runs(cx) {
-            return;
-        }
+        let mask = cx.thread().signals.mask;
+        signal::host::mirror_mask(cx.process, mask);
         if cx.thread().call.active {
-            issue(cx);
+            issue_again(cx);
         } else {
+            signal::deliver(cx);
+            if !runs(cx) {
+                return;
+            }
             let left = end.saturating_sub(cx.engine.icount(cpu));
             if left == 0 {
                 return;
@@ -204,6 +213,23 @@ fn slice(cx: &mut Cx<'_>) {
         }
         if !runs(cx) || core::mem::take(&mut cx.thread().yielded) {
             return;
+        }
+    }
+}
+
+/// Issues a call that goes on; if it still cannot finish and a signal is there for the thread, the signal is delivered.
+fn issue_again(cx: &mut Cx<'_>) {
+    let signalled = cx.process.threads.get(&cx.tid).is_some_and(|t| signal::interrupts(cx.process, t))
+        && cx.thread().call.interrupted != Interrupted::Uninterruptible;
+    cx.thread().call.signalled = signalled;
+    issue(cx);
+    let Some(thread) = cx.process.threads.get_mut(&cx.tid) else { return };
+    if signalled && thread.call.active && cx.process.exit.is_none() {
+        let run = core::mem::replace(&mut thread.run, RunState::Ready);
+        signal::deliver(cx);
+        // Nobody handled it (the process was stopped and continued, say): the call goes on.
+        if let Some(thread) = cx.process.threads.get_mut(&cx.tid).filter(|t| t.call.active) {
+            thread.run = run;
         }
     }
 }
@@ -298,6 +324,10 @@ fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
         return;
     }
     trace(cx, entry, &result);
+    let ends = !matches!(result, Err(Outcome::Block(_) | Outcome::Restart));
+    if ends {
+        end_call(cx);
+    }
     match result {
         Ok(value) => complete(cx, value),
         Err(Outcome::Err(e)) => {
@@ -311,8 +341,29 @@ fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
             thread.run = RunState::Blocked(wait);
         }
         Err(Outcome::NoReturn) => cx.thread().call.active = false,
-        Err(Outcome::Restart) => cx.thread().call.active = true,
+        Err(Outcome::Restart) => {
+            cx.thread().call.active = true;
+            cx.thread().call.interrupted = Interrupted::Always;
+        }
     }
+}
+
+/// A call has ended by itself: the mask that it had replaced comes back, and nobody will wake it.
+fn end_call(cx: &mut Cx<'_>) {
+    if cx.thread().call.queued {
+        crate::futex::forget(cx.process, cx.tid);
+    }
+    let thread = cx.thread();
+    if let Some(mask) = thread.signals.saved_mask.take() {
+        thread.signals.mask = mask;
+    }
+}
+
+/// strace's line of a call that a signal ended.
+pub fn trace_interrupted(cx: &mut Cx<'_>) {
+    let nr = cx.thread().call.nr;
+    let entry = cx.process.table.get(nr);
+    trace(cx, entry, &Err(Outcome::Err(Errno::EINTR)));
 }
 
 /// Ends the thread's call with a value in its result register.

@@ -33,8 +33,8 @@
 #![allow(unsafe_code, reason = "signal handlers and masks; every block names its proof")]
 #![allow(clippy::unnecessary_cast, reason = "the widths of C types differ between hosts")]
 
-pub mod inherited;
 mod info;
+pub mod inherited;
 mod kick;
 mod queue;
 

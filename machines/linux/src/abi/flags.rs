@@ -29,6 +29,8 @@ macro_rules! names {
     )*};
 }
 
+pub(crate) use names;
+
 names! {
     /// `open` flags (asm-generic/fcntl.h).
     Open [field 3] {

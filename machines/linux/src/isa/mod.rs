@@ -2,10 +2,14 @@
 
 pub mod numbers;
 pub mod riscv;
+mod riscv_frame;
 
 use crate::abi::{Abi, Errno};
-use crate::mm::Layout;
-use tern_core::state::Role;
+use crate::mm::{Layout, Space};
+use crate::sched::RegisterSlots;
+use crate::signal::AltStack;
+use crate::signal::info::SIGINFO_SIZE;
+use tern_core::state::{Role, State, StateLayout};
 
 /// A signal that a trap raises: its number and `si_code`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +63,8 @@ pub struct Isa {
     pub trap_signal: fn(u32) -> Option<TrapSignal>,
     /// Bytes that the system call instruction has.
     pub syscall_len: u64,
+    /// Signal frames.
+    pub signal: &'static dyn SignalFrame,
     /// The code of the signal trampoline: `rt_sigreturn`.
     pub trampoline: fn() -> Vec<u8>,
     /// Name of the trampoline's symbol in the vDSO.
@@ -135,4 +141,68 @@ const SIGNALS: [&str; 32] = [
 #[must_use]
 pub fn signal_name(signo: i32) -> Option<&'static str> {
     usize::try_from(signo).ok().and_then(|n| SIGNALS.get(n)).copied()
+}
+
+/// What a signal frame is made from.
+pub struct FrameIn<'a> {
+    /// Where it will lie.
+    pub addr: u64,
+    /// The guest's ABI.
+    pub abi: Abi,
+    /// The alternate stack, for `uc_stack`.
+    pub alt: AltStack,
+    /// The mask to restore.
+    pub mask: u64,
+    /// `siginfo_t`.
+    pub info: [u8; SIGINFO_SIZE],
+    /// The CPU's slots by name.
+    pub layout: &'a StateLayout,
+    /// Their values.
+    pub state: &'a State,
+}
+
+/// How a handler is entered.
+pub struct Handler {
+    /// Its address.
+    pub pc: u64,
+    /// The signal.
+    pub signo: i32,
+    /// The frame's address.
+    pub frame: u64,
+    /// The code that calls `rt_sigreturn`.
+    pub trampoline: u64,
+}
+
+/// What `rt_sigreturn` puts back besides registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restored {
+    /// Blocked signals.
+    pub mask: u64,
+    /// The alternate stack.
+    pub alt: AltStack,
+}
+
+/// The layout of signal frames.
+pub trait SignalFrame: Sync {
+    /// Bytes of a frame, a multiple of the stack's alignment.
+    fn size(&self, layout: &StateLayout, abi: Abi) -> u64;
+
+    /// The bytes of a frame.
+    fn build(&self, frame: &FrameIn<'_>) -> Vec<u8>;
+
+    /// Sets the registers for a handler.
+    fn enter(&self, state: &mut State, layout: &StateLayout, regs: &RegisterSlots, abi: Abi, handler: &Handler);
+
+    /// Restores the registers from the frame at the stack pointer `sp`.
+    ///
+    /// # Errors
+    /// `EFAULT` and `EINVAL` for a bad frame; registers may have been restored in part, as on Linux.
+    fn restore(
+        &self,
+        mem: &mut Space,
+        sp: u64,
+        state: &mut State,
+        layout: &StateLayout,
+        abi: Abi,
+    ) -> Result<Restored, Errno>;
 }

@@ -111,6 +111,7 @@ const RISCV: Isa = Isa {
     layout: Layout { task_size: 0x40_0000_0000, pie_base: 0x2a_aaaa_a000 },
     trap_signal,
     syscall_len: 4,
+    signal: &super::riscv_frame::Frames,
     trampoline,
     trampoline_symbol: "__vdso_rt_sigreturn",
     min_sigstack,

@@ -7,6 +7,7 @@
 //! [`vma`]: one mapping; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
 
 pub mod advice;
+mod dirty;
 pub mod map;
 pub mod vma;
 
@@ -73,6 +74,8 @@ pub struct Space {
     code: BTreeSet<u64>,
     invalidated: Vec<u64>,
     generation: u64,
+    /// Pages before they were written, in a child of `vfork`.
+    dirty: Option<dirty::Dirty>,
     /// `mlockall(MCL_FUTURE)`.
     lock_future: bool,
     /// Limits in force.
@@ -111,6 +114,7 @@ impl Space {
             code: BTreeSet::new(),
             invalidated: Vec::new(),
             generation: 1,
+            dirty: None,
             lock_future: false,
             limits,
             clock: Clock::Host,
@@ -244,6 +248,9 @@ impl Space {
             None => None,
         };
         let Some(span) = span else { return Err(self.fault(addr, access, FaultKind::Bus)) };
+        if access == Access::Store && !shared && self.dirty.is_some() {
+            self.note_write(addr, span);
+        }
         let phys = addr >> PAGE_SHIFT;
         let mut flags = if self.code.contains(&phys) { PageFlags::CODE } else { PageFlags::default() };
         if shared {

@@ -3,11 +3,19 @@
 pub mod dir;
 pub mod fd;
 pub mod file;
+pub mod futex;
 pub mod hwprobe;
 pub mod info;
 pub mod mem;
 pub mod prctl;
+pub mod process;
 pub mod rw;
+pub mod sched;
+pub mod signal;
+pub mod thread;
+pub mod time;
+pub mod timer;
+pub mod wait;
 
 use crate::cx::Cx;
 use crate::paths::Last;
