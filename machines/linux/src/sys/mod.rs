@@ -25,6 +25,7 @@ pub mod sockopt;
 pub mod thread;
 pub mod time;
 pub mod timer;
+pub mod tty;
 pub mod vector;
 pub mod wait;
 pub mod xattr;
