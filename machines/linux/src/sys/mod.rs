@@ -21,6 +21,8 @@ pub mod signal;
 pub mod signalfd;
 pub mod sockaddr;
 pub mod socket;
+#[cfg(test)]
+mod socket_tests;
 pub mod sockopt;
 pub mod thread;
 pub mod time;

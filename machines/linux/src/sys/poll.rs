@@ -488,3 +488,124 @@ fn epoll_wait(cx: &mut Cx<'_>, epoll: i32, addr: u64, count: i32, limit: Limit) 
     }
     Ok(n as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::riscv::{RISCV32, RISCV64};
+    use crate::testing::{Fixture, SCRATCH};
+
+    fn pipe() -> (u64, u64) {
+        let (r, w) = sys::file::pipe2(0).expect("a pipe");
+        (r as u64, w as u64)
+    }
+
+    fn close(fds: &[u64]) {
+        for fd in fds {
+            assert_eq!(sys::file::close(*fd as i32), Ok(()));
+        }
+    }
+
+    fn put<T: Field>(f: &mut Fixture, addr: u64, value: &T::Value) {
+        f.cx().write(GuestPtr::<T>::new(addr), value).expect("scratch");
+    }
+
+    #[test]
+    fn epoll_blocks_until_there_is_something_and_keeps_the_data() {
+        for isa in [&RISCV64, &RISCV32] {
+            let mut f = Fixture::new(isa);
+            let (r, w) = pipe();
+            let e = f.call("epoll_create1", [0o2000000, 0, 0, 0, 0, 0]).expect("no wait").expect("epoll");
+            let data = 0x1122_3344_5566_7788;
+            put::<EpollEvent>(&mut f, SCRATCH, &EpollEvent { events: 1, data });
+            assert_eq!(f.call("epoll_ctl", [e, 1, r, SCRATCH, 0, 0]), Some(Ok(0)));
+            assert_eq!(f.call("epoll_ctl", [e, 1, r, SCRATCH, 0, 0]), Some(Err(Errno::EEXIST)));
+            assert_eq!(f.call("epoll_ctl", [e, 3, w, 0, 0, 0]), Some(Err(Errno::EFAULT)));
+            let wait = [e, SCRATCH + 0x100, 8, u64::MAX, 0, 8];
+            assert_eq!(f.call("epoll_pwait", wait), None, "nothing yet");
+            assert_eq!(f.call("epoll_pwait", [e, SCRATCH + 0x100, 8, 0, 0, 8]), Some(Ok(0)), "does not wait");
+            assert_eq!(sys::file::write(w as i32, b"x"), Ok(1));
+            assert_eq!(f.call("epoll_pwait", wait), Some(Ok(1)));
+            let event = f.cx().read(GuestPtr::<EpollEvent>::new(SCRATCH + 0x100));
+            assert_eq!(event, Ok(EpollEvent { events: 1, data }));
+            assert_eq!(f.call("epoll_pwait", [e, SCRATCH + 0x2000, 8, 0, 0, 8]), Some(Err(Errno::EFAULT)));
+            assert_eq!(f.call("epoll_pwait", [e, SCRATCH, 0, 0, 0, 8]), Some(Err(Errno::EINVAL)));
+            assert_eq!(f.call("epoll_pwait", [e, SCRATCH, 1, 0, SCRATCH, 4]), Some(Err(Errno::EINVAL)), "set size");
+            close(&[e, r, w]);
+        }
+    }
+
+    #[test]
+    fn edge_triggered_events_are_not_lost_to_a_small_buffer() {
+        let mut f = Fixture::new(&RISCV64);
+        let (a, b) = (pipe(), pipe());
+        let e = f.call("epoll_create1", [0; 6]).expect("no wait").expect("epoll");
+        for r in [a.0, b.0] {
+            put::<EpollEvent>(&mut f, SCRATCH, &EpollEvent { events: 0x8000_0001, data: r });
+            assert_eq!(f.call("epoll_ctl", [e, 1, r, SCRATCH, 0, 0]), Some(Ok(0)));
+        }
+        assert_eq!((sys::file::write(a.1 as i32, b"x"), sys::file::write(b.1 as i32, b"x")), (Ok(1), Ok(1)));
+        // Room for one event before the end of memory.
+        let end = SCRATCH + 0x2000 - 16;
+        assert_eq!(f.call("epoll_pwait", [e, end, 8, 0, 0, 8]), Some(Ok(1)));
+        assert_eq!(f.call("epoll_pwait", [e, end, 8, 0, 0, 8]), Some(Ok(1)));
+        assert_eq!(f.call("epoll_pwait", [e, end, 8, 0, 0, 8]), Some(Ok(0)));
+        close(&[e, a.0, a.1, b.0, b.1]);
+    }
+
+    #[test]
+    fn poll_answers_every_descriptor_and_leaves_the_rest_of_the_time() {
+        let mut f = Fixture::new(&RISCV64);
+        let (r, w) = pipe();
+        let fds = [(r, 1), (w, 4), (999, 1), (u64::MAX, 1)];
+        for (i, (fd, events)) in fds.into_iter().enumerate() {
+            put::<Pollfd>(&mut f, SCRATCH + 8 * i as u64, &Pollfd { fd: fd as i32, events, revents: 7 });
+        }
+        put::<Timespec>(&mut f, SCRATCH + 0x100, &Timespec { sec: 100, nsec: 0 });
+        assert_eq!(f.call("ppoll", [SCRATCH, 4, SCRATCH + 0x100, 0, 8, 0]), Some(Ok(2)));
+        let revents: Vec<i16> =
+            (0..4).map(|i| f.cx().read(GuestPtr::<Pollfd>::new(SCRATCH + 8 * i)).expect("scratch").revents).collect();
+        assert_eq!(revents, [0, 4, 0x20, 0], "POLLOUT, POLLNVAL");
+        f.cx().thread().call = Default::default();
+        assert_eq!(f.call("ppoll", [SCRATCH, 1, SCRATCH + 0x100, 0, 8, 0]), None, "waits for the reader");
+        assert_eq!(f.call("ppoll", [SCRATCH, 1, SCRATCH + 0x1100, 0, 8, 0]), Some(Ok(0)), "no time at all");
+        put::<Timespec>(&mut f, SCRATCH + 0x100, &Timespec { sec: 0, nsec: 1_000_000_000 });
+        assert_eq!(f.call("ppoll", [SCRATCH, 1, SCRATCH + 0x100, 0, 8, 0]), Some(Err(Errno::EINVAL)));
+        assert_eq!(f.call("ppoll", [SCRATCH + 0x2000, 1, 0, 0, 8, 0]), Some(Err(Errno::EFAULT)));
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn select_reads_and_writes_sets_of_words() {
+        for isa in [&RISCV64, &RISCV32] {
+            let mut f = Fixture::new(isa);
+            let (r, w) = pipe();
+            let name = if isa.abi.is64() { "pselect6" } else { "pselect6_time64" };
+            let bit = |fd: u64| 1u64 << fd;
+            assert!(r < 64 && w < 64, "few descriptors are open");
+            put::<u64>(&mut f, SCRATCH, &bit(r));
+            put::<u64>(&mut f, SCRATCH + 8, &bit(w));
+            put::<Timespec64>(&mut f, SCRATCH + 16, &Timespec64 { sec: 0, nsec: 0 });
+            let args = [64, SCRATCH, SCRATCH + 8, 0, SCRATCH + 16, 0];
+            assert_eq!(f.call(name, args), Some(Ok(1)));
+            assert_eq!(f.cx().read(GuestPtr::<u64>::new(SCRATCH)), Ok(0));
+            assert_eq!(f.cx().read(GuestPtr::<u64>::new(SCRATCH + 8)), Ok(bit(w)));
+            put::<u64>(&mut f, SCRATCH, &bit(63));
+            assert_eq!(f.call(name, args), Some(Err(Errno::EBADF)));
+            assert_eq!(f.call(name, [u64::MAX, 0, 0, 0, 0, 0]), Some(Err(Errno::EINVAL)));
+            close(&[r, w]);
+        }
+    }
+
+    #[test]
+    fn a_mask_holds_while_the_call_waits() {
+        let mut f = Fixture::new(&RISCV64);
+        f.cx().thread().signals.mask = 1 << 14;
+        put::<Sigset>(&mut f, SCRATCH, &crate::signal::UNBLOCKABLE);
+        assert_eq!(f.call("ppoll", [0, 0, 0, SCRATCH, 8, 0]), None);
+        assert_eq!(f.cx().thread().signals.mask, 0, "nothing blocks SIGKILL");
+        assert_eq!(f.cx().thread().signals.saved_mask, Some(1 << 14));
+        assert_eq!(f.call("ppoll", [0, 0, 0, SCRATCH, 8, 0]), None, "issued again");
+        assert_eq!(f.cx().thread().signals.saved_mask, Some(1 << 14));
+    }
+}

@@ -183,3 +183,36 @@ fn siginfo(abi: crate::abi::Abi, info: &SigInfo) -> SignalfdSiginfo {
         ..SignalfdSiginfo::zero(abi)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::riscv::RISCV64;
+    use crate::testing::{Fixture, SCRATCH};
+
+    #[test]
+    fn pending_signals_make_it_readable_and_are_taken_out() {
+        let mut f = Fixture::new(&RISCV64);
+        f.cx().write(GuestPtr::<Sigset>::new(SCRATCH), &(1 << 9 | 1 << 11)).expect("scratch");
+        let fd = f.call("signalfd4", [u64::MAX, SCRATCH, 8, 0, 0, 0]).expect("no wait").expect("signalfd");
+        let copy = sys::file::dup(fd as i32).expect("dup");
+        assert_eq!(f.call("read", [fd, SCRATCH, 128, 0, 0, 0]), None, "nothing is pending");
+        assert_eq!(f.call("read", [fd, SCRATCH, 127, 0, 0, 0]), Some(Err(Errno::EINVAL)), "too small for one");
+        assert!(!sched::ready(copy, host::POLLIN));
+        for signo in [10, 15, 12] {
+            f.process.signals.pending.push_back(SigInfo { signo, pid: 7, ..SigInfo::default() });
+        }
+        refresh(&mut f.process);
+        assert!(sched::ready(copy, host::POLLIN));
+        assert_eq!(f.call("read", [copy as u64, SCRATCH, 1000, 0, 0, 0]), Some(Ok(256)), "two of the three");
+        let info = f.cx().read(GuestPtr::<SignalfdSiginfo>::new(SCRATCH + 128)).expect("scratch");
+        assert_eq!((info.signo, info.pid), (12, 7));
+        assert!(!sched::ready(copy, host::POLLIN), "SIGTERM is for somebody else");
+        assert_eq!(f.process.signals.pending.len(), 1);
+        assert_eq!(f.call("signalfd4", [0, SCRATCH, 8, 0, 0, 0]), Some(Err(Errno::EINVAL)), "not a signalfd");
+        assert_eq!(f.call("signalfd4", [u64::MAX, SCRATCH, 4, 0, 0, 0]), Some(Err(Errno::EINVAL)));
+        assert_eq!((sys::file::close(copy), sys::file::close(fd as i32)), (Ok(()), Ok(())));
+        collect_garbage(&mut f.process.signalfds).expect("/proc");
+        assert!(f.process.signalfds.list.is_empty());
+    }
+}
