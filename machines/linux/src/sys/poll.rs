@@ -492,6 +492,7 @@ fn epoll_wait(cx: &mut Cx<'_>, epoll: i32, addr: u64, count: i32, limit: Limit) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::process_structs::SignalSet;
     use crate::isa::riscv::{RISCV32, RISCV64};
     use crate::testing::{Fixture, SCRATCH};
 
@@ -601,7 +602,7 @@ mod tests {
     fn a_mask_holds_while_the_call_waits() {
         let mut f = Fixture::new(&RISCV64);
         f.cx().thread().signals.mask = 1 << 14;
-        put::<Sigset>(&mut f, SCRATCH, &crate::signal::UNBLOCKABLE);
+        put::<Sigset>(&mut f, SCRATCH, &SignalSet(crate::signal::UNBLOCKABLE));
         assert_eq!(f.call("ppoll", [0, 0, 0, SCRATCH, 8, 0]), None);
         assert_eq!(f.cx().thread().signals.mask, 0, "nothing blocks SIGKILL");
         assert_eq!(f.cx().thread().signals.saved_mask, Some(1 << 14));

@@ -187,13 +187,14 @@ fn siginfo(abi: crate::abi::Abi, info: &SigInfo) -> SignalfdSiginfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::process_structs::SignalSet;
     use crate::isa::riscv::RISCV64;
     use crate::testing::{Fixture, SCRATCH};
 
     #[test]
     fn pending_signals_make_it_readable_and_are_taken_out() {
         let mut f = Fixture::new(&RISCV64);
-        f.cx().write(GuestPtr::<Sigset>::new(SCRATCH), &(1 << 9 | 1 << 11)).expect("scratch");
+        f.cx().write(GuestPtr::<Sigset>::new(SCRATCH), &SignalSet(1 << 9 | 1 << 11)).expect("scratch");
         let fd = f.call("signalfd4", [u64::MAX, SCRATCH, 8, 0, 0, 0]).expect("no wait").expect("signalfd");
         let copy = sys::file::dup(fd as i32).expect("dup");
         assert_eq!(f.call("read", [fd, SCRATCH, 128, 0, 0, 0]), None, "nothing is pending");
