@@ -164,7 +164,7 @@ impl Cx<'_> {
     /// # Errors
     /// [`Outcome::Block`].
     pub fn wait_fd(&mut self, fd: i32, events: i16) -> Result<(), Outcome> {
-        if crate::sched::ready(fd, events) || crate::sched::nonblocking(fd) {
+        if crate::sched::ready(fd, events) || !crate::sched::can_block(fd, events) {
             return Ok(());
         }
         Err(Outcome::Block(Wait::fd(fd, events)))

@@ -90,6 +90,8 @@ pub struct Process {
     pub vfork: Option<crate::vfork::Child>,
     /// What the last thread number was made from.
     pub last_thread: i32,
+    /// Descriptors from which signals are read.
+    pub signalfds: crate::sys::signalfd::Signalfds,
     /// How often a child was seen to change its state.
     pub child_events: u64,
     /// Limits that tern itself keeps (memory); the others are the host's.

@@ -95,6 +95,17 @@ pub fn nonblocking(fd: i32) -> bool {
     sys::file::fcntl(fd, sys::host::F_GETFL, 0).is_ok_and(|flags| flags & sys::host::O_NONBLOCK != 0)
 }
 
+/// Would a call that needs `events` wait?  Not on a non-blocking descriptor, and not on one that is not open for it,
+/// which the call is to report.
+#[must_use]
+pub fn can_block(fd: i32, events: i16) -> bool {
+    use sys::host::{F_GETFL, O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY, POLLIN, POLLOUT};
+    let Ok(flags) = sys::file::fcntl(fd, F_GETFL, 0) else { return false };
+    let mode = flags & O_ACCMODE;
+    let closed = (events & POLLOUT != 0 && mode == O_RDONLY) || (events & POLLIN != 0 && mode == O_WRONLY);
+    flags & (O_NONBLOCK | O_PATH) == 0 && !closed
+}
+
 /// Runs the process to its end.
 pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
     let mut last: Tid = 0;
@@ -125,6 +136,7 @@ pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
 /// Makes blocked threads ready whose condition may hold; with `idle` it waits until there is one (or a host signal).
 /// Says whether any thread is ready.
 fn wake(process: &mut Process, idle: bool) -> bool {
+    crate::sys::signalfd::refresh(process);
     let mut fds: Vec<PollFd> = Vec::new();
     let mut owners: Vec<Tid> = Vec::new();
     let mut deadline: Option<u64> = crate::timers::next_deadline(process);

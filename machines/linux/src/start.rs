@@ -136,6 +136,7 @@ impl Prepared {
             main_status: None,
             vfork: None,
             last_thread: 0,
+            signalfds: crate::sys::signalfd::Signalfds::default(),
             child_events: 0,
             rlimits,
             exit: None,

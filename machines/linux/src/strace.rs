@@ -51,6 +51,17 @@ impl<'a> Show<'a> {
         let _ = self.out.write_fmt(text);
     }
 
+    /// A datum of guest memory, if it is there.
+    pub fn read<T: Field>(&mut self, addr: u64) -> Option<T::Value> {
+        let abi = self.abi;
+        self.mem.get::<T>(GuestPtr::new(addr), abi).ok()
+    }
+
+    /// Bytes of guest memory, if they are there.
+    pub fn memory(&mut self, addr: u64, len: u64) -> Option<Vec<u8>> {
+        self.mem.bytes(addr, len).ok()
+    }
+
     /// Prints one argument if it belongs to this part.
     pub fn arg<T: Arg>(&mut self, raw: u64, len: Option<u64>) {
         self.after_out |= T::OUT;

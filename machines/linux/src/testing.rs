@@ -117,6 +117,7 @@ impl Fixture {
             main_status: None,
             vfork: None,
             last_thread: 0,
+            signalfds: crate::sys::signalfd::Signalfds::default(),
             child_events: 0,
             rlimits: MemRlimits { address_space: none, data: none, stack, locked: none },
             exit: None,

@@ -22,13 +22,12 @@ macro_rules! names {
         impl $set {
             $(pub const $name: u64 = $value;)*
         }
-        impl Names for $set {
+        impl $crate::abi::flags::Names for $set {
             const NAMES: &'static [(u64, &'static str)] = &[$(($value, stringify!($name)),)*];
             $(const FIELD: u64 = $field;)?
         }
     )*};
 }
-
 pub(crate) use names;
 
 names! {

@@ -2,6 +2,8 @@
 
 pub mod errno;
 pub mod flags;
+pub mod io_flags;
+pub mod io_structs;
 pub mod process_flags;
 pub mod process_structs;
 pub mod structs;

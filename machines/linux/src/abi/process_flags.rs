@@ -1,6 +1,6 @@
 //! Names and values of the flags of signals, threads, processes, timers and scheduling (asm-generic values).
 
-use super::flags::{Names, names};
+use super::flags::names;
 
 names! {
     /// `rt_sigprocmask`.

@@ -18,7 +18,7 @@ pub const GENERIC: Numbers = &[
     (59, "pipe2"), (60, "quotactl"), (61, "getdents64"), (63, "read"), (64, "write"), (65, "readv"), (66, "writev"),
     (67, "pread64"), (68, "pwrite64"), (69, "preadv"), (70, "pwritev"), (74, "signalfd4"), (75, "vmsplice"),
     (76, "splice"), (77, "tee"), (78, "readlinkat"), (81, "sync"), (82, "fsync"), (83, "fdatasync"),
-    (84, "sync_file_range2"), (85, "timerfd_create"), (89, "acct"), (90, "capget"), (91, "capset"), (92, "personality"),
+    (84, "sync_file_range"), (85, "timerfd_create"), (89, "acct"), (90, "capget"), (91, "capset"), (92, "personality"),
     (93, "exit"), (94, "exit_group"), (95, "waitid"), (96, "set_tid_address"), (97, "unshare"), (99, "set_robust_list"),
     (100, "get_robust_list"), (102, "getitimer"), (103, "setitimer"), (104, "kexec_load"), (105, "init_module"),
     (106, "delete_module"), (107, "timer_create"), (109, "timer_getoverrun"), (111, "timer_delete"), (116, "syslog"),

@@ -3,12 +3,14 @@
 //! A descriptor is asked whether it is ready before a call that could block, so that other threads run meanwhile and no
 //! signal is lost.  Bytes go through a buffer of ours; large transfers of files go piece by piece.
 
+use crate::abi::io_flags::Rwf;
 use crate::abi::structs::Iovec;
 use crate::abi::{Errno, Field, GuestPtr};
-use crate::args::{Data, Fd, Hex, InArr, Off, OutArr, OutBuf, Size, Slong};
+use crate::args::{Data, Fd, Flags, Off, OutBuf, Size, Slong};
 use crate::cx::{Cx, MAX_RW, Outcome, SysResult};
 use crate::sched::Wait;
 use crate::signal::SigInfo;
+use crate::sys::vector::{IovIn, IovOut, Vector};
 use std::io::{IoSlice, IoSliceMut};
 use tern_core::mem::Access;
 use tern_host::sys;
@@ -240,7 +242,11 @@ fn len(n: u64) -> u64 {
 
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: OutBuf, size: Size) -> SysResult {
-    transfer_in(cx, fd.0, &[(buf.0, len(size.0))], OWN)
+    let vector = Vector::single(buf.0, len(size.0));
+    match super::signalfd::read(cx, fd.0, &vector) {
+        Some(result) => result,
+        None => transfer_in(cx, fd.0, &[(buf.0, len(size.0))], OWN),
+    }
 }
 
 /// `write(2)`.
@@ -263,14 +269,18 @@ pub fn pwrite64(cx: &mut Cx<'_>, fd: Fd, buf: Data, size: Size, pos: Off) -> Sys
 }
 
 /// `readv(2)`.
-pub fn readv(cx: &mut Cx<'_>, fd: Fd, iov: OutArr<Iovec>, count: Size) -> SysResult {
-    let parts = parts(cx, iov.0, count.0)?;
+pub fn readv(cx: &mut Cx<'_>, fd: Fd, iov: IovOut, count: Size) -> SysResult {
+    let vector = Vector::fetch(cx, iov.0, count.0)?;
+    if let Some(result) = super::signalfd::read(cx, fd.0, &vector) {
+        return result;
+    }
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_in(cx, fd.0, &parts, OWN)
 }
 
 /// `writev(2)`.
-pub fn writev(cx: &mut Cx<'_>, fd: Fd, iov: InArr<Iovec>, count: Size) -> SysResult {
-    let parts = parts(cx, iov.0, count.0)?;
+pub fn writev(cx: &mut Cx<'_>, fd: Fd, iov: IovIn, count: Size) -> SysResult {
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_out(cx, fd.0, &parts, OWN)
 }
 
@@ -280,16 +290,16 @@ fn pos(cx: &Cx<'_>, low: Slong, high: Slong) -> i64 {
 }
 
 /// `preadv(2)`.
-pub fn preadv(cx: &mut Cx<'_>, fd: Fd, iov: OutArr<Iovec>, count: Size, low: Slong, high: Slong) -> SysResult {
+pub fn preadv(cx: &mut Cx<'_>, fd: Fd, iov: IovOut, count: Size, low: Slong, high: Slong) -> SysResult {
     let at = positioned(pos(cx, low, high))?;
-    let parts = parts(cx, iov.0, count.0)?;
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_in(cx, fd.0, &parts, at)
 }
 
 /// `pwritev(2)`.
-pub fn pwritev(cx: &mut Cx<'_>, fd: Fd, iov: InArr<Iovec>, count: Size, low: Slong, high: Slong) -> SysResult {
+pub fn pwritev(cx: &mut Cx<'_>, fd: Fd, iov: IovIn, count: Size, low: Slong, high: Slong) -> SysResult {
     let at = positioned(pos(cx, low, high))?;
-    let parts = parts(cx, iov.0, count.0)?;
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_out(cx, fd.0, &parts, at)
 }
 
@@ -304,14 +314,14 @@ fn flagged(pos: i64, flags: u32) -> Result<At, Errno> {
 pub fn preadv2(
     cx: &mut Cx<'_>,
     fd: Fd,
-    iov: OutArr<Iovec>,
+    iov: IovOut,
     count: Size,
     low: Slong,
     high: Slong,
-    flags: Hex,
+    flags: Flags<Rwf>,
 ) -> SysResult {
-    let at = flagged(pos(cx, low, high), flags.0)?;
-    let parts = parts(cx, iov.0, count.0)?;
+    let at = flagged(pos(cx, low, high), flags.0 as u32)?;
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_in(cx, fd.0, &parts, at)
 }
 
@@ -319,14 +329,14 @@ pub fn preadv2(
 pub fn pwritev2(
     cx: &mut Cx<'_>,
     fd: Fd,
-    iov: InArr<Iovec>,
+    iov: IovIn,
     count: Size,
     low: Slong,
     high: Slong,
-    flags: Hex,
+    flags: Flags<Rwf>,
 ) -> SysResult {
-    let at = flagged(pos(cx, low, high), flags.0)?;
-    let parts = parts(cx, iov.0, count.0)?;
+    let at = flagged(pos(cx, low, high), flags.0 as u32)?;
+    let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_out(cx, fd.0, &parts, at)
 }
 

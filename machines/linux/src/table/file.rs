@@ -1,11 +1,11 @@
 //! Rows: files: opening, reading, writing, positions, status.
 
 use crate::abi::flags::{Access, At, Open, Whence};
-use crate::abi::structs::{Iovec, OpenHow, Stat, Statfs, Statfs64, Statx};
-use crate::args::{
-    Const, Data, DirFd, Fd, Flags, Hex, InArr, Int, Mode, Num, Off, Out, OutArr, OutBuf, Path, Size, Slong,
-};
+use crate::abi::io_flags::Rwf;
+use crate::abi::structs::{OpenHow, Stat, Statfs, Statfs64, Statx};
+use crate::args::{Const, Data, DirFd, Fd, Flags, Hex, Int, Mode, Num, Off, Out, OutBuf, Path, Size, Slong};
 use crate::sys;
+use crate::sys::vector::{IovIn, IovOut};
 
 crate::syscalls! {
     openat(dir: DirFd, path: Path, flags: Flags<Open>, mode: Mode) -> Num = sys::file::openat;
@@ -15,12 +15,12 @@ crate::syscalls! {
     write(fd: Fd, buf: Data[len], len: Size) -> Num = sys::rw::write;
     pread64(fd: Fd, buf: OutBuf[len], len: Size, pos: Off) -> Num = sys::rw::pread64;
     pwrite64(fd: Fd, buf: Data[len], len: Size, pos: Off) -> Num = sys::rw::pwrite64;
-    readv(fd: Fd, iov: OutArr<Iovec>[count], count: Size) -> Num = sys::rw::readv;
-    writev(fd: Fd, iov: InArr<Iovec>[count], count: Size) -> Num = sys::rw::writev;
-    preadv(fd: Fd, iov: OutArr<Iovec>[count], count: Size, low: Slong, high: Slong) -> Num = sys::rw::preadv;
-    pwritev(fd: Fd, iov: InArr<Iovec>[count], count: Size, low: Slong, high: Slong) -> Num = sys::rw::pwritev;
-    preadv2(fd: Fd, iov: OutArr<Iovec>[count], count: Size, low: Slong, high: Slong, flags: Hex) -> Num = sys::rw::preadv2;
-    pwritev2(fd: Fd, iov: InArr<Iovec>[count], count: Size, low: Slong, high: Slong, flags: Hex) -> Num = sys::rw::pwritev2;
+    readv(fd: Fd, iov: IovOut[count], count: Size) -> Num = sys::rw::readv;
+    writev(fd: Fd, iov: IovIn[count], count: Size) -> Num = sys::rw::writev;
+    preadv(fd: Fd, iov: IovOut[count], count: Size, low: Slong, high: Slong) -> Num = sys::rw::preadv;
+    pwritev(fd: Fd, iov: IovIn[count], count: Size, low: Slong, high: Slong) -> Num = sys::rw::pwritev;
+    preadv2(fd: Fd, iov: IovOut[count], count: Size, low: Slong, high: Slong, flags: Flags<Rwf>) -> Num = sys::rw::preadv2;
+    pwritev2(fd: Fd, iov: IovIn[count], count: Size, low: Slong, high: Slong, flags: Flags<Rwf>) -> Num = sys::rw::pwritev2;
     lseek(fd: Fd, offset: Slong, whence: Const<Whence>) -> Num = sys::file::lseek;
     llseek(fd: Fd, high: Size, low: Size, result: Out<i64>, whence: Const<Whence>) -> Num = sys::file::llseek;
     fstat(fd: Fd, stat: Out<Stat>) -> Num = sys::file::fstat;

@@ -12,6 +12,7 @@ mod info;
 mod io;
 mod ipc;
 mod mem;
+mod mount;
 mod notify;
 mod poll;
 mod process;
@@ -88,6 +89,7 @@ const CHAPTERS: &[&[Row]] = &[
     io::ROWS,
     ipc::ROWS,
     mem::ROWS,
+    mount::ROWS,
     notify::ROWS,
     poll::ROWS,
     process::ROWS,
