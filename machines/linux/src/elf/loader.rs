@@ -217,9 +217,10 @@ fn map_segment(space: &mut Space, file: &Program, s: &Segment, bias: u64, id: &R
         let source = file.source(page_down(s.offset), id);
         space.mmap(&request(start, file_page_end - start, Some(source)))?;
         anon_from = file_page_end;
+        // As the kernel does, to the end of the page whatever `memsz`: ld.so's first allocations lie behind its bss
+        // and count on zeros.
         if s.memsz > s.filesz && perm.write && file_page_end > file_end {
-            let len = (file_page_end - file_end).min(s.memsz - s.filesz);
-            space.put_bytes(file_end, &vec![0; len as usize])?;
+            space.put_bytes(file_end, &vec![0; (file_page_end - file_end) as usize])?;
         }
     }
     if end > anon_from {

@@ -145,6 +145,15 @@ fn a_static_program_is_mapped_as_its_headers_say() {
 }
 
 #[test]
+fn the_page_behind_a_short_bss_is_zero_to_its_end() {
+    let dir = Dir::new("bss");
+    let data = Seg { memsz: 0x20, ..DATA };
+    let path = dir.put("a", &elf(&RISCV64, 2, 0x11004, &[HEADER, TEXT, data], &[body(), vec![0xee; 0x2000]].concat()));
+    let (mut s, _) = try_load(&Paths::default(), &path).expect("well-formed");
+    assert_eq!(s.bytes(0x12030, 0xfd0), Ok(vec![0; 0xfd0]));
+}
+
+#[test]
 fn a_position_independent_program_and_its_interpreter_come_from_the_sysroot() {
     let dir = Dir::new("pie");
     let low = |s: Seg| Seg { vaddr: s.vaddr - 0x10000, ..s };
