@@ -137,8 +137,10 @@ mod pattern;
 mod random;
 mod shape;
 mod table;
+mod tail;
 
-pub use asm::{Argument, AsmError, AsmReason, Assembler, ByteOrder, Dialect, Image, MAX_OUTPUT, Plain};
+pub use asm::{Argument, AsmError, AsmReason, Assembler, Base, ByteOrder, Dialect, Encoded, Encoding, Image};
+pub use asm::{MAX_OUTPUT, Plain, Value};
 pub use check::{Failure, Problem, ambiguous, pseudo_errors, roundtrip};
 pub use coverage::{Coverage, CoverageReport, RowCoverage};
 pub use decoder::Decoder;
@@ -150,3 +152,4 @@ pub use shape::{Constraint, MAX_OPERANDS, Piece, Shape, Spec, Test, pieces};
 #[doc(hidden)]
 pub use table::{__first, __pseudos, __row_count, __rows, Item};
 pub use table::{Body, Family, Group, Pseudo, Row};
+pub use tail::{Code, Site, TailBits, TailKind};
