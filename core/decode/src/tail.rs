@@ -32,13 +32,13 @@ pub trait TailKind: Sync + fmt::Debug {
     fn show(&self, site: &Site<'_>, bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result;
 
     /// Reads the operand; `text` is without blanks. Of several encodings it takes the shortest; where that depends on
-    /// a value, only if [`Value::fits`].
+    /// a value, only if [`Value::fits`](crate::Value::fits).
     ///
     /// # Errors
     /// Why the text is no such operand; the assembler then tries the next row of the mnemonic.
     fn parse(&self, text: &str, encoding: &mut Encoding<'_>) -> Result<TailBits, AsmReason>;
 
-    /// Completes a random instruction: `site.raw` is random among the legal key bits. The result must be what `parse`
+    /// Completes a random instruction: `site.raw` is random among the legal key bits, addresses are not known. The result must be what `parse`
     /// makes of the text it shows, so it has no needlessly long displacement and no ignored bit set.
     fn random(&self, site: &Site<'_>, random: &mut dyn FnMut() -> u64) -> TailBits;
 }

@@ -2,15 +2,21 @@
 
 use super::expr::{Scope, evaluate};
 use super::{AsmReason, Assembler};
-use crate::kind::RangeError;
+use crate::kind::{Kind, RangeError};
 use crate::pattern::{gather, ones, scatter};
 use crate::shape::{MAX_OPERANDS, Shape};
 use crate::tail::{Layout, TailBits};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Attempts to find a layout that the operands agree with; each changes lengths of the one before.
-const MAX_LAYOUTS: u32 = 4;
+/// Attempts to find a layout that the operands agree with; each follows from the lengths of the one before.
+const MAX_LAYOUTS: u32 = 8;
+/// Attempts after which distances are no longer trusted to a few bytes: a longer form may bring its target so near that
+/// the shorter one seems to fit, and so on.
+const EXACT_LAYOUTS: u32 = 4;
+/// More than lengths change from attempt to attempt.
+const SLACK: i64 = 32;
 
 /// An assembled instruction.
 #[derive(Clone, Debug)]
@@ -31,13 +37,28 @@ pub struct Value {
     pub number: Option<i64>,
     /// Whether lengths may depend on the number, since the first pass knows it too.
     pub settled: bool,
+    /// How much the number may still change.
+    slack: i64,
 }
 
 impl Value {
+    /// A constant.
+    #[must_use]
+    pub const fn constant(number: i64) -> Value {
+        Value { number: Some(number), settled: true, slack: 0 }
+    }
+
+    /// The value with another number, as soon as there is one.
+    #[must_use]
+    pub fn map(self, f: impl FnOnce(i64) -> i64) -> Value {
+        Value { number: self.number.map(f), ..self }
+    }
+
     /// Whether a short form with a signed number of `bits` bits may be taken.
     #[must_use]
     pub fn fits(&self, bits: u32) -> bool {
-        self.settled && self.signed(bits).is_ok()
+        let near = |slack: i64| self.map(|n| n.saturating_add(slack)).signed(bits).is_ok();
+        self.settled && near(0) && near(self.slack) && near(-self.slack)
     }
 
     /// The number for a signed field of `bits` bits, 0 while it is not known.
@@ -83,15 +104,10 @@ pub struct Encoding<'a> {
     /// Start of the operand and end of the instruction, counted from its start, once known.
     place: Option<(usize, usize)>,
     unknown: bool,
+    slack: i64,
 }
 
 impl Encoding<'_> {
-    /// The key word so far: fixed bits, and what is settled.
-    #[must_use]
-    pub fn word(&self) -> u64 {
-        self.word
-    }
-
     /// Whether the row has a field with this letter.
     #[must_use]
     pub fn has(&self, letter: char) -> bool {
@@ -134,7 +150,7 @@ impl Encoding<'_> {
         let number = evaluate(text, self.scope)?;
         self.unknown |= number.is_none();
         let settled = evaluate(text, &self.scope.settled()).is_ok_and(|v| v.is_some());
-        Ok(Value { number, settled })
+        Ok(Value { number, settled, slack: 0 })
     }
 
     /// The distance from `base` to the address that `text` gives.
@@ -149,7 +165,7 @@ impl Encoding<'_> {
             self.scope.pc.wrapping_add(offset as u64).cast_signed()
         });
         let number = target.number.zip(from).map(|(t, f)| t.wrapping_sub(f) << unused >> unused);
-        Ok(Value { number, ..target })
+        Ok(Value { number, slack: self.slack, ..target })
     }
 }
 
@@ -163,8 +179,13 @@ impl Assembler {
         scope: &Scope<'_>,
     ) -> Result<Encoded, AsmReason> {
         let mut known: Option<(usize, Layout)> = None;
-        for _ in 0..MAX_LAYOUTS {
-            let (encoded, layout, unknown) = attempt(shape, texts, scope, known.as_ref())?;
+        for i in 0..MAX_LAYOUTS {
+            let slack = if i < EXACT_LAYOUTS { 0 } else { SLACK };
+            let p = shape.pattern();
+            let mut encoding =
+                Encoding { shape, scope, word: p.value, filled: p.mask, place: None, unknown: false, slack };
+            let (tail, layout) = encoding.attempt(texts, known.as_ref())?;
+            let (encoded, unknown) = (Encoded { word: encoding.word, tail, shape }, encoding.unknown);
             let end = self.bytes(&encoded).len();
             let found = Some((end - encoded.tail.len().min(end), layout));
             if found == known {
@@ -177,47 +198,46 @@ impl Assembler {
     }
 }
 
-/// One encoding; `known` is the number of leading bytes and the layout of the attempt before.
-fn attempt(
-    shape: &'static Shape,
-    texts: &[&str],
-    scope: &Scope<'_>,
-    known: Option<&(usize, Layout)>,
-) -> Result<(Encoded, Layout, bool), AsmReason> {
-    let p = shape.pattern();
-    let mut encoding = Encoding { shape, scope, word: p.value, filled: p.mask, place: None, unknown: false };
-    let mut parts: [Vec<u8>; MAX_OPERANDS] = Default::default();
-    for (i, ((field, kind), text)) in shape.operands().zip(texts).enumerate() {
-        let raw = if let Some(hook) = kind.and_then(|k| k.hook()) {
-            encoding.place = known.map(|(lead, layout)| (lead + layout.spans[i].start, lead + layout.len));
-            let TailBits { raw, bytes } = hook.parse(text, &mut encoding)?;
-            parts[i] = bytes;
-            raw
-        } else {
-            let value = super::pass::operand_value(text, kind, scope)?;
-            encoding.unknown |= value.is_none();
-            let value = value.or_else(|| Some(kind?.decode(0))).unwrap_or(0);
-            match kind {
-                Some(kind) => kind.encode(value).map_err(AsmReason::Range)?,
-                None => value.cast_unsigned(),
+impl Encoding<'_> {
+    /// Encodes the operands, giving the tail and where each lies in it; `known` is the number of leading bytes and the
+    /// layout of the attempt before.
+    fn attempt(&mut self, texts: &[&str], known: Option<&(usize, Layout)>) -> Result<(Vec<u8>, Layout), AsmReason> {
+        let mut parts: [Vec<u8>; MAX_OPERANDS] = Default::default();
+        for (i, ((field, kind), text)) in self.shape.operands().zip(texts).enumerate() {
+            let raw = if let Some(hook) = kind.and_then(|k| k.hook()) {
+                self.place = known.map(|(lead, layout)| (lead + layout.spans[i].start, lead + layout.len));
+                let TailBits { raw, bytes } = hook.parse(text, self)?;
+                parts[i] = bytes;
+                raw
+            } else {
+                self.plain(text, kind)?
+            };
+            if raw > ones(field.width()) || !self.put(field.mask, raw) {
+                return Err(misfit(raw.cast_signed(), false, field.width()));
             }
-        };
-        if raw > ones(field.width()) || !encoding.put(field.mask, raw) {
-            return Err(misfit(raw.cast_signed(), false, field.width()));
         }
+        let mut layout = Layout::default();
+        let mut tail = Vec::new();
+        for &index in self.shape.tail_order() {
+            let part = &parts[usize::from(index)];
+            layout.spans[usize::from(index)] = tail.len()..tail.len() + part.len();
+            tail.extend_from_slice(part);
+        }
+        layout.len = tail.len();
+        Ok((tail, layout))
     }
-    let mut layout = Layout::default();
-    let mut tail = Vec::new();
-    for &index in shape.tail_order() {
-        let part = &parts[usize::from(index)];
-        layout.spans[usize::from(index)] = tail.len()..tail.len() + part.len();
-        tail.extend_from_slice(part);
+
+    /// The raw bits of an operand that is all in the key word.
+    fn plain(&mut self, text: &str, kind: Option<&'static Kind>) -> Result<u64, AsmReason> {
+        let value = super::pass::operand_value(text, kind, self.scope)?;
+        self.unknown |= value.is_none();
+        // What is not known is taken as something that fits.
+        let value = value.or_else(|| Some(kind?.decode(0))).unwrap_or(0);
+        kind.map_or(Ok(value.cast_unsigned()), |k| k.encode(value).map_err(AsmReason::Range))
     }
-    layout.len = tail.len();
-    Ok((Encoded { word: encoding.word, tail, shape }, layout, encoding.unknown))
 }
 
 /// The row's form, for messages.
-pub(super) fn form(shape: &Shape) -> alloc::string::String {
+pub(super) fn form(shape: &Shape) -> String {
     format!("{} {}", shape.mnemonic(), shape.asm())
 }

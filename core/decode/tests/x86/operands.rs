@@ -12,6 +12,8 @@ enum Size {
     Operand,
     Byte,
     Word,
+    /// None: the operand is the address itself.
+    Address,
     /// An xmm register or 8 bytes.
     Xmm64,
 }
@@ -96,7 +98,7 @@ impl Size {
             Size::Operand => operand_bits(site.field('w'), site.field('s')),
             Size::Byte => 8,
             Size::Word => 16,
-            Size::Xmm64 => 64,
+            Size::Address | Size::Xmm64 => 64,
         }
     }
 
@@ -159,6 +161,7 @@ pub(crate) struct Ea {
 }
 pub(crate) static EA: Ea = Ea { size: Size::Operand, registers: true };
 pub(crate) static EA_MEM: Ea = Ea { size: Size::Operand, registers: false };
+pub(crate) static EA_ADDRESS: Ea = Ea { size: Size::Address, registers: false };
 pub(crate) static EA_8: Ea = Ea { size: Size::Byte, registers: true };
 pub(crate) static EA_16: Ea = Ea { size: Size::Word, registers: true };
 pub(crate) static EA_XMM: Ea = Ea { size: Size::Xmm64, registers: true };
@@ -270,7 +273,10 @@ impl TailKind for Ea {
         }
         let bits = self.size.bits(site);
         let keyword = ["byte", "word", "dword", "qword"][bits.trailing_zeros() as usize - 3];
-        write!(out, "{keyword} ptr [")?;
+        if self.size != Size::Address {
+            write!(out, "{keyword} ptr ")?;
+        }
+        out.write_str("[")?;
         match address {
             Address::Register(_) => {}
             Address::Pc(distance) => write!(out, "rip+{:#x}", site.from_end(distance))?,
@@ -300,7 +306,6 @@ impl TailKind for Ea {
         let (keyword, inner) = text.split_at(open);
         let Some(inner) = inner[1..].strip_suffix(']') else { return syntax(text) };
         if let Some((_, bits)) = KEYWORDS.iter().find(|k| k.0 == keyword) {
-            // `lea` ignores the keyword's size but for the fields that its register settles.
             self.size.settle(*bits, text, encoding)?;
         } else if !keyword.is_empty() {
             return syntax(text);
@@ -361,7 +366,7 @@ fn terms(inner: &str, encoding: &mut Encoding<'_>) -> Result<Terms, AsmReason> {
         }
         rest = &rest[end..];
         if rest.is_empty() {
-            return Ok((base, index, Value { number: Some(0), settled: true }));
+            return Ok((base, index, Value::constant(0)));
         }
         rest = rest.strip_prefix('+').unwrap_or(rest);
     }

@@ -5,7 +5,7 @@
 //! REX prefix, its R, X and B, opcode, ModRM (0 if the opcode has none). Letters: `s` size, `w` the opcode's bit that is 0
 //! for bytes, `P` as above, `r` R and reg, `e` X, B, mod and rm.
 
-use crate::operands::{EA, EA_8, EA_16, EA_MEM, EA_XMM, GPR, IMM, IMM_8, IMM_64, REL_8, REL_32};
+use crate::operands::{EA, EA_8, EA_16, EA_ADDRESS, EA_MEM, EA_XMM, GPR, IMM, IMM_8, IMM_64, REL_8, REL_32};
 use tern_decode::{Family, insns, kinds};
 
 pub(crate) struct X86;
@@ -39,6 +39,7 @@ kinds! { pub(crate) KINDS;
     gpr   = tail(4) by(&GPR);
     ea    = tail(7) by(&EA);
     em    = tail(7) by(&EA_MEM);
+    addr  = tail(7) by(&EA_ADDRESS);
     ea8   = tail(7) by(&EA_8);
     ea16  = tail(7) by(&EA_16);
     eaxmm = tail(7) by(&EA_XMM);
@@ -87,7 +88,7 @@ insns! { pub(crate) static MOVE: Group<X86>, "base", width 27;
         => |t, s: size, w, r| t.note("mov_r_i", &[s, w, r]);
     mov_r64_i64: "movabs" "000 .. 10 . ..r 10111rrr ........" asm "{r:gpr64}, {i:imm64}"
         => |t, r| t.note("mov_r64_i64", &[r]);
-    lea "000 .. ss . ree 10001101 eerrreee" asm "{r:gpr}, {e:em}" if |w| memory(w)
+    lea "000 .. ss . ree 10001101 eerrreee" asm "{r:gpr}, {e:addr}" if |w| memory(w)
         => |t, s: size, r, e| t.note("lea", &[s, r, e]);
     movzx_r_rm8: "movzx" "001 .. ss P ree 10110110 eerrreee" asm "{r:gpr}, {e:ea8}"
         => |t, s: size, r, e| t.note("movzx_r_rm8", &[s, r, e]);
