@@ -129,7 +129,7 @@ fn trip<F: Family>(
 }
 
 fn lead(encoded: &Encoded, assembler: &Assembler) -> usize {
-    assembler.bytes(encoded).len() - encoded.tail.len()
+    assembler.bytes(encoded).len().saturating_sub(encoded.tail.len())
 }
 
 fn show(encoded: &Encoded, assembler: &Assembler, pc: u64) -> Option<String> {
