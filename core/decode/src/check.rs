@@ -1,9 +1,10 @@
 //! Checks over whole tables, for the tests of each frontend.
 
-use crate::asm::{AsmReason, Assembler, Dialect};
+use crate::asm::{AsmReason, Assembler, Dialect, Encoded};
 use crate::disasm::Disassembler;
 use crate::shape::{Piece, Shape, pieces};
 use crate::table::{Family, Group, Pseudo, Row};
+use crate::tail::Code;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -29,6 +30,8 @@ pub struct Failure {
     pub id: &'static str,
     /// The word that failed, if one could be made.
     pub word: Option<u64>,
+    /// The bytes of its tail operands.
+    pub tail: Vec<u8>,
     /// Its text.
     pub text: String,
     /// What happened.
@@ -44,19 +47,37 @@ pub enum Problem {
     Assembly(AsmReason),
     /// The text assembles to another word.
     Word(u64),
+    /// The text assembles to another tail.
+    Tail(Vec<u8>),
+    /// The bytes print as something that assembles, but to an instruction that prints as this.
+    Text(String),
+    /// A random tail is too short for its own row.
+    Measure,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}: ", self.group, self.id)?;
         if let Some(word) = self.word {
-            write!(f, "{word:#x} prints as `{}`, which ", self.text)?;
+            write!(f, "{word:#x}{} prints as `{}`, which ", Bytes(&self.tail), self.text)?;
         }
         match &self.problem {
             Problem::Unreachable => f.write_str("no word found that decodes to this row"),
             Problem::Assembly(reason) => write!(f, "does not assemble: {reason}"),
             Problem::Word(word) => write!(f, "assembles to {word:#x}"),
+            Problem::Tail(tail) => write!(f, "assembles to another tail:{}", Bytes(tail)),
+            Problem::Text(text) => write!(f, "assembles to what prints as `{text}`"),
+            Problem::Measure => f.write_str("has a tail that its own row refuses"),
         }
+    }
+}
+
+/// Bytes in hexadecimal, each after a blank.
+struct Bytes<'a>(&'a [u8]);
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, " {b:02x}"))
     }
 }
 
@@ -85,22 +106,55 @@ fn trip<F: Family>(
     disassembler: &Disassembler<F>,
     random: &mut dyn FnMut() -> u64,
 ) -> Option<Failure> {
-    let failure = |word, text, problem| Failure { group: row.group(), id: row.id(), word, text, problem };
-    let Some(word) = disassembler.decoder().random(row, random) else {
-        return Some(failure(None, String::new(), Problem::Unreachable));
+    let failure = |word, tail, text, problem| Failure { group: row.group(), id: row.id(), word, tail, text, problem };
+    let Some((word, tail)) = disassembler.decoder().random_with(row, random) else {
+        return Some(failure(None, Vec::new(), String::new(), Problem::Unreachable));
     };
     let pc = random() & 0xffff_fff0;
-    let canonical = row.disasm(word, pc).to_string();
-    for text in [disassembler.prefer(&canonical), canonical] {
-        match assembler.instruction(&text, pc) {
-            Err(reason) => return Some(failure(Some(word), text, Problem::Assembly(reason))),
-            Ok((again, _)) if (again ^ word) & !row.unprinted() != 0 => {
-                return Some(failure(Some(word), text, Problem::Word(again)));
-            }
-            Ok(_) => {}
-        }
+    let whole = Encoded { word, tail, shape: row.shape() };
+    let Some(canonical) = show(&whole, assembler, pc) else {
+        return Some(failure(Some(word), whole.tail, String::new(), Problem::Measure));
+    };
+    for text in [disassembler.prefer(&canonical), canonical.clone()] {
+        let problem = match assembler.instruction_with(&text, pc) {
+            Err(reason) => Problem::Assembly(reason),
+            Ok(again) => match difference(&whole, &canonical, &again, assembler, pc) {
+                Some(problem) => problem,
+                None => continue,
+            },
+        };
+        return Some(failure(Some(word), whole.tail, text, problem));
     }
     None
+}
+
+fn lead(encoded: &Encoded, assembler: &Assembler) -> usize {
+    assembler.bytes(encoded).len().saturating_sub(encoded.tail.len())
+}
+
+fn show(encoded: &Encoded, assembler: &Assembler, pc: u64) -> Option<String> {
+    let code = Code { word: encoded.word, lead: lead(encoded, assembler), tail: &encoded.tail };
+    let shown = encoded.shape.disasm_with(code, pc)?;
+    (shown.tail_len() == encoded.tail.len()).then(|| shown.to_string())
+}
+
+/// How an instruction differs from what its text assembles to. Where bits that the text does not show change the number
+/// of leading bytes, distances from the end differ, so that only the text can be compared.
+fn difference(a: &Encoded, text: &str, b: &Encoded, assembler: &Assembler, pc: u64) -> Option<Problem> {
+    if (a.word ^ b.word) & !a.shape.unprinted() != 0 {
+        return Some(Problem::Word(b.word));
+    }
+    if !a.shape.has_tail() {
+        return None;
+    }
+    if a.tail != b.tail && (a.tail.len() != b.tail.len() || lead(a, assembler) == lead(b, assembler)) {
+        return Some(Problem::Tail(b.tail.clone()));
+    }
+    match show(b, assembler, pc) {
+        Some(again) if again == text => None,
+        Some(again) => Some(Problem::Text(again)),
+        None => Some(Problem::Measure),
+    }
 }
 
 /// The pseudo-instructions whose expansion uses a hole that their operands lack or, for preferred ones, the other way

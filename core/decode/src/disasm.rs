@@ -4,6 +4,7 @@ use crate::asm::matching::{Template, substitute, without_blanks};
 use crate::decoder::Decoder;
 use crate::shape::{Piece, Shape, pieces};
 use crate::table::{Family, Group, Pseudo, Row};
+use crate::tail::{Code, Site, TailKind};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,13 +17,26 @@ pub struct Disasm<'a> {
     word: u64,
     pc: u64,
     address_bits: u32,
+    /// Number of leading bytes, and the tail, for rows that have one.
+    lead: usize,
+    tail: &'a [u8],
 }
 
 impl Shape {
-    /// The text of `word`, an instruction of this row at address `pc`.
+    /// The text of `word`, an instruction of this row at address `pc`. Tail operands, not being in the word, are
+    /// printed as `?`: rows that have them want [`Shape::disasm_with`].
     #[must_use]
     pub const fn disasm(&self, word: u64, pc: u64) -> Disasm<'_> {
-        Disasm { shape: self, word, pc, address_bits: 64 }
+        Disasm { shape: self, word, pc, address_bits: 64, lead: 0, tail: &[] }
+    }
+
+    /// The text of an instruction of this row at address `pc`, its tail operands included; `None` if the tail is too
+    /// short or no operand. [`Disasm::tail_len`] tells how much of the tail belongs to it.
+    #[must_use]
+    pub fn disasm_with<'a>(&'a self, code: Code<'a>, pc: u64) -> Option<Disasm<'a>> {
+        let len = self.tail_len(code.word, code.tail)?;
+        let tail = code.tail.get(..len)?;
+        Some(Disasm { shape: self, word: code.word, pc, address_bits: 64, lead: code.lead, tail })
     }
 }
 
@@ -33,18 +47,43 @@ impl Disasm<'_> {
         self.address_bits = bits;
         self
     }
+
+    /// Number of tail bytes that belong to the instruction.
+    #[must_use]
+    pub const fn tail_len(&self) -> usize {
+        self.tail.len()
+    }
+
+    fn show_tail(&self, index: usize, mask: u64, hook: &dyn TailKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layout = self.shape.layout(self.word, self.tail);
+        let bytes = layout.as_ref().and_then(|l| self.tail.get(l.spans[index].clone()).zip(Some(l)));
+        let Some((bytes, layout)) = bytes else { return f.write_str("?") };
+        let start = self.lead + layout.spans[index].start;
+        let site = Site {
+            pc: self.pc,
+            lead: self.lead,
+            end: self.lead + layout.len,
+            address_bits: self.address_bits,
+            ..self.shape.site(self.word, mask, start)
+        };
+        hook.show(&site, bytes, f)
+    }
 }
 
 impl fmt::Display for Disasm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut operands = self.shape.operands();
+        let mut operands = self.shape.operands().enumerate();
         let gap = if self.shape.asm().is_empty() { "" } else { " " };
         for piece in pieces(self.shape.mnemonic()).chain([Piece::Text(gap)]).chain(pieces(self.shape.asm())) {
             if let Piece::Text(text) = piece {
                 f.write_str(text)?;
                 continue;
             }
-            let Some((field, kind)) = operands.next() else { return Err(fmt::Error) };
+            let Some((index, (field, kind))) = operands.next() else { return Err(fmt::Error) };
+            if let Some(hook) = kind.and_then(|k| k.hook()) {
+                self.show_tail(index, field.mask, hook, f)?;
+                continue;
+            }
             let raw = field.get(self.word);
             match kind {
                 Some(kind) => kind.print(kind.decode(raw), self.pc, self.address_bits, f)?,
@@ -93,6 +132,15 @@ impl<F: Family> Disassembler<F> {
     pub fn disasm(&self, word: u64, pc: u64) -> Option<(String, &'static Row<F>)> {
         let row = self.decoder.decode(word)?;
         Some((self.prefer(&row.disasm(word, pc).address_bits(self.address_bits).to_string()), row))
+    }
+
+    /// The text of an instruction at address `pc` whose row may have tail operands, its row, and the number of tail
+    /// bytes that belong to it; `None` if it is none or the tail is too short.
+    #[must_use]
+    pub fn disasm_with(&self, code: Code<'_>, pc: u64) -> Option<(String, &'static Row<F>, usize)> {
+        let row = self.decoder.decode(code.word)?;
+        let found = row.disasm_with(code, pc)?.address_bits(self.address_bits);
+        Some((self.prefer(&found.to_string()), row, found.tail_len()))
     }
 
     /// The first pseudo-instruction whose expansion is `text`, else `text`.

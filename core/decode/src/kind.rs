@@ -2,6 +2,7 @@
 
 use crate::names::Names;
 use crate::pattern::ones;
+use crate::tail::TailKind;
 use core::fmt;
 
 /// Most pieces a scattered immediate may be made of.
@@ -16,6 +17,8 @@ pub enum Class {
     Signed,
     /// An unsigned number.
     Unsigned,
+    /// Bits of the key word and bytes behind it, left to the kind's [`TailKind`].
+    Tail,
 }
 
 /// One row of a [`kinds!`](crate::kinds) table. Built by the const methods below, in any order after the class.
@@ -40,6 +43,8 @@ pub struct Kind {
     pieces: [(u8, u8); MAX_PIECES],
     piece_count: u8,
     map: Option<Map>,
+    legal: u64,
+    pub(crate) hook: Option<&'static dyn TailKind>,
 }
 
 /// A pair of functions for values that no list of bits describes.
@@ -90,6 +95,8 @@ impl Kind {
             pieces: [(0, 0); MAX_PIECES],
             piece_count: 0,
             map: None,
+            legal: u64::MAX,
+            hook: None,
         }
     }
 
@@ -117,10 +124,31 @@ impl Kind {
         Kind::new(name, Class::Unsigned)
     }
 
-    /// The field is the value: `bits` wide.
+    /// An operand that has `width` bits of the key word, perhaps none, and bytes behind it; see [`Kind::by`].
+    #[must_use]
+    pub const fn tail(name: &'static str) -> Kind {
+        Kind::new(name, Class::Tail)
+    }
+
+    /// The hook that prints, reads and measures a tail operand.
+    #[must_use]
+    pub const fn by(mut self, hook: &'static dyn TailKind) -> Kind {
+        assert!(matches!(self.class, Class::Tail), "only a tail kind has a hook");
+        self.hook = Some(hook);
+        self
+    }
+
+    /// Only raw values `v` with bit `v` set in `set` are legal encodings; for kinds of at most 6 bits.
+    #[must_use]
+    pub const fn legal(mut self, set: u64) -> Kind {
+        self.legal = set;
+        self
+    }
+
+    /// The field is the value: `bits` wide; 0 only for a tail kind.
     #[must_use]
     pub const fn width(mut self, bits: u8) -> Kind {
-        assert!(bits >= 1 && bits <= 64, "a kind has 1 to 64 bits");
+        assert!((bits >= 1 || matches!(self.class, Class::Tail)) && bits <= 64, "a kind has 1 to 64 bits");
         assert!(self.piece_count == 0, "a kind has either a width or a list of bits");
         self.bits = bits;
         self
@@ -208,13 +236,13 @@ impl Kind {
         self
     }
 
-    /// The legal raw values of a named kind as a bit set, all ones where every value is legal.
+    /// The legal raw values as a bit set, all ones where every value is legal.
     pub(crate) const fn allowed(&self) -> u64 {
         match self.class {
             Class::Named if self.bits <= 6 && self.plus >= 0 && self.map.is_none() => {
-                self.names.present(self.plus as u64, 1 << self.bits)
+                self.names.present(self.plus as u64, 1 << self.bits) & self.legal
             }
-            Class::Named | Class::Signed | Class::Unsigned => u64::MAX,
+            Class::Named | Class::Signed | Class::Unsigned | Class::Tail => self.legal,
         }
     }
 
@@ -313,7 +341,7 @@ impl Kind {
             (true, Class::Signed) if value < 0 => write!(out, "-{:#x}", value.unsigned_abs()),
             (true, _) => write!(out, "{value:#x}"),
             (false, Class::Signed) => write!(out, "{value}"),
-            (false, Class::Unsigned | Class::Named) => write!(out, "{}", value.cast_unsigned()),
+            (false, Class::Unsigned | Class::Named | Class::Tail) => write!(out, "{}", value.cast_unsigned()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! tern-decode: the instruction-table language. One row per instruction gives decoder, disassembler, assembler, random
 //! encoder and coverage.
 //!
+//! Two complete small tables for documentation are the tests `x86` and `m68k`.
+//!
 //! # A table
 //!
 //! ```
@@ -62,6 +64,7 @@
 //!   lower case differ, and one letter in several places is one field, its bits in order of appearance; `.` is ignored
 //!   when decoding and encoded as 0; `-` is ignored when decoding and random in the random encoder. Up to 64 bits; with
 //!   `width` in the header every row must have that many.
+//!   After the bits may stand `: letters`, the order of the bytes of [tail operands](#tail-operands).
 //! - **asm** is the operand syntax, `""` for none. `{d:x}` prints field `d` as kind `x`; `{p}` prints the raw unsigned
 //!   field. Everything else is literal; blanks do not matter when reading.
 //! - **where** tests raw (unsigned, undecoded) fields: `d != 0`, `d != [0, 2]`, `d == 3`, `d == [2, 4]`, `a != b`,
@@ -79,8 +82,8 @@
 //!
 //! # Kinds
 //!
-//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist, at most 6 bits), `signed` or
-//! `unsigned`. Modifiers, in any order:
+//! `name = class(bits) modifiers;` where the class is `reg` or `named` (only named values exist, at most 6 bits), `signed`,
+//! `unsigned` or `tail` (see below). Modifiers, in any order:
 //!
 //! | modifier | meaning |
 //! |---|---|
@@ -91,6 +94,49 @@
 //! | `pcrel`, `pcplus 8`, `pcalign 12` | offset from the pc, pc + 8, pc with 12 low bits cleared; printed as the target |
 //! | `hex` | numbers print in hexadecimal |
 //! | `map(decode, encode)` | value by functions `fn(u64) -> i64`, `fn(i64) -> Option<u64>` |
+//! | `legal(SET)` | of raw values `v`, only those with bit `v` in `SET: u64` exist; at most 6 bits |
+//! | `by(&HOOK)` | the hook of a `tail` kind |
+//!
+//! # Tail operands
+//!
+//! What does not fit the key word lies behind it: x86's SIB byte, displacements and immediates, 68k's extension words, VAX
+//! operand specifiers. Such an operand is of a class `tail(n)`: `n` bits in the key word, perhaps 0, and any number of bytes
+//! in the tail, both left to a [`TailKind`] that all rows share.
+//!
+//! ```text
+//! kinds! { pub KINDS;
+//!     size = named(2) names ".b .w .l -";
+//!     ea   = tail(6) by(&EA) legal(ALL);      // static EA: Ea; impl TailKind for Ea
+//!     cea  = tail(6) by(&EA) legal(CONTROL);  // the same hook, fewer modes
+//!     list = tail(0) by(&LIST);               // nothing in the key: the letter is not in the pattern
+//! }
+//! insns! { pub static INTEGER: Group<M68k>, "68000", width 16;
+//!     add: "add{s:size}" "1101 ddd 0 ss eeeeee" asm "{e:ea}, {d:dn}" => |t, d, s, e| ...;
+//!     movem_load: "movem{l:wl}" "0100 1100 1l eeeeee : m e" asm "{e:cea}, {m:list}" => |t, l, e| ...;
+//! }
+//! ```
+//!
+//! - The bytes of the operands follow each other as the template shows them; where that is wrong, the pattern ends in
+//!   `: letters` in the order of the bytes, as for `movem` above, whose mask word comes first.
+//! - A body's parameter is the operand's raw key bits; the body reads the bytes through `t`. A letter that is not in the
+//!   pattern cannot be a parameter.
+//! - [`TailKind::measure`] tells the length, [`TailKind::show`] prints, [`TailKind::parse`] reads, [`TailKind::random`]
+//!   invents. They see the row's other fields by letter ([`Site::field`], [`Encoding::field`]), so the letter of the operand
+//!   size, say, means the same in all rows of a family.
+//! - What several operands imply, as x86 register names imply the operand size, is a field that no template shows:
+//!   `parse` calls [`Encoding::settle`], and operands that disagree are refused.
+//! - A hook takes a short form only if [`Value::fits`], so that both passes of the assembler choose alike. If the choice is
+//!   between rows (`jcc` with 8 and 32 bits), the hook of the short one refuses, and the next row of that mnemonic is tried.
+//! - Distances count from the operand ([`Site::from_operand`], [`Base::Operand`]) or the instruction's end
+//!   ([`Site::from_end`], [`Base::End`]); the assembler encodes a row again until the lengths agree.
+//! - Redundant encodings (x86's two forms of `add eax, ebx`) are kept apart by kinds: one row's hook refuses to read, and does
+//!   not invent, what the other row encodes.
+//!
+//! The frontend cuts the bytes of an instruction into [`Code`]: key word, number of leading bytes, tail. Then
+//! [`Shape::tail_len`] tells the length, [`Shape::disasm_with`], [`Disassembler::disasm_with`], [`Assembler::instruction_with`]
+//! and [`Decoder::random_with`] are what their namesakes are without tails. [`Assembler::assemble`] writes the key
+//! word in its byte order and the tail behind it, unless [`Dialect::bytes`] makes the bytes. [`roundtrip`] covers tails. Rows
+//! without tail operands know nothing of all this.
 //!
 //! # Adding an instruction
 //!
@@ -112,12 +158,11 @@
 //!
 //! - *Variable length with parcels* (RVC, Thumb-2, MIPS16, Xtensa density): fetch the first parcel, decide the length, and
 //!   decode with the table of that length. RISC-V may use one decoder for all, since its length bits are low.
-//! - *68k*: the key is the operation word, `width 16`; or operation and extension word, `width 32`, where the latter
-//!   holds opcode bits (`movem`, `mulu.l`, 68020 bit fields). Effective-address extension words are operands that the
-//!   body reads through `t`.
-//! - *x86*: the frontend strips prefixes and forms the key from opcode map, mandatory prefix, opcode and ModRM byte, say
-//!   `"mmm pp oooooooo xx rrr bbb"` with the map and prefix bits fixed by the row; SIB, displacement and immediates are
-//!   read by the body. VEX and EVEX payload bits are further fields of the key.
+//! - *68k*: the key is the operation word, `width 16`, or operation and extension word, `width 32`, where the latter
+//!   holds opcode bits (`mulu.l`, 68020 bit fields). Effective-address extension words are tail operands. See `tests/m68k`.
+//! - *x86*: the key is made of opcode map, mandatory prefix, operand size, REX, opcode and ModRM; SIB, displacement and
+//!   immediates are tail operands. See `tests/x86`. VEX and EVEX payload bits are further fields of the key.
+//! - *VAX*: the key is the opcode; each operand specifier is a `tail(0)` whose hook is told its data type by its kind.
 //! - *Thumb IT, delay slots*: context belongs to the translator; the rows stay plain.
 //! - *Hexagon*: the frontend splits packets (parse bits are a `-` or a field), decodes each word with the table, and the
 //!   translator commits the packet.
@@ -137,8 +182,10 @@ mod pattern;
 mod random;
 mod shape;
 mod table;
+mod tail;
 
-pub use asm::{Argument, AsmError, AsmReason, Assembler, ByteOrder, Dialect, Image, MAX_OUTPUT, Plain};
+pub use asm::{Argument, AsmError, AsmReason, Assembler, Base, ByteOrder, Dialect, Encoded, Encoding, Image};
+pub use asm::{MAX_OUTPUT, Plain, Value};
 pub use check::{Failure, Problem, ambiguous, pseudo_errors, roundtrip};
 pub use coverage::{Coverage, CoverageReport, RowCoverage};
 pub use decoder::Decoder;
@@ -150,3 +197,4 @@ pub use shape::{Constraint, MAX_OPERANDS, Piece, Shape, Spec, Test, pieces};
 #[doc(hidden)]
 pub use table::{__first, __pseudos, __row_count, __rows, Item};
 pub use table::{Body, Family, Group, Pseudo, Row};
+pub use tail::{Code, Site, TailBits, TailKind};

@@ -17,7 +17,7 @@ pub struct Field {
 }
 
 impl Field {
-    const NONE: Field = Field { letter: 0, mask: 0, allowed: u64::MAX };
+    pub(crate) const NONE: Field = Field { letter: 0, mask: 0, allowed: u64::MAX };
 
     /// Number of bits in the field.
     #[must_use]
@@ -66,6 +66,12 @@ pub enum TableError {
     ConstraintRange(u8),
     /// Two fields are compared that differ in width.
     FieldWidths(u8),
+    /// The kind limits its legal values, but has more than 6 bits.
+    KindLegal(u8),
+    /// The tail kind of this operand has no hook.
+    KindHook(u8),
+    /// The letters behind `:` are not those of the tail operands, each once.
+    TailOrder,
 }
 
 impl TableError {
@@ -88,6 +94,9 @@ impl TableError {
             TableError::NoLegalValue(c) => ("constraints leave no legal value for this field", c),
             TableError::ConstraintRange(c) => ("a constraint's value does not fit this field", c),
             TableError::FieldWidths(c) => ("this field is compared with one of another width", c),
+            TableError::KindLegal(c) => ("a kind with a set of legal values has at most 6 bits", c),
+            TableError::KindHook(c) => ("the tail kind given to this operand has no hook", c),
+            TableError::TailOrder => ("the letters behind `:` must be those of the tail operands, each once", 0),
         }
     }
 

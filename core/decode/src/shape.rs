@@ -41,10 +41,27 @@ struct Operand {
     right: u8,
     signed: bool,
     plus: i8,
+    letter: u8,
+    tail: bool,
 }
 
 impl Operand {
-    const NONE: Operand = Operand { field: 0, kind: RAW, plain: false, left: 0, right: 0, signed: false, plus: 0 };
+    const NONE: Operand = Operand {
+        field: RAW,
+        kind: RAW,
+        plain: false,
+        left: 0,
+        right: 0,
+        signed: false,
+        plus: 0,
+        letter: 0,
+        tail: false,
+    };
+
+    /// A tail operand; `field` is `RAW` if it has no bits in the key word.
+    const fn tail(letter: u8, field: usize, kind: usize) -> Operand {
+        Operand { field: field as u8, kind: kind as u8, letter, tail: true, ..Operand::NONE }
+    }
 
     const fn new(field: usize, mask: u64, kind: usize, k: Option<&Kind>) -> Operand {
         let low = mask.trailing_zeros();
@@ -62,6 +79,7 @@ impl Operand {
             right: right as u8,
             signed,
             plus,
+            ..Operand::NONE
         }
     }
 
@@ -96,7 +114,7 @@ pub struct Spec {
     pub group: &'static str,
     /// The width every row of the group has, 0 if they differ.
     pub width: u8,
-    /// The encoding as the manual prints it.
+    /// The encoding as the manual prints it, perhaps with `: letters` of the tail operands in memory order.
     pub pattern: &'static str,
     /// The operands as the assembler reads them.
     pub asm: &'static str,
@@ -122,6 +140,9 @@ pub struct Shape {
     binds: [Operand; MAX_OPERANDS],
     bind_count: u8,
     constrained: bool,
+    /// Indices of the tail operands, in the order of their bytes.
+    tail_order: [u8; MAX_OPERANDS],
+    tail_count: u8,
 }
 
 /// A part of a template.
@@ -157,7 +178,8 @@ impl Shape {
     /// # Errors
     /// [`TableError`] says what is wrong with the row.
     pub const fn new(spec: Spec) -> Result<Shape, TableError> {
-        let pattern = match Pattern::parse(spec.pattern) {
+        let (key, order) = split_order(spec.pattern);
+        let pattern = match Pattern::parse(key) {
             Ok(p) => p,
             Err(e) => return Err(e),
         };
@@ -166,12 +188,24 @@ impl Shape {
         }
         let none = [Operand::NONE; MAX_OPERANDS];
         let constrained = spec.filter.is_some();
-        let mut shape =
-            Shape { spec, pattern, operands: none, operand_count: 0, binds: none, bind_count: 0, constrained };
+        let mut shape = Shape {
+            spec,
+            pattern,
+            operands: none,
+            operand_count: 0,
+            binds: none,
+            bind_count: 0,
+            constrained,
+            tail_order: [0; MAX_OPERANDS],
+            tail_count: 0,
+        };
         if let Err(e) = shape.add_template(spec.mnemonic) {
             return Err(e);
         }
         if let Err(e) = shape.add_template(spec.asm) {
+            return Err(e);
+        }
+        if let Err(e) = shape.order_tail(order.as_bytes()) {
             return Err(e);
         }
         let mut i = 0;
@@ -217,11 +251,48 @@ impl Shape {
             if self.operand_count as usize == MAX_OPERANDS {
                 return Err(TableError::TooManyOperands);
             }
+            if operand.tail {
+                self.tail_order[self.tail_count as usize] = self.operand_count;
+                self.tail_count += 1;
+            }
             self.operands[self.operand_count as usize] = operand;
             self.operand_count += 1;
             i += 1;
         }
         Ok(())
+    }
+
+    /// Takes the order of the tail operands' bytes from the letters behind the pattern, if there are any.
+    const fn order_tail(&mut self, letters: &[u8]) -> Result<(), TableError> {
+        let (mut i, mut n) = (0, 0);
+        let mut order = [0; MAX_OPERANDS];
+        let mut used = 0u64;
+        while i < letters.len() {
+            if letters[i] != b' ' {
+                let mut k = 0;
+                while k < self.operand_count as usize
+                    && !(self.operands[k].tail && self.operands[k].letter == letters[i] && used >> k & 1 == 0)
+                {
+                    k += 1;
+                }
+                if k == self.operand_count as usize {
+                    return Err(TableError::TailOrder);
+                }
+                used |= 1 << k;
+                order[n] = k as u8;
+                n += 1;
+            }
+            i += 1;
+        }
+        if n != 0 {
+            self.tail_order = order;
+        }
+        if n == 0 || n == self.tail_count as usize { Ok(()) } else { Err(TableError::TailOrder) }
+    }
+
+    /// Indices of the tail operands among [`Shape::operands`], in the order of their bytes.
+    pub(crate) const fn tail_order(&self) -> &[u8] {
+        self.tail_order.split_at(self.tail_count as usize).0
     }
 
     const fn add_param(&mut self, letter: &str, kind: &str) -> Result<(), TableError> {
@@ -236,7 +307,8 @@ impl Shape {
         let mut i = 0;
         while i < self.operand_count as usize && kind.is_empty() {
             if self.operands[i].field as usize == field {
-                operand = self.operands[i];
+                // A tail operand's parameter is its raw bits.
+                operand = if self.operands[i].tail { operand } else { self.operands[i] };
                 break;
             }
             i += 1;
@@ -265,8 +337,8 @@ impl Shape {
     /// The operand `letter` with the kind named by `text[start..end]`, raw if that is empty. Takes the kind's closed
     /// set of names into the field's legal values.
     const fn operand(&mut self, letter: u8, text: &[u8], start: usize, end: usize) -> Result<Operand, TableError> {
-        let Some(field) = self.pattern.find(letter) else { return Err(TableError::NoSuchField(letter)) };
         if start == end {
+            let Some(field) = self.pattern.find(letter) else { return Err(TableError::NoSuchField(letter)) };
             return Ok(Operand::new(field, self.pattern.fields()[field].mask, RAW as usize, None));
         }
         let mut kind = 0;
@@ -277,6 +349,18 @@ impl Shape {
             return Err(TableError::NoSuchKind(letter));
         }
         let k = &self.spec.kinds[kind];
+        let tail = matches!(k.class, Class::Tail);
+        if tail && k.hook().is_none() {
+            return Err(TableError::KindHook(letter));
+        }
+        let Some(field) = self.pattern.find(letter) else {
+            let no_bits = tail && k.bits == 0;
+            return if no_bits {
+                Ok(Operand::tail(letter, RAW as usize, kind))
+            } else {
+                Err(TableError::NoSuchField(letter))
+            };
+        };
         if k.bits as u32 != self.pattern.fields()[field].width() {
             return Err(TableError::KindWidth(letter));
         }
@@ -284,11 +368,17 @@ impl Shape {
             return Err(TableError::KindNames(letter));
         }
         let allowed = k.allowed();
+        if allowed != u64::MAX && k.bits > 6 {
+            return Err(TableError::KindLegal(letter));
+        }
         if allowed & ones(1u32.unbounded_shl(k.bits as u32)) != ones(1u32.unbounded_shl(k.bits as u32)) {
             self.constrained = true;
         }
         if k.bits <= 6 && !self.pattern.restrict(field, allowed) {
             return Err(TableError::NoLegalValue(letter));
+        }
+        if tail {
+            return Ok(Operand::tail(letter, field, kind));
         }
         Ok(Operand::new(field, self.pattern.fields()[field].mask, kind, Some(k)))
     }
@@ -362,13 +452,13 @@ impl Shape {
         &self.pattern
     }
 
-    /// Length of the instruction in bits.
+    /// Length of the instruction, or of its key word, in bits.
     #[must_use]
     pub const fn width(&self) -> u32 {
         self.pattern.width as u32
     }
 
-    /// Length of the instruction in bytes.
+    /// Length of the instruction, or of its key word, in bytes.
     #[must_use]
     pub const fn bytes(&self) -> u32 {
         self.width().div_ceil(8)
@@ -393,7 +483,8 @@ impl Shape {
     }
 
     fn resolve(&self, o: &Operand) -> (&Field, Option<&'static Kind>) {
-        (&self.pattern.fields()[usize::from(o.field)], self.spec.kinds.get(usize::from(o.kind)))
+        const NO_BITS: &Field = &Field::NONE;
+        (self.pattern.fields().get(usize::from(o.field)).unwrap_or(NO_BITS), self.spec.kinds.get(usize::from(o.kind)))
     }
 
     /// The values of the body's parameters. `N` is their number; the macro sees to that.
@@ -583,6 +674,19 @@ const fn constant_holds(test: &Test, value: u64, row: &Shape, other: &Shape) -> 
             !known || equal == matches!(test, Test::SameField(_))
         }
     }
+}
+
+/// The key's pattern, and the letters of the tail operands behind `:`.
+const fn split_order(pattern: &str) -> (&str, &str) {
+    let mut i = 0;
+    while i < pattern.len() {
+        if pattern.as_bytes()[i] == b':' {
+            let (key, rest) = pattern.split_at(i);
+            return (key, rest.split_at(1).1);
+        }
+        i += 1;
+    }
+    (pattern, "")
 }
 
 const fn same(name: &[u8], text: &[u8], start: usize, end: usize) -> bool {

@@ -1,13 +1,14 @@
 //! Text tables that must be accepted (`ok/`) or refused with a given message (`err/`), through the same checks that
 //! `insns!` makes at compile time.
 //!
-//! A file holds `kind NAME reg|signed|unsigned BITS [names]`, `kind NAME bits-signed|bits-unsigned LIST`, `width N`, rows
+//! A file holds `kind NAME reg|signed|unsigned BITS [names]`, `kind NAME tail|hookless|odd BITS` (with and without a hook,
+//! with odd values only), `kind NAME bits-signed|bits-unsigned LIST`, `width N`, rows
 //! `id | pattern | asm | params | where`, and in `ok/` the checks `is ID WORD` and `not ID WORD`. An `err/` file starts
 //! with `error MESSAGE`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use tern_decode::{Constraint, Kind, Shape, Spec, Test};
+use tern_decode::{AsmReason, Constraint, Encoding, Kind, Shape, Site, Spec, TailBits, TailKind, Test};
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
@@ -22,6 +23,29 @@ fn leak(text: &str) -> &'static str {
     String::from(text).leak()
 }
 
+/// A byte behind the key.
+#[derive(Debug)]
+struct Byte;
+
+impl TailKind for Byte {
+    fn measure(&self, _site: &Site<'_>, tail: &[u8]) -> Option<usize> {
+        (!tail.is_empty()).then_some(1)
+    }
+
+    fn show(&self, _site: &Site<'_>, bytes: &[u8], out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        write!(out, "{}", bytes[0])
+    }
+
+    fn parse(&self, text: &str, encoding: &mut Encoding<'_>) -> Result<TailBits, AsmReason> {
+        let value = encoding.value(text)?.either(8)?;
+        Ok(TailBits { raw: 0, bytes: vec![value as u8] })
+    }
+
+    fn random(&self, site: &Site<'_>, random: &mut dyn FnMut() -> u64) -> TailBits {
+        TailBits { raw: site.raw, bytes: vec![random() as u8] }
+    }
+}
+
 fn kind(line: &str) -> Kind {
     let mut words = line.splitn(4, ' ');
     let mut word = || words.next().unwrap_or("");
@@ -31,6 +55,9 @@ fn kind(line: &str) -> Kind {
         "reg" => Kind::reg(name).width(width()).names(leak(word())),
         "signed" => Kind::signed(name).width(width()),
         "unsigned" => Kind::unsigned(name).width(width()),
+        "tail" => Kind::tail(name).width(width()).by(&Byte),
+        "hookless" => Kind::tail(name).width(width()),
+        "odd" => Kind::tail(name).width(width()).by(&Byte).legal(0xaaaa_aaaa_aaaa_aaaa),
         "bits-signed" => Kind::signed(name).bits(bits),
         "bits-unsigned" => Kind::unsigned(name).bits(bits),
         other => panic!("unknown class {other}"),

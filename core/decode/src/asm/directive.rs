@@ -44,7 +44,7 @@ impl Pass<'_> {
                     return Err(AsmReason::Syntax(symbol.to_owned()));
                 }
                 if let Some(value) = self.evaluate(value)? {
-                    self.symbols.insert(symbol.to_owned(), value);
+                    self.define(symbol, value);
                 }
                 Ok(())
             }

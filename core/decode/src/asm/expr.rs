@@ -14,6 +14,8 @@ pub(super) struct Scope<'a> {
     pub(super) address_bits: u32,
     pub(super) dialect: &'static dyn Dialect,
     pub(super) symbols: &'a BTreeMap<String, i64>,
+    /// Symbols that the first pass knew here.
+    pub(super) earlier: &'a BTreeMap<String, i64>,
     /// Numeric labels of the whole source as far as known, and how many of them stand before this statement.
     pub(super) locals: &'a [(u64, u64)],
     pub(super) passed: usize,
@@ -21,6 +23,23 @@ pub(super) struct Scope<'a> {
     pub(super) lenient: bool,
     /// Arguments of `%functions` by address of the instruction.
     pub(super) arguments: &'a RefCell<BTreeMap<u64, i64>>,
+}
+
+impl<'a> Scope<'a> {
+    /// What the first pass knew at this place.
+    pub(super) fn settled(&self) -> Scope<'a> {
+        Scope {
+            pc: self.pc,
+            address_bits: self.address_bits,
+            dialect: self.dialect,
+            symbols: self.earlier,
+            earlier: self.earlier,
+            locals: self.locals.get(..self.passed).unwrap_or(&[]),
+            passed: self.passed,
+            lenient: true,
+            arguments: self.arguments,
+        }
+    }
 }
 
 /// Evaluates an expression; `None` means that its value is not known in this pass.

@@ -11,6 +11,9 @@ mod directive;
 mod expr;
 pub(crate) mod matching;
 mod pass;
+mod tail;
+
+pub use tail::{Base, Encoded, Encoding, Value};
 
 use crate::kind::RangeError;
 use crate::shape::{Piece, Shape, pieces};
@@ -51,6 +54,13 @@ pub trait Dialect: Sync {
     /// `value` evaluates an operand, `None` while it depends on a label further down.
     fn expand(&self, mnemonic: &str, operands: &[&str], value: &dyn Fn(&str) -> Option<i64>) -> Option<Vec<String>> {
         let _ = (mnemonic, operands, value);
+        None
+    }
+
+    /// The bytes of an instruction where they are not the key word in memory order with the tail behind it: x86 makes
+    /// prefixes, opcode and ModRM from the key. The tail must come last and as it is.
+    fn bytes(&self, word: u64, tail: &[u8]) -> Option<Vec<u8>> {
+        let _ = (word, tail);
         None
     }
 }
@@ -231,11 +241,24 @@ impl Assembler {
     /// # Errors
     /// The reason.
     pub fn instruction(&self, text: &str, pc: u64) -> Result<(u64, &'static Shape), AsmReason> {
+        self.instruction_with(text, pc).map(|e| (e.word, e.shape))
+    }
+
+    /// Like [`Assembler::instruction`], with the bytes of tail operands.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn instruction_with(&self, text: &str, pc: u64) -> Result<Encoded, AsmReason> {
         pass::instruction(self, text, pc)
     }
 
     /// The bytes of an instruction in memory order.
-    fn bytes(&self, word: u64, shape: &Shape) -> Vec<u8> {
+    #[must_use]
+    pub fn bytes(&self, encoded: &Encoded) -> Vec<u8> {
+        let Encoded { word, tail, shape } = encoded;
+        if let Some(bytes) = self.dialect.bytes(*word, tail) {
+            return bytes;
+        }
         let len = shape.bytes() as usize;
         let mut bytes = word.to_le_bytes()[..len].to_vec();
         match self.order {
@@ -243,6 +266,7 @@ impl Assembler {
             ByteOrder::Big => bytes.reverse(),
             ByteOrder::LittleParcels => bytes = bytes.rchunks(2).flatten().copied().collect(),
         }
+        bytes.extend_from_slice(tail);
         bytes
     }
 }

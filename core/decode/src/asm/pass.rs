@@ -2,12 +2,12 @@
 
 use super::expr::{Scope, evaluate, is_symbol};
 use super::matching::{MAX_TEXT, Template, split_operands, substitute, without_blanks};
+use super::tail::{Encoded, form};
 use super::{AsmError, AsmReason, Assembler, Image, MAX_OUTPUT};
 use crate::kind::Class;
 use crate::shape::Shape;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -21,13 +21,15 @@ pub(super) struct Pass<'a> {
     first: bool,
     pub(super) pc: u64,
     pub(super) bytes: Vec<u8>,
-    pub(super) symbols: BTreeMap<String, i64>,
+    symbols: BTreeMap<String, i64>,
+    /// In the second pass, the symbols that the first one knew at this place.
+    earlier: BTreeMap<String, i64>,
     /// Labels of this pass, to find duplicates.
     labels: BTreeMap<String, u64>,
     locals: Vec<(u64, u64)>,
     passed: usize,
     arguments: RefCell<BTreeMap<u64, i64>>,
-    /// Widths of the instructions chosen in the first pass; the second keeps to them.
+    /// Lengths in bits of the instructions chosen in the first pass; the second keeps to them.
     widths: Vec<u32>,
     chosen: usize,
 }
@@ -44,6 +46,7 @@ pub(super) fn assemble(
         pc: base,
         bytes: Vec::new(),
         symbols: symbols.clone(),
+        earlier: BTreeMap::new(),
         labels: BTreeMap::new(),
         locals: Vec::new(),
         passed: 0,
@@ -53,6 +56,7 @@ pub(super) fn assemble(
     };
     pass.run(source)?;
     pass.first = false;
+    pass.earlier = symbols.clone();
     pass.pc = base;
     pass.bytes.clear();
     pass.passed = 0;
@@ -62,13 +66,14 @@ pub(super) fn assemble(
     Ok(Image { bytes: pass.bytes, symbols: pass.symbols })
 }
 
-pub(super) fn instruction(asm: &Assembler, text: &str, pc: u64) -> Result<(u64, &'static Shape), AsmReason> {
+pub(super) fn instruction(asm: &Assembler, text: &str, pc: u64) -> Result<Encoded, AsmReason> {
     let (symbols, arguments) = (BTreeMap::new(), RefCell::default());
     let scope = Scope {
         pc,
         address_bits: asm.address_bits,
         dialect: asm.dialect,
         symbols: &symbols,
+        earlier: &symbols,
         locals: &[],
         passed: 0,
         lenient: false,
@@ -141,11 +146,20 @@ impl Pass<'_> {
             if self.labels.insert(name.to_owned(), self.pc).is_some() {
                 return Err(AsmReason::Duplicate(name.to_owned()));
             }
-            self.symbols.insert(name.to_owned(), self.pc.cast_signed());
+            self.define(name, self.pc.cast_signed());
         } else if self.labels.get(name) != Some(&self.pc) {
             return Err(AsmReason::Phase);
+        } else {
+            self.define(name, self.pc.cast_signed());
         }
         Ok(())
+    }
+
+    pub(super) fn define(&mut self, symbol: &str, value: i64) {
+        self.symbols.insert(symbol.to_owned(), value);
+        if !self.first {
+            self.earlier.insert(symbol.to_owned(), value);
+        }
     }
 
     fn scope(&self) -> Scope<'_> {
@@ -154,6 +168,7 @@ impl Pass<'_> {
             address_bits: self.asm.address_bits,
             dialect: self.asm.dialect,
             symbols: &self.symbols,
+            earlier: if self.first { &self.symbols } else { &self.earlier },
             locals: &self.locals,
             passed: self.passed,
             lenient: self.first,
@@ -181,12 +196,12 @@ impl Pass<'_> {
         let width = if self.first { None } else { self.widths.get(self.chosen).copied() };
         let mut failure = None;
         match self.asm.encode(mnemonic, operands, &self.scope(), width) {
-            Ok((word, shape)) => {
+            Ok(encoded) => {
                 if self.first {
-                    self.widths.push(shape.width());
+                    self.widths.push(encoded.width());
                 }
                 self.chosen += 1;
-                return self.emit(&self.asm.bytes(word, shape));
+                return self.emit(&self.asm.bytes(&encoded));
             }
             Err(reason) => keep_better(&mut failure, reason),
         }
@@ -220,17 +235,20 @@ impl Assembler {
         operands: &str,
         scope: &Scope<'_>,
         width: Option<u32>,
-    ) -> Result<(u64, &'static Shape), AsmReason> {
+    ) -> Result<Encoded, AsmReason> {
         let mut failure = None;
         let operands = without_blanks(operands);
         for len in (0..=mnemonic.len()).rev().filter(|&l| mnemonic.is_char_boundary(l)) {
             for &shape in self.rows.get(&mnemonic[..len]).into_iter().flatten() {
-                if width.is_some_and(|w| w != shape.width()) {
+                if width.is_some_and(|w| w != shape.width() && !shape.has_tail()) {
                     keep_better(&mut failure, AsmReason::Phase);
                     continue;
                 }
-                match encode_row(shape, mnemonic, &operands, scope) {
-                    Some(Ok(word)) => return Ok((word, shape)),
+                match self.encode_row(shape, mnemonic, &operands, scope) {
+                    Some(Ok(found)) if width.is_some_and(|w| w != found.width()) => {
+                        keep_better(&mut failure, AsmReason::Phase);
+                    }
+                    Some(Ok(found)) => return Ok(found),
                     Some(Err(reason)) => keep_better(&mut failure, reason),
                     None => {}
                 }
@@ -256,33 +274,60 @@ impl Assembler {
     }
 }
 
-/// `None` if the mnemonic is another one.
-fn encode_row(shape: &Shape, mnemonic: &str, operands: &str, scope: &Scope<'_>) -> Option<Result<u64, AsmReason>> {
+impl Assembler {
+    /// `None` if the mnemonic is another one.
+    fn encode_row(
+        &self,
+        shape: &'static Shape,
+        mnemonic: &str,
+        operands: &str,
+        scope: &Scope<'_>,
+    ) -> Option<Result<Encoded, AsmReason>> {
+        let kinds = || shape.operands().map(|(_, kind)| kind);
+        let head = Template::new(&[shape.mnemonic()], kinds());
+        let mut captures = head.captures(mnemonic, false)?;
+        let rest = Template::new(&[shape.asm()], kinds().skip(captures.len()));
+        let Some(operands) = rest.captures(operands, false) else {
+            return Some(Err(AsmReason::Operands(form(shape))));
+        };
+        captures.extend(operands);
+        Some(if shape.has_tail() {
+            self.encode_tail(shape, &captures, scope)
+        } else {
+            encode_word(shape, &captures, scope).map(|word| Encoded { word, tail: Vec::new(), shape })
+        })
+    }
+}
+
+impl Encoded {
+    /// Length in bits, not counting what the dialect adds.
+    fn width(&self) -> u32 {
+        self.shape.width() + 8 * u32::try_from(self.tail.len()).unwrap_or(u32::MAX / 16)
+    }
+}
+
+/// The word of a row without tail operands.
+fn encode_word(shape: &Shape, captures: &[&str], scope: &Scope<'_>) -> Result<u64, AsmReason> {
     let kinds = || shape.operands().map(|(_, kind)| kind);
-    let head = Template::new(&[shape.mnemonic()], kinds());
-    let mut captures = head.captures(mnemonic, false)?;
-    let tail = Template::new(&[shape.asm()], kinds().skip(captures.len()));
-    let form = || format!("{} {}", shape.mnemonic(), shape.asm());
-    let Some(operands) = tail.captures(operands, false) else { return Some(Err(AsmReason::Operands(form()))) };
-    captures.extend(operands);
     let values: Result<Vec<_>, _> =
         captures.iter().zip(kinds()).map(|(text, kind)| operand_value(text, kind, scope)).collect();
-    let values = match values {
-        Ok(values) => values,
-        Err(reason) => return Some(Err(reason)),
-    };
+    let values = values?;
     let known = values.iter().all(Option::is_some);
     // In the first pass only the width matters; what is not known is taken as something that fits.
     let values: Vec<i64> =
         values.iter().zip(kinds()).map(|(v, k)| v.or_else(|| Some(k?.decode(0))).unwrap_or(0)).collect();
-    Some(match shape.encode(&values) {
+    match shape.encode(&values) {
         Ok(word) if !known || shape.matches(word) => Ok(word),
-        Ok(_) => Err(AsmReason::Forbidden(form())),
+        Ok(_) => Err(AsmReason::Forbidden(form(shape))),
         Err((_, error)) => Err(AsmReason::Range(error)),
-    })
+    }
 }
 
-fn operand_value(text: &str, kind: Option<&'static crate::Kind>, scope: &Scope<'_>) -> Result<Option<i64>, AsmReason> {
+pub(super) fn operand_value(
+    text: &str,
+    kind: Option<&'static crate::Kind>,
+    scope: &Scope<'_>,
+) -> Result<Option<i64>, AsmReason> {
     if let Some(value) = kind.and_then(|k| k.value_of(text)) {
         return Ok(Some(value));
     }
