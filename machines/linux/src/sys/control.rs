@@ -95,7 +95,7 @@ pub fn host_room(room: u64) -> usize {
 /// Two times or one or three: words or 64 bits of the host, as its kernel wrote them.
 fn host_numbers(data: &[u8], wide: bool) -> Vec<i64> {
     let size = if wide || cfg!(target_pointer_width = "64") { 8 } else { 4 };
-    data.chunks_exact(size).map(|c| sockopt::host_number(c)).collect()
+    data.chunks_exact(size).map(sockopt::host_number).collect()
 }
 
 /// A message's level, type and contents in the guest's form.

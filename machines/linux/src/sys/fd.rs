@@ -159,7 +159,7 @@ fn lock_op(cmd: u64) -> Option<(LockOp, bool)> {
 
 /// Kinds of locks: `F_RDLCK`, `F_WRLCK`, `F_UNLCK` of asm-generic by position.
 fn lock_kinds() -> [i16; 3] {
-    [host::F_RDLCK as i16, host::F_WRLCK as i16, host::F_UNLCK as i16]
+    [host::F_RDLCK, host::F_WRLCK, host::F_UNLCK]
 }
 
 fn lock_to_host(kind: i16) -> Result<i16, Errno> {
