@@ -464,3 +464,6 @@ pub fn force(cx: &mut Cx<'_>, info: SigInfo) {
         host::apply(cx.process, info.signo);
     }
 }
+
+#[cfg(test)]
+mod tests;

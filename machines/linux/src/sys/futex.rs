@@ -518,3 +518,7 @@ pub fn futex_wait(
     let timeout = absolute(timeout, clock)?;
     wait(cx, &a, bits, timeout)
 }
+
+#[cfg(test)]
+#[path = "futex_tests.rs"]
+mod tests;
