@@ -83,6 +83,12 @@ guest_struct! {
     /// The part of `struct sigevent` that `timer_create` reads: value, signal, how, thread.
     Sigevent { value: ULong, signo: i32, notify: i32, tid: i32, }
 
+    /// `struct __user_cap_header_struct`.
+    CapHeader { version: u32, pid: i32, }
+
+    /// `struct __user_cap_data_struct`.
+    CapData { effective: u32, permitted: u32, inheritable: u32, }
+
     /// `struct sched_param`.
     SchedParam { priority: i32, }
 

@@ -1,6 +1,7 @@
 //! The code of irregular system calls, one file per chapter.
 
 pub mod control;
+pub mod cred;
 pub mod dir;
 pub mod fd;
 pub mod file;

@@ -4,6 +4,7 @@
 //! the handler), and the handler in `sys/<chapter>.rs` if the call is irregular.  The number comes from the ISA's list by
 //! name.  From the row come argument fetch and strace.
 
+mod cred;
 mod dir;
 mod fd;
 mod file;
@@ -81,6 +82,7 @@ macro_rules! syscalls {
 
 /// Every chapter.
 const CHAPTERS: &[&[Row]] = &[
+    cred::ROWS,
     dir::ROWS,
     fd::ROWS,
     file::ROWS,
