@@ -182,7 +182,8 @@ fn bad_files_are_named_with_their_reason() {
         bytes
     };
     let segs = |list: &[Seg]| elf(&RISCV64, 2, 0x11004, list, &body());
-    assert_eq!(reason(&dir, b""), Reason::Truncated { what: "the ELF identification" });
+    assert_eq!(reason(&dir, b""), Reason::NotAProgram);
+    assert_eq!(reason(&dir, &good[..8]), Reason::Truncated { what: "the ELF identification" });
     assert_eq!(reason(&dir, b"just some text, no program"), Reason::NotAProgram);
     assert_eq!(reason(&dir, &good[..40]), Reason::Truncated { what: "the ELF header" });
     assert_eq!(reason(&dir, &good[..100]), Reason::Truncated { what: "the program headers" });
