@@ -162,12 +162,12 @@ impl Cx<'_> {
     /// left to the call that follows.
     ///
     /// # Errors
-    /// [`Outcome::Block`].
+    /// [`Outcome::Block`]; `EAGAIN` when a socket's time limit is over.
     pub fn wait_fd(&mut self, fd: i32, events: i16) -> Result<(), Outcome> {
         if crate::sched::ready(fd, events) || !crate::sched::can_block(fd, events) {
             return Ok(());
         }
-        Err(Outcome::Block(Wait::fd(fd, events)))
+        Err(crate::sys::socket::block(self, fd, events, Errno::EAGAIN))
     }
 
     /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to

@@ -22,6 +22,8 @@ names! {
     }
     /// `sync_file_range`.
     SyncRange { SYNC_FILE_RANGE_WAIT_BEFORE = 1, SYNC_FILE_RANGE_WRITE = 2, SYNC_FILE_RANGE_WAIT_AFTER = 4, }
+    /// `pipe2`, `dup3`.
+    PipeFlags { O_NONBLOCK = 0o4000, O_DIRECT = 0o40000, O_CLOEXEC = 0o2000000, }
     /// `eventfd2`.
     Eventfd { EFD_SEMAPHORE = 1, EFD_NONBLOCK = 0o4000, EFD_CLOEXEC = 0o2000000, }
     /// `signalfd4`.

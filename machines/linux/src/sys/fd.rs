@@ -1,7 +1,7 @@
 //! Descriptors: copies, flags, record locks, pipes, memory files, event counters, timers.
 
 use crate::abi::flags::{CloseRange, Fcntl, Memfd, OPEN_ROWS, Open, from_host, to_host};
-use crate::abi::io_flags::{Clock, Eventfd, TimerfdCreate, TimerfdSet};
+use crate::abi::io_flags::{Clock, Eventfd, PipeFlags, TimerfdCreate, TimerfdSet};
 use crate::abi::structs::{FOwnerEx, Flock, Flock64, Itimerspec, Itimerspec64, Timespec, Timespec64};
 use crate::abi::{Arr, Errno, GuestPtr};
 use crate::args::{Arg, Const, Fd, Flags, In, Out, OutOpt, Path, Uint};
@@ -23,7 +23,7 @@ pub fn dup(_cx: &mut Cx<'_>, fd: Fd) -> SysResult {
 }
 
 /// `dup3(2)`.
-pub fn dup3(_cx: &mut Cx<'_>, old: Fd, new: Fd, flags: Flags<Open>) -> SysResult {
+pub fn dup3(_cx: &mut Cx<'_>, old: Fd, new: Fd, flags: Flags<PipeFlags>) -> SysResult {
     if flags.0 & !Open::O_CLOEXEC != 0 || old.0 == new.0 {
         return Err(Errno::EINVAL.into());
     }
@@ -34,7 +34,7 @@ pub fn dup3(_cx: &mut Cx<'_>, old: Fd, new: Fd, flags: Flags<Open>) -> SysResult
 }
 
 /// `pipe2(2)`.
-pub fn pipe2(cx: &mut Cx<'_>, ends: Out<Arr<i32, 2>>, flags: Flags<Open>) -> SysResult {
+pub fn pipe2(cx: &mut Cx<'_>, ends: Out<Arr<i32, 2>>, flags: Flags<PipeFlags>) -> SysResult {
     // O_EXCL makes a notification queue.
     if flags.0 & !(Open::O_CLOEXEC | Open::O_DIRECT | Open::O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());

@@ -190,7 +190,10 @@ fn transfer_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRe
     loop {
         let done = cx.thread().call.done;
         if at.pos == -1 && kind != Kind::File {
-            cx.wait_fd(fd, host::POLLOUT)?;
+            match cx.wait_fd(fd, host::POLLOUT) {
+                Err(Outcome::Err(_)) if done > 0 => return Ok(done),
+                other => other?,
+            }
         }
         let piece = match kind {
             Kind::Socket => total,

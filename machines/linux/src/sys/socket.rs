@@ -93,8 +93,9 @@ pub fn listen(_cx: &mut Cx<'_>, fd: Fd, backlog: Int) -> SysResult {
     Ok(0)
 }
 
-/// Waits for a socket until its time limit; what the call returns then is `late`.
-fn block(cx: &mut Cx<'_>, fd: i32, events: i16, late: Errno) -> Outcome {
+/// Waits for a descriptor, a socket only until its time limit (`SO_RCVTIMEO`, `SO_SNDTIMEO`); what the call returns then
+/// is `late`.
+pub fn block(cx: &mut Cx<'_>, fd: i32, events: i16, late: Errno) -> Outcome {
     let now = cx.process.now_ns();
     let deadline = cx.deadline(|| sockopt::timeout(fd, events == POLLOUT).map(|span| now.saturating_add(span)));
     if cx.expired() {

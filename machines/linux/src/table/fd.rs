@@ -1,8 +1,8 @@
 //! Rows: descriptors: dup, fcntl, pipes, memory files, event counters, timers, signals.
 
 use crate::abi::Arr;
-use crate::abi::flags::{CloseRange, Fcntl, Memfd, Open};
-use crate::abi::io_flags::{Clock, Eventfd, Signalfd, TimerfdCreate, TimerfdSet};
+use crate::abi::flags::{CloseRange, Fcntl, Memfd};
+use crate::abi::io_flags::{Clock, Eventfd, PipeFlags, Signalfd, TimerfdCreate, TimerfdSet};
 use crate::abi::structs::{Itimerspec, Itimerspec64};
 use crate::args::{Const, Fd, Flags, In, Num, Out, OutOpt, Path, Size, Uint};
 use crate::sys;
@@ -11,8 +11,8 @@ use crate::sys::poll::SigsetPtr;
 
 crate::syscalls! {
     dup(fd: Fd) -> Num = sys::fd::dup;
-    dup3(old: Fd, new: Fd, flags: Flags<Open>) -> Num = sys::fd::dup3;
-    pipe2(ends: Out<Arr<i32, 2>>, flags: Flags<Open>) -> Num = sys::fd::pipe2;
+    dup3(old: Fd, new: Fd, flags: Flags<PipeFlags>) -> Num = sys::fd::dup3;
+    pipe2(ends: Out<Arr<i32, 2>>, flags: Flags<PipeFlags>) -> Num = sys::fd::pipe2;
     close_range(first: Uint, last: Uint, flags: Flags<CloseRange>) -> Num = sys::fd::close_range;
     fcntl(fd: Fd, cmd: Const<Fcntl>, arg: FcntlArg[cmd]) -> Num = sys::fd::fcntl;
     fcntl64(fd: Fd, cmd: Const<Fcntl>, arg: FcntlArg[cmd]) -> Num = sys::fd::fcntl;
