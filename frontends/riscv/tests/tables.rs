@@ -9,8 +9,14 @@ use tern_decode::{Group, ambiguous, pseudo_errors, roundtrip};
 use tern_riscv::asm::RiscvAsm;
 use tern_riscv::{Features, Riscv, Rv};
 
+/// All that is implemented, with the optional extensions.
+fn everything(xlen: u8) -> Features {
+    let spec = if xlen == 32 { "max32,v,zvfh" } else { "max,v,zvfh" };
+    spec.parse().expect("the extensions go together")
+}
+
 fn groups(xlen: u8) -> Vec<&'static Group<Rv>> {
-    Features::default_for(xlen).groups()
+    everything(xlen).groups()
 }
 
 /// Deterministic random bits (splitmix64).
