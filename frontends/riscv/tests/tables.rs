@@ -70,7 +70,7 @@ impl Fetch for Page {
 #[test]
 fn any_bytes_translate_to_sound_blocks() {
     for xlen in [32, 64] {
-        let cpu = Riscv::new(Features::default_for(xlen));
+        let cpu = Riscv::new(everything(xlen));
         let rows = cpu.decoder().rows().to_vec();
         let mut random = random(99 + u64::from(xlen));
         for round in 0..8000 {

@@ -47,14 +47,14 @@ fn is_set(v: &V<'_, '_>, i: u64) -> bool {
 
 fn population(v: &mut V<'_, '_>) -> R<u64> {
     v.configured()?;
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let count = (0..v.vl).filter(|&i| is_set(v, i)).count();
     v.complete(count as u64)
 }
 
 fn first(v: &mut V<'_, '_>) -> R<u64> {
     v.configured()?;
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let found = (0..v.vl).find(|&i| is_set(v, i));
     v.complete(found.unwrap_or(u64::MAX))
 }
@@ -62,7 +62,7 @@ fn first(v: &mut V<'_, '_>) -> R<u64> {
 /// `f` makes the result's bit of whether no set bit has been seen yet and none is here, and whether the first is here.
 fn set_around(v: &mut V<'_, '_>, f: fn(bool, bool) -> bool) -> R<u64> {
     v.configured()?;
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let (d, a) = (v.mask(v.vd()), v.mask(v.vs2()));
     v.spares_mask(d)?;
     v.apart(d, a)?;
@@ -76,7 +76,7 @@ fn set_around(v: &mut V<'_, '_>, f: fn(bool, bool) -> bool) -> R<u64> {
 
 fn iota(v: &mut V<'_, '_>) -> R<u64> {
     v.configured()?;
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let (d, a) = (v.group(v.vd(), 0)?, v.mask(v.vs2()));
     v.spares_mask(d)?;
     v.apart(d, a)?;

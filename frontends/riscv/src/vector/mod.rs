@@ -174,17 +174,21 @@ impl<'a, 'b> V<'a, 'b> {
     pub(crate) fn new(cx: &'a mut HelperCx<'b>, args: [u64; 3], payload: u64) -> V<'a, 'b> {
         let vtype = cx.state.get(VTYPE);
         let lmul = sext(vtype & 7, 3) as i32;
+        let unit = Unit::unpack(args[2]);
+        let sew = 8 << (vtype >> 3 & 3);
+        // The instructions below make no other invalid type, but a debugger or a snapshot might.
+        let vill = vtype >> 5 & !6 != 0 || lmul == -4 || sew > u32::from(unit.elen);
         V {
-            unit: Unit::unpack(args[2]),
+            unit,
             word: payload as u32,
             op: (payload >> 32) as u16,
             scalar: args[0],
             scalar2: args[1],
-            sew: 8 << (vtype >> 3 & 7),
+            sew,
             lmul,
-            vl: cx.state.get(VL),
+            vl: cx.state.get(VL).min(u64::from(unit.vlen)),
             vstart: cx.state.get(VSTART),
-            vill: vtype >> 8 != 0,
+            vill,
             cx,
         }
     }
@@ -236,7 +240,7 @@ impl<'a, 'b> V<'a, 'b> {
     }
 
     /// The instruction cannot be resumed in the middle.
-    pub(crate) fn from_the_start(&self) -> R<()> {
+    pub(crate) fn starts_at_zero(&self) -> R<()> {
         self.require(self.vstart == 0)
     }
 

@@ -117,7 +117,7 @@ fn gather_by(v: &mut V<'_, '_>, scale: i32) -> R<u64> {
 
 fn compress(v: &mut V<'_, '_>) -> R<u64> {
     v.configured()?;
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let (d, a, by) = (v.group(v.vd(), 0)?, v.group(v.vs2(), 0)?, v.mask(v.vs1()));
     v.apart(d, a)?;
     v.apart(d, by)?;

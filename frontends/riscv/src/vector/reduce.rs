@@ -40,7 +40,7 @@ family! {
 
 /// Folds the active elements of `vs2` into element 0 of `vs1`, of width `wide`.
 fn fold(v: &mut V<'_, '_>, wide: u32, mut f: impl FnMut(u64, u64) -> u64) -> R<u64> {
-    v.from_the_start()?;
+    v.starts_at_zero()?;
     let a = v.group(v.vs2(), 0)?;
     v.require(wide <= u32::from(v.unit.elen))?;
     if v.vl > 0 {
