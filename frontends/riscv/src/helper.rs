@@ -114,6 +114,10 @@ helpers! {
     39 V_FLOAT_UNARY "v_float_unary" [state] true vector::fp::Unary::call;
     /// [`vector::fpcvt::Convert`].
     40 V_FLOAT_CONVERT "v_float_convert" [state] true vector::fpcvt::Convert::call;
+    /// [`vector::int::CarryLess`].
+    41 V_CARRY_LESS "v_carry_less" [state] true vector::int::CarryLess::call;
+    /// [`vector::int::One`].
+    42 V_ONE "v_one" [state] true vector::int::One::call;
 }
 
 /// Cache-block management needs a block that may be loaded or stored; else it faults as a store does (CMO manual,
@@ -133,6 +137,6 @@ mod tests {
     fn indices_are_places() {
         assert_eq!(HELPERS[usize::from(TIME)].name, "time");
         assert_eq!(HELPERS[usize::from(SM4_KS)].name, "sm4ks");
-        assert_eq!(HELPERS[usize::from(V_FLOAT_CONVERT)].name, "v_float_convert");
+        assert_eq!(HELPERS[usize::from(V_ONE)].name, "v_one");
     }
 }

@@ -1,8 +1,8 @@
 //! The extension table: one row per extension, and the CPU models built from it.
 
 use crate::insn::{
-    Rv, a, c, cbo, d, f, hints, m, rv_i, v_config, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm, v_reduce, zabha, zacas,
-    zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+    Rv, a, c, cbo, d, f, hints, m, rv_i, v_bits, v_config, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm, v_reduce,
+    zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
 };
 use tern_decode::Group;
 
@@ -178,7 +178,13 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("zkr", "entropy source").planned(),
     ext("zkt", "timing that does not depend on data").hwprobe(16),
     ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
-    ext("zvbb", "vector bit manipulation").planned().hwprobe(17),
+    ext("zvbb", "vector bit manipulation").implies("zvkb").optional().hwprobe(17).groups(&[&v_bits::ZVBB]),
+    ext("zvbc", "vector carry-less multiplication").implies("zve64x").optional().hwprobe(18).groups(&[&v_bits::ZVBC]),
+    ext("zvkb", "vector bit manipulation for cryptography")
+        .implies("zve32x")
+        .optional()
+        .hwprobe(19)
+        .groups(&[&v_bits::ZVKB]),
     ext("zvkt", "vector timing that does not depend on data").planned().hwprobe(26),
     ext("zve32f", "vectors of 32-bit elements and binary32").implies("zve32x f").optional().hwprobe(38).groups(&[
         &v_fp::V_FP,

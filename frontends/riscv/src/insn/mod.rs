@@ -10,6 +10,7 @@ mod fp;
 pub mod hints;
 pub mod m;
 pub mod rv_i;
+pub mod v_bits;
 pub mod v_config;
 pub mod v_fixed;
 pub mod v_fp;
@@ -82,6 +83,7 @@ kinds! {
     vm     = named(1) names ", v0.t|";
     vsimm  = signed(5);
     vuimm  = unsigned(5);
+    vuimm6 = unsigned(6);
     vsew   = named(3) names "e8 e16 e32 e64 - - - -";
     vlmul  = named(3) names "m1 m2 m4 m8 - mf8 mf4 mf2";
     vta    = named(1) names "tu ta";

@@ -44,6 +44,11 @@ impl Element {
         b as u32 & (self.bits - 1)
     }
 
+    /// `a` rotated by less than its width.
+    fn rotate_left(&self, a: u64, by: u32) -> u64 {
+        if by == 0 { a } else { a << by | a >> (self.bits - by) }
+    }
+
     /// `value / 2^shift`, rounded as `vxrm` says (section 3.8).
     fn round(&self, value: i128, shift: u32) -> i128 {
         if shift == 0 {
@@ -124,6 +129,9 @@ family! {
     Asub = |a, b, e| e.round(wide(e.s(a)) - wide(e.s(b)), 1) as u64;
     Ssrl = |a, b, e| e.round(zext(a), e.amount(b)) as u64;
     Ssra = |a, b, e| e.round(wide(e.s(a)), e.amount(b)) as u64;
+    Andn = |a, b, _| a & !b;
+    Rol = |a, b, e| e.rotate_left(a, e.amount(b));
+    Ror = |a, b, e| e.rotate_left(a, e.amount(b.wrapping_neg()));
 }
 
 family! {
@@ -133,6 +141,24 @@ family! {
     Mulhsu = |a, b, e| ((wide(e.s(a)) * zext(b)) >> e.bits) as u64;
     Mulh = |a, b, e| ((wide(e.s(a)) * wide(e.s(b))) >> e.bits) as u64;
     Smul = |a, b, e| { let product = e.round(wide(e.s(a)) * wide(e.s(b)), e.bits - 1); e.signed(product) };
+}
+
+family! {
+    /// Carry-less products, of 64-bit elements alone (Zvbc).
+    CarryLess int V_CARRY_LESS (Two) by carry_less;
+    Low = |a, b, _| carry_less_product(a, b) as u64;
+    High = |a, b, _| (carry_less_product(a, b) >> 64) as u64;
+}
+
+family! {
+    /// One operand: the element and its width.
+    One int V_ONE (fn(u64, u32) -> u64) by one;
+    Brev8 = |a, _| a.reverse_bits().swap_bytes();
+    Rev8 = |a, w| a.swap_bytes() >> (64 - w);
+    Brev = |a, w| a.reverse_bits() >> (64 - w);
+    Clz = |a, w| u64::from(a.leading_zeros() - (64 - w));
+    Ctz = |a, w| u64::from(a.trailing_zeros().min(w));
+    Cpop = |a, _| u64::from(a.count_ones());
 }
 
 family! {
@@ -158,6 +184,7 @@ family! {
     Macc = |a, b, d, e| d.wrapping_add(e.s(a).wrapping_mul(e.s(b)) as u64);
     Maccsu = |a, b, d, e| d.wrapping_add(a.wrapping_mul(e.s(b) as u64));
     Maccus = |a, b, d, e| d.wrapping_add((e.s(a) as u64).wrapping_mul(b));
+    Sll = |a, b, _, e| a << (b as u32 & (2 * e.bits - 1));
 }
 
 family! {
@@ -242,6 +269,25 @@ fn same_width(v: &mut V<'_, '_>, f: Two) -> R<u64> {
 fn high(v: &mut V<'_, '_>, f: Two) -> R<u64> {
     v.require(v.sew < 64 || v.unit.full)?;
     same_width(v, f)
+}
+
+fn carry_less(v: &mut V<'_, '_>, f: Two) -> R<u64> {
+    v.require(v.sew == 64)?;
+    same_width(v, f)
+}
+
+fn carry_less_product(a: u64, b: u64) -> u128 {
+    (0..64).filter(|i| b >> i & 1 != 0).fold(0, |sum, i| sum ^ u128::from(a) << i)
+}
+
+fn one(v: &mut V<'_, '_>, f: fn(u64, u32) -> u64) -> R<u64> {
+    v.configured()?;
+    let (d, a) = (v.group(v.vd(), 0)?, v.group(v.vs2(), 0)?);
+    v.spares_mask(d)?;
+    v.each(|v, i| {
+        let value = f(v.get(a.reg, i, a.eew), a.eew);
+        v.set(d.reg, i, d.eew, value);
+    })
 }
 
 fn accumulate(v: &mut V<'_, '_>, f: Three) -> R<u64> {
