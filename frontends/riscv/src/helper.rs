@@ -1,6 +1,7 @@
 //! Helpers: what is too rare or too large to be IR.
 
 use crate::crypto;
+use crate::vector;
 use tern_core::frontend::{Helper, HelperCx, HelperExit, HelperFn};
 use tern_core::mem::Access;
 
@@ -9,13 +10,23 @@ pub const TIMEBASE_HZ: u64 = 10_000_000;
 /// Nanoseconds per tick.
 const TICK_NS: u64 = 1_000_000_000 / TIMEBASE_HZ;
 
-/// One row per helper: the index that IR uses, its name, whether it may fault, its code.  None reads or writes slots.
+/// One row per helper: the index that IR uses, its name, whether it may fault, its code.  Those
+/// marked `[state]` read and write slots; none of the others does.
+macro_rules! state {
+    () => {
+        false
+    };
+    (state) => {
+        true
+    };
+}
+
 macro_rules! helpers {
-    ($($(#[$doc:meta])* $index:literal $const:ident $name:literal $faults:literal $code:expr;)*) => {
+    ($($(#[$doc:meta])* $index:literal $const:ident $name:literal $([$state:ident])? $faults:literal $code:expr;)*) => {
         $($(#[$doc])* pub(crate) const $const: u16 = $index;)*
         /// All helpers, by index.
         pub(crate) static HELPERS: &[Helper] = &[
-            $(Helper { name: $name, call: $code as HelperFn, reads: false, writes: false, faults: $faults }),*
+            $(Helper { name: $name, call: $code as HelperFn, reads: state!($($state)?), writes: state!($($state)?), faults: $faults }),*
         ];
     };
 }
@@ -49,6 +60,64 @@ helpers! {
     12 SM4_ED "sm4ed" false |_, [a, b, _], s| Ok(crypto::sm4(a, b, s as u32, false));
     /// Part of an SM4 key schedule round.
     13 SM4_KS "sm4ks" false |_, [a, b, _], s| Ok(crypto::sm4(a, b, s as u32, true));
+    /// [`vector::config::Config`].
+    14 V_CONFIG "v_config" [state] true vector::config::Config::call;
+    /// [`vector::mem::Memory`].
+    15 V_MEMORY "v_memory" [state] true vector::mem::Memory::call;
+    /// [`vector::int::Binary`].
+    16 V_BINARY "v_binary" [state] true vector::int::Binary::call;
+    /// [`vector::int::High`].
+    17 V_HIGH "v_high" [state] true vector::int::High::call;
+    /// [`vector::int::Accumulate`].
+    18 V_ACCUMULATE "v_accumulate" [state] true vector::int::Accumulate::call;
+    /// [`vector::int::Widen`].
+    19 V_WIDEN "v_widen" [state] true vector::int::Widen::call;
+    /// [`vector::int::WidenFirst`].
+    20 V_WIDEN_FIRST "v_widen_first" [state] true vector::int::WidenFirst::call;
+    /// [`vector::int::Narrow`].
+    21 V_NARROW "v_narrow" [state] true vector::int::Narrow::call;
+    /// [`vector::int::Compare`].
+    22 V_COMPARE "v_compare" [state] true vector::int::Compare::call;
+    /// [`vector::int::Carry`].
+    23 V_CARRY "v_carry" [state] true vector::int::Carry::call;
+    /// [`vector::int::CarryOut`].
+    24 V_CARRY_OUT "v_carry_out" [state] true vector::int::CarryOut::call;
+    /// [`vector::int::Extend`].
+    25 V_EXTEND "v_extend" [state] true vector::int::Extend::call;
+    /// [`vector::reduce::Reduce`].
+    26 V_REDUCE "v_reduce" [state] true vector::reduce::Reduce::call;
+    /// [`vector::reduce::ReduceWide`].
+    27 V_REDUCE_WIDE "v_reduce_wide" [state] true vector::reduce::ReduceWide::call;
+    /// [`vector::reduce::ReduceFloat`].
+    28 V_REDUCE_FLOAT "v_reduce_float" [state] true vector::reduce::ReduceFloat::call;
+    /// [`vector::reduce::ReduceFloatWide`].
+    29 V_REDUCE_FLOAT_WIDE "v_reduce_float_wide" [state] true vector::reduce::ReduceFloatWide::call;
+    /// [`vector::mask::Logic`].
+    30 V_MASK_LOGIC "v_mask_logic" [state] true vector::mask::Logic::call;
+    /// [`vector::mask::Bits`].
+    31 V_MASK_BITS "v_mask_bits" [state] true vector::mask::Bits::call;
+    /// [`vector::perm::Permute`].
+    32 V_PERMUTE "v_permute" [state] true vector::perm::Permute::call;
+    /// [`vector::perm::PermuteFloat`].
+    33 V_PERMUTE_FLOAT "v_permute_float" [state] true vector::perm::PermuteFloat::call;
+    /// [`vector::fp::Binary`].
+    34 V_FLOAT_BINARY "v_float_binary" [state] true vector::fp::Binary::call;
+    /// [`vector::fp::Accumulate`].
+    35 V_FLOAT_ACCUMULATE "v_float_accumulate" [state] true vector::fp::Accumulate::call;
+    /// [`vector::fp::Widen`].
+    36 V_FLOAT_WIDEN "v_float_widen" [state] true vector::fp::Widen::call;
+    /// [`vector::fp::WidenFirst`].
+    37 V_FLOAT_WIDEN_FIRST "v_float_widen_first" [state] true vector::fp::WidenFirst::call;
+    /// [`vector::fp::Compare`].
+    38 V_FLOAT_COMPARE "v_float_compare" [state] true vector::fp::Compare::call;
+    /// [`vector::fp::Unary`].
+    39 V_FLOAT_UNARY "v_float_unary" [state] true vector::fp::Unary::call;
+    /// [`vector::fpcvt::Convert`].
+    40 V_FLOAT_CONVERT "v_float_convert" [state] true vector::fpcvt::Convert::call;
+    /// [`vector::int::CarryLess`].
+    41 V_CARRY_LESS "v_carry_less" [state] true vector::int::CarryLess::call;
+    /// [`vector::int::One`].
+    42 V_ONE "v_one" [state] true vector::int::One::call;
 }
 
 /// Cache-block management needs a block that may be loaded or stored; else it faults as a store does (CMO manual,
@@ -68,5 +137,6 @@ mod tests {
     fn indices_are_places() {
         assert_eq!(HELPERS[usize::from(TIME)].name, "time");
         assert_eq!(HELPERS[usize::from(SM4_KS)].name, "sm4ks");
+        assert_eq!(HELPERS[usize::from(V_ONE)].name, "v_one");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`state`]: the slots of a CPU; [`features`]: ISA strings, `-cpu` models, extensions.
 //! * [`translate`]: the translator that row bodies work on; [`trap`]: causes.
+//! * [`vector`]: what vector instructions do.
 //! * [`asm`]: what RISC-V adds to the assembler.
 //! * [`insn`]: the instruction tables, one file per chapter of the manual.
 //!
@@ -22,6 +23,7 @@ pub mod insn;
 pub mod state;
 pub mod translate;
 pub mod trap;
+pub mod vector;
 
 pub use features::{FeatureError, Features};
 pub use helper::TIMEBASE_HZ;

@@ -2,6 +2,7 @@
 
 use crate::state::{f, x};
 use crate::trap;
+use crate::vector::Unit;
 use tern_core::frontend::{Fetch, Limits};
 use tern_core::ir::fp::Round;
 use tern_core::ir::{Bool, Builder, Exit, Hint, I32, I64, Val};
@@ -19,14 +20,12 @@ pub struct Cpu {
     pub ialign16: bool,
     /// Block of `cbo.zero` in bytes, a power of two from 8 to 4096.
     pub cboz_bytes: u16,
-    /// Width of vector registers in bits, 0 without them.
-    pub vlen: u32,
+    /// The vector unit.
+    pub vector: Unit,
     /// The floating-point CSRs are there.
     pub csr_f: bool,
     /// The counters of Zicntr are there.
     pub csr_counters: bool,
-    /// The vector CSRs are there.
-    pub csr_v: bool,
 }
 
 /// The mode word of a block.  Bits 8 and up are kept for privilege, FS, VS and vtype.

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("fp.txt", include_str!("cases/fp.txt")),
     ("half.txt", include_str!("cases/half.txt")),
     ("misc.txt", include_str!("cases/misc.txt")),
+    ("vector.txt", include_str!("cases/vector.txt")),
 ];
 
 /// The layout's names of what cases call by the manual's.

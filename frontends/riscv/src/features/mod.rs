@@ -10,6 +10,7 @@ mod table;
 use crate::insn::Rv;
 use crate::state::Shape;
 use crate::translate::Cpu;
+use crate::vector::Unit;
 use core::fmt;
 use table::{EXTENSIONS, Ext, MODELS};
 use tern_decode::Group;
@@ -108,7 +109,7 @@ pub struct Features {
     sizes: Sizes,
 }
 
-/// Numbers that go with extensions, in bits (`vlen`, `elen`) and bytes.
+/// Numbers that go with extensions, in bits (`vlen`, `elen`; 0: what the extensions demand) and bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Sizes {
     vlen: u32,
@@ -119,7 +120,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    const DEFAULT: Sizes = Sizes { vlen: 128, elen: 64, cbom: 64, cbop: 64, cboz: 64 };
+    const DEFAULT: Sizes = Sizes { vlen: 0, elen: 0, cbom: 64, cbop: 64, cboz: 64 };
 }
 
 impl fmt::Debug for Features {
@@ -137,7 +138,8 @@ impl core::str::FromStr for Features {
 }
 
 impl Features {
-    /// What Linux programs of this XLEN (32 or 64) run on unless told otherwise: everything that is implemented.
+    /// What Linux programs of this XLEN (32 or 64) run on unless told otherwise: everything that is implemented but
+    /// vectors.
     #[must_use]
     pub fn default_for(xlen: u8) -> Features {
         Features { xlen, set: everything(xlen), sizes: Sizes::DEFAULT }
@@ -193,7 +195,34 @@ impl Features {
     /// Vector register width in bits, 0 without vectors.
     #[must_use]
     pub fn vlen(&self) -> u32 {
-        if self.has("v") { self.sizes.vlen } else { 0 }
+        match (self.has("zve32x"), self.sizes.vlen) {
+            (false, _) => 0,
+            (true, 0) => self.least_vlen().max(128),
+            (true, vlen) => vlen,
+        }
+    }
+
+    /// What Zvl*b demand.
+    fn least_vlen(&self) -> u32 {
+        let named = self.enabled().filter_map(|e| e.name.strip_prefix("zvl")?.strip_suffix('b')?.parse().ok());
+        named.max().unwrap_or(0)
+    }
+
+    /// Widest vector element in bits.
+    fn elen(&self) -> u8 {
+        if self.has("zve64x") { 64 } else { 32 }
+    }
+
+    /// The vector unit.
+    fn vector(&self) -> Unit {
+        let fp = [("zve32f", Unit::F32), ("zve64d", Unit::F64), ("zvfh", Unit::F16), ("zvfhmin", Unit::F16_CONVERT)];
+        Unit {
+            vlen: self.vlen(),
+            elen: self.elen(),
+            fp: fp.iter().filter(|(ext, _)| self.has(ext)).fold(0, |bits, (_, bit)| bits | bit),
+            full: self.has("v"),
+            rv32: self.xlen == 32,
+        }
     }
 
     pub(crate) fn cpu(&self) -> Cpu {
@@ -201,10 +230,9 @@ impl Features {
             rv32: self.xlen == 32,
             ialign16: self.has("zca"),
             cboz_bytes: self.sizes.cboz as u16,
-            vlen: self.vlen(),
+            vector: self.vector(),
             csr_f: self.has("f"),
             csr_counters: self.has("zicntr"),
-            csr_v: self.has("v"),
         }
     }
 
@@ -275,11 +303,11 @@ impl Features {
     }
 }
 
-/// Every implemented extension of this XLEN.
+/// Every implemented extension of this XLEN that is not optional.
 fn everything(xlen: u8) -> Set {
     let mut set = Set::default();
     for (i, e) in EXTENSIONS.iter().enumerate() {
-        if !e.planned && (e.xlen == 0 || e.xlen == xlen) {
+        if !e.planned && !e.optional && (e.xlen == 0 || e.xlen == xlen) {
             set.insert(i);
         }
     }

@@ -194,5 +194,13 @@ fn resolve(request: &Request) -> Result<Features, FeatureError> {
             }
         }
     }
-    Ok(Features { xlen: request.xlen, set, sizes: request.sizes })
+    let features = Features { xlen: request.xlen, set, sizes: request.sizes };
+    let bad = |key: &str, value: u32, takes| Err(FeatureError::BadValue(key.into(), value.to_string(), takes));
+    match request.sizes {
+        Sizes { vlen, .. } if vlen > 0 && vlen < features.least_vlen() => bad("vlen", vlen, "what Zvl*b allow"),
+        Sizes { elen, .. } if elen > 0 && elen != u32::from(features.elen()) && has(set, "zve32x") => {
+            bad("elen", elen, "what Zve* allow")
+        }
+        _ => Ok(features),
+    }
 }

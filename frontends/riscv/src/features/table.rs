@@ -1,7 +1,8 @@
 //! The extension table: one row per extension, and the CPU models built from it.
 
 use crate::insn::{
-    Rv, a, c, cbo, d, f, hints, m, rv_i, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+    Rv, a, c, cbo, d, f, hints, m, rv_i, v_bits, v_config, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm, v_reduce,
+    zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
 };
 use tern_decode::Group;
 
@@ -21,6 +22,8 @@ pub(super) struct Ext {
     pub(super) hwprobe: Option<u8>,
     /// Known by name only.
     pub(super) planned: bool,
+    /// Not among what CPUs have unless they are asked for it.
+    pub(super) optional: bool,
     /// Instructions.
     pub(super) groups: &'static [&'static Group<Rv>],
     /// Instructions of RV32 only.
@@ -43,6 +46,7 @@ const fn ext(name: &'static str, about: &'static str) -> Ext {
         xlen: 0,
         hwprobe: None,
         planned: false,
+        optional: false,
         groups: &[],
         rv32: &[],
         rv64: &[],
@@ -65,6 +69,9 @@ impl Ext {
     }
     const fn planned(self) -> Ext {
         Ext { planned: true, ..self }
+    }
+    const fn optional(self) -> Ext {
+        Ext { optional: true, ..self }
     }
     const fn groups(self, groups: &'static [&'static Group<Rv>]) -> Ext {
         Ext { groups, ..self }
@@ -89,7 +96,7 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("d", "binary64").implies("f").groups(&[&d::DOUBLE]).rv64(&[&d::DOUBLE64]),
     ext("c", "compressed instructions").umbrella("zca").hwprobe(1),
     ext("b", "bit manipulation").umbrella("zba zbb zbs"),
-    ext("v", "vectors").planned().hwprobe(2),
+    ext("v", "vectors").implies("zve64d zvl128b").optional().hwprobe(2),
     ext("h", "hypervisor").planned(),
     ext("supm", "pointer masking").planned(),
     ext("za128rs", "reservation sets of at most 128 bytes"),
@@ -171,9 +178,44 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("zkr", "entropy source").planned(),
     ext("zkt", "timing that does not depend on data").hwprobe(16),
     ext("zmmul", "multiplication").groups(&[&m::ZMMUL]).rv64(&[&m::ZMMUL64]),
-    ext("zvbb", "vector bit manipulation").planned().hwprobe(17),
-    ext("zvfhmin", "vector binary16 conversions").planned().hwprobe(31),
+    ext("zvbb", "vector bit manipulation").implies("zvkb").optional().hwprobe(17).groups(&[&v_bits::ZVBB]),
+    ext("zvbc", "vector carry-less multiplication").implies("zve64x").optional().hwprobe(18).groups(&[&v_bits::ZVBC]),
+    ext("zvkb", "vector bit manipulation for cryptography")
+        .implies("zve32x")
+        .optional()
+        .hwprobe(19)
+        .groups(&[&v_bits::ZVKB]),
     ext("zvkt", "vector timing that does not depend on data").planned().hwprobe(26),
+    ext("zve32f", "vectors of 32-bit elements and binary32").implies("zve32x f").optional().hwprobe(38).groups(&[
+        &v_fp::V_FP,
+        &v_fp::V_FP_WIDE,
+        &v_fp::V_FP_FORMATS,
+        &v_reduce::V_REDUCE_FP,
+        &v_perm::V_PERM_FP,
+    ]),
+    ext("zve32x", "vectors of 32-bit elements").implies("zicsr zvl32b").optional().hwprobe(37).groups(&[
+        &v_config::V_CONFIG,
+        &v_mem::V_LOAD,
+        &v_mem::V_STORE,
+        &v_int::V_INT,
+        &v_int::V_INT_WIDE,
+        &v_int::V_INT_MASK,
+        &v_fixed::V_FIXED,
+        &v_reduce::V_REDUCE,
+        &v_mask::V_MASK,
+        &v_perm::V_PERM,
+    ]),
+    ext("zve64d", "vectors of 64-bit elements and binary64").implies("zve64f d").optional().hwprobe(41),
+    ext("zve64f", "vectors of 64-bit elements and binary32").implies("zve64x zve32f").optional().hwprobe(40),
+    ext("zve64x", "vectors of 64-bit elements").implies("zve32x zvl64b").optional().hwprobe(39),
+    ext("zvfh", "vectors of binary16").implies("zvfhmin zfhmin").optional().hwprobe(30),
+    ext("zvfhmin", "vector binary16 conversions").implies("zve32f").optional().hwprobe(31),
+    ext("zvl1024b", "vector registers of at least 1024 bits").implies("zvl512b").optional(),
+    ext("zvl128b", "vector registers of at least 128 bits").implies("zvl64b").optional(),
+    ext("zvl256b", "vector registers of at least 256 bits").implies("zvl128b").optional(),
+    ext("zvl32b", "vector registers of at least 32 bits").optional(),
+    ext("zvl512b", "vector registers of at least 512 bits").implies("zvl256b").optional(),
+    ext("zvl64b", "vector registers of at least 64 bits").implies("zvl32b").optional(),
 ];
 
 /// A CPU model.

@@ -50,7 +50,7 @@ impl Csr {
             Needs::F => t.cpu.csr_f,
             Needs::Counters => t.cpu.csr_counters,
             Needs::CounterHalves => t.cpu.csr_counters && t.cpu.rv32,
-            Needs::V => t.cpu.csr_v,
+            Needs::V => t.cpu.vector.vlen > 0,
         };
         has.then_some(row)
     }
@@ -93,7 +93,7 @@ csrs! {
     /// Vector type.
     0xc21 vtype V read |t| t.b.get(VTYPE), write ignore;
     /// Bytes in a vector register.
-    0xc22 vlenb V read |t| { let n = u64::from(t.cpu.vlen / 8); t.b.iconst(n) }, write ignore;
+    0xc22 vlenb V read |t| { let n = u64::from(t.cpu.vector.vlen / 8); t.b.iconst(n) }, write ignore;
     /// Upper half of cycle.
     0xc80 cycleh CounterHalves read |t| { let v = instret(t); high(t, v) }, write ignore;
     /// Upper half of time.
@@ -125,7 +125,7 @@ fn set_field(t: &mut Tr<'_>, slot: Slot, shift: u32, mask: u64, v: X) {
 
 fn set_vstart(t: &mut Tr<'_>, v: X) {
     // As many bits as the largest element index needs: VLMAX = 8 * VLEN / 8.
-    let mask = u64::from(t.cpu.vlen.max(1)) - 1;
+    let mask = u64::from(t.cpu.vector.vlen.max(1)) - 1;
     let v = t.b.andi(v, mask);
     t.b.set(VSTART, v);
 }

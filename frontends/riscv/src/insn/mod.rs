@@ -10,6 +10,16 @@ mod fp;
 pub mod hints;
 pub mod m;
 pub mod rv_i;
+pub mod v_bits;
+pub mod v_config;
+pub mod v_fixed;
+pub mod v_fp;
+pub mod v_int;
+pub mod v_mask;
+pub mod v_mem;
+pub mod v_perm;
+pub mod v_reduce;
+mod vector;
 pub mod zabha;
 pub mod zacas;
 pub mod zba;
@@ -68,6 +78,20 @@ kinds! {
     pfimm  = signed bits "11:5";
     rnum   = named(4) names "0 1 2 3 4 5 6 7 8 9 10";
     odd    = unsigned(3) map(odd_value, odd_field);
+
+    v      = reg(5) names "v0..v31";
+    vm     = named(1) names ", v0.t|";
+    vsimm  = signed(5);
+    vuimm  = unsigned(5);
+    vuimm6 = unsigned(6);
+    vsew   = named(3) names "e8 e16 e32 e64 - - - -";
+    vlmul  = named(3) names "m1 m2 m4 m8 - mf8 mf4 mf2";
+    vta    = named(1) names "tu ta";
+    vma    = named(1) names "mu ma";
+    vtypei = unsigned(11) hex;
+    vtypei10 = unsigned(10) hex;
+    seg    = named(3) names "|seg2|seg3|seg4|seg5|seg6|seg7|seg8";
+    nreg   = named(3) names "1 2 - 4 - - - 8";
 
     ci     = signed bits "5|4:0";
     csh6   = unsigned(6) hex;
