@@ -24,6 +24,8 @@ use std::collections::VecDeque;
 pub const UNBLOCKABLE: u64 = 1 << 8 | 1 << 18;
 /// `SIGCHLD`.
 pub const SIGCHLD: i32 = 17;
+/// Broken pipe.
+pub const SIGPIPE: i32 = 13;
 /// `SIGSEGV`.
 pub const SIGSEGV: i32 = 11;
 /// `SIGCONT`.
@@ -204,6 +206,10 @@ pub fn bit(signo: i32) -> u64 {
 pub fn collect(process: &mut Process) {
     while let Some(info) = tern_host::signal::take() {
         let info = host::translate(&info);
+        // The host's word about a pipe that the guest found broken: the call has sent the guest's own signal already.
+        if info.signo == SIGPIPE && info.code == SI_USER && info.pid == process.pid {
+            continue;
+        }
         if info.signo == SIGCHLD && info.code > 0 {
             child_changed(process, info);
         } else {
