@@ -46,7 +46,11 @@ fn compile(compiler: &str, source: &Path, to: PathBuf) -> anyhow::Result<PathBuf
     let time = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
     if time(&to).is_none_or(|made| time(source).is_none_or(|wrote| wrote > made)) {
         let status = Command::new(compiler).args(FLAGS).arg(source).arg("-o").arg(&to).status();
-        anyhow::ensure!(status.context(compiler.to_owned())?.success(), "{compiler} cannot compile {}", source.display());
+        anyhow::ensure!(
+            status.context(compiler.to_owned())?.success(),
+            "{compiler} cannot compile {}",
+            source.display()
+        );
     }
     Ok(to)
 }
@@ -117,7 +121,10 @@ fn debian(sysroot: &Path) -> anyhow::Result<Vec<Case>> {
         ("python3", &["usr/bin/python3", "-c", "import json, re; print(json.dumps(re.findall('e.', 'eerie')))"]),
         ("perl", &["usr/bin/perl", "-e", "print join(',', map { $_ * $_ } grep { $_ % 3 } 1 .. 20), \"\\n\""]),
         ("bash", &["usr/bin/bash", "-c", "for i in {1..20}; do s=$((s + i)); done; echo $s"]),
-        ("sqlite3", &["usr/bin/sqlite3", ":memory:", "create table t(x); insert into t values(6),(7); select sum(x*x) from t"]),
+        (
+            "sqlite3",
+            &["usr/bin/sqlite3", ":memory:", "create table t(x); insert into t values(6),(7); select sum(x*x) from t"],
+        ),
     ];
     let mut cases = Vec::new();
     for (name, line) in programs {
@@ -148,11 +155,7 @@ fn measure(title: &'static str, cases: &[Case], engines: &[Engine], limits: Limi
     Ok(table)
 }
 
-fn measure_case(
-    case: &Case,
-    engines: &[Engine],
-    limits: Limits,
-) -> anyhow::Result<Vec<Option<Result<Cost, Wrong>>>> {
+fn measure_case(case: &Case, engines: &[Engine], limits: Limits) -> anyhow::Result<Vec<Option<Result<Cost, Wrong>>>> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("output");
     let native = case.native.as_deref().map(path_text).transpose()?;
     let line = |engine: &Engine| match (engine.native, &native) {
@@ -248,7 +251,9 @@ impl Table {
             let user = self.mean(i, |c| c.user);
             let both = self.mean(i, |c| c.user + c.system);
             if let (Some((user, n)), Some((both, _))) = (user, both) {
-                println!("{first} takes {user:.3} times the user time of {name}, {both:.3} with system time (geometric means of {n})");
+                println!(
+                    "{first} takes {user:.3} times the user time of {name}, {both:.3} with system time (geometric means of {n})"
+                );
             }
         }
     }

@@ -47,7 +47,9 @@ pub(crate) fn find(peers: &[String]) -> anyhow::Result<Vec<Engine>> {
     engines.push(Engine { name: "native".to_owned(), command: Vec::new(), sysroot: None, native: true });
     match on_path("qemu-riscv64").or_else(|| on_path("qemu-riscv64-static")) {
         Some(path) => engines.push(qemu("qemu", &path)?),
-        None => println!("qemu: neither qemu-riscv64 nor qemu-riscv64-static is on the PATH (package qemu-user-static)"),
+        None => {
+            println!("qemu: neither qemu-riscv64 nor qemu-riscv64-static is on the PATH (package qemu-user-static)")
+        }
     }
     let oracle = std::env::var_os("ORACLE_DIR").map(PathBuf::from);
     let oracle = oracle.or_else(|| Some(std::env::home_dir()?.join(".cache/tern-oracle")));

@@ -65,8 +65,7 @@ pub(crate) fn run(line: &[String], scratch: &Path, seconds: u64) -> anyhow::Resu
     let output = File::create(scratch).with_context(|| scratch.display().to_string())?;
     let (program, args) = line.split_first().context("an emulator's command is empty")?;
     let begin = monotonic_ns();
-    let child =
-        Command::new(program).args(args).stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn();
+    let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn();
     let mut child = match child {
         Ok(child) => child,
         Err(e) => return Ok(Err(Wrong::Start(e.to_string()))),
