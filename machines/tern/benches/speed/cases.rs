@@ -1,7 +1,7 @@
 //! The programs that tern and its peers run: compiled kernels, start-up, cold code of Debian's programs.
 
 use crate::engines::{Engine, on_path};
-use crate::figures::{Align, geometric_mean, median, table};
+use crate::figures::{geometric_mean, median, table};
 use crate::process::{Cost, Limits, Wrong, run};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -23,11 +23,14 @@ struct Case {
     sysroot: Option<PathBuf>,
 }
 
+/// What an engine made of a case; `None`: it cannot run it.
+type Cell = Option<Result<Cost, Wrong>>;
+
 /// What every engine made of every case.
 pub(crate) struct Table {
     title: &'static str,
     engines: Vec<String>,
-    rows: Vec<(String, Vec<Option<Result<Cost, Wrong>>>)>,
+    rows: Vec<(String, Vec<Cell>)>,
 }
 
 fn path_text(path: &Path) -> anyhow::Result<String> {
@@ -155,7 +158,7 @@ fn measure(title: &'static str, cases: &[Case], engines: &[Engine], limits: Limi
     Ok(table)
 }
 
-fn measure_case(case: &Case, engines: &[Engine], limits: Limits) -> anyhow::Result<Vec<Option<Result<Cost, Wrong>>>> {
+fn measure_case(case: &Case, engines: &[Engine], limits: Limits) -> anyhow::Result<Vec<Cell>> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("output");
     let native = case.native.as_deref().map(path_text).transpose()?;
     let line = |engine: &Engine| match (engine.native, &native) {
@@ -222,7 +225,7 @@ impl Table {
         let mut rows = vec![vec![self.title.to_owned()]];
         rows[0].extend(self.engines.iter().cloned());
         for (name, cells) in &self.rows {
-            let cell = |c: &Option<Result<Cost, Wrong>>| match c {
+            let cell = |c: &Cell| match c {
                 None => "-".to_owned(),
                 Some(Err(_)) => "wrong".to_owned(),
                 Some(Ok(cost)) => format!("{:.3}", figure(cost)),
@@ -230,7 +233,7 @@ impl Table {
             rows.push([name.clone()].into_iter().chain(cells.iter().map(cell)).collect());
         }
         println!("\n{} ({unit}, medians)", self.title);
-        print!("{}", table(&rows, &[Align::Left], Align::Right));
+        print!("{}", table(&rows));
     }
 
     /// The first engine's user time divided by each other's, with geometric means.
@@ -246,7 +249,7 @@ impl Table {
             rows.push([name.clone()].into_iter().chain((1..self.engines.len()).map(cell)).collect());
         }
         println!("\n{}: user time of {first} divided by that of the others", self.title);
-        print!("{}", table(&rows, &[Align::Left], Align::Right));
+        print!("{}", table(&rows));
         for (i, name) in self.engines.iter().enumerate().skip(1) {
             let user = self.mean(i, |c| c.user);
             let both = self.mean(i, |c| c.user + c.system);

@@ -16,26 +16,17 @@ pub(crate) fn geometric_mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp())
 }
 
-/// Side of a column that its cells stand on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
-    Left,
-    Right,
-}
-
-/// Rows as text in columns; `first` gives the sides of the first columns, `rest` that of the others.  The last column, if it
-/// is text, is not filled up.
-pub(crate) fn table(rows: &[Vec<String>], first: &[Align], rest: Align) -> String {
+/// Rows as text in columns: the first stands left, and the last if it is prose; the others right.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
+    let prose = rows.iter().filter_map(|r| r.get(columns.wrapping_sub(1))).any(|s| s.contains(' '));
     let mut text = String::new();
     for row in rows {
-        let cell = |(c, s): (usize, &String)| match first.get(c).copied().unwrap_or(rest) {
-            Align::Left => format!("{s:<w$}", w = widths[c]),
-            // Prose is not numbers.
-            Align::Right if c + 1 == columns && s.contains(' ') => s.clone(),
-            Align::Right => format!("{s:>w$}", w = widths[c]),
+        let cell = |(c, s): (usize, &String)| match c == 0 || prose && c + 1 == columns {
+            true => format!("{s:<w$}", w = widths[c]),
+            false => format!("{s:>w$}", w = widths[c]),
         };
         let line: Vec<String> = row.iter().enumerate().map(cell).collect();
         text += line.join("  ").trim_end();

@@ -1,6 +1,6 @@
 //! Micro-benchmarks: the interpreter's engine on small RV64 programs in flat memory, without an operating system.
 
-use crate::figures::{Align, median, table};
+use crate::figures::{median, table};
 use crate::programs::{CODE, DATA, PROGRAMS, Program, cold};
 use anyhow::{anyhow, ensure};
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ pub(crate) fn run(runs: u32) -> anyhow::Result<Value> {
         rows.push(row);
         out.push(value);
     }
-    print!("{}", table(&rows, &[Align::Left], Align::Right));
+    print!("{}", table(&rows));
     Ok(json!({ "programs": out, "translation": translation(runs)?, "engine_start_us": start(runs)? }))
 }
 
