@@ -28,7 +28,7 @@ pub(crate) struct Cost {
     pub(crate) system: f64,
     /// Seconds from start to end.
     pub(crate) wall: f64,
-    /// Largest resident set in MiB.
+    /// Largest resident set in MiB; never below the benchmark's own, which Linux hands on to its children.
     pub(crate) resident: f64,
 }
 
