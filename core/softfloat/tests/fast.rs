@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Rng, grid, is_nan, run};
+use core::hint::black_box;
 use tern_softfloat as soft;
 use tern_softfloat::fast::{self, Host};
 use tern_softfloat::{Env, F32, F64, Flags, Format, IntStyle, MinMax, Rm, Style};
@@ -230,11 +231,18 @@ fn soft_path_equals_host_arithmetic() {
             against_host::<F32>(a, b);
         }
     }
+    // i686 musl rounds this product twice, so its answers say nothing: the exact one is below a tie that 64 bits round up to.
+    let hard = [0x41c0_0000_0010_0040, 0x41cf_ffff_ffff_ffff, 1 << 63].map(|bits| f64::from_bits(black_box(bits)));
+    let fuses = hard[0].mul_add(hard[1], hard[2]).to_bits() == 0x43a0_0000_0010_003f;
+    assert!(fuses || !fast::HOST_HAS_FMA, "the host's instruction rounds twice");
     let mut rng = Rng(105);
     for _ in 0..200_000 {
         against_host::<F32>(rng.operand::<F32>(), rng.operand::<F32>());
         against_host::<F64>(rng.operand::<F64>(), rng.operand::<F64>());
         let [a, b, c] = fma_operands::<F64>(&mut rng, 440);
+        if !fuses {
+            continue;
+        }
         let want = f64::from_bits(a).mul_add(f64::from_bits(b), f64::from_bits(c));
         let (got, _) = run(Style::RISCV, Rm::Rne, |e| soft::mul_add::<F64>(a, b, c, e));
         assert!(got == want.to_bits() || (is_nan::<F64>(got) && want.is_nan()), "fma {a:x} {b:x} {c:x}: {got:x}");

@@ -4,8 +4,8 @@
 //! an expression `T` is `u32` or `u64`, `S` its signed twin, `W` and `SW` the integers of twice the width.  Operations are
 //! total: where a machine's own rule differs (division by zero, oversized shift counts) the frontend selects around them.
 //!
-//! From the rows come: the [`Op`] enum and its names, builder methods, the constant folder and evaluator
-//! ([`eval2`], [`eval1`], [`eval3`]), and, through [`with_pure_ops`](crate::with_pure_ops), every bytecode variant and
+//! From the rows come: the [`Op`](super::Op) enum and its names, builder methods, the constant folder and evaluator
+//! ([`eval2`](super::eval2), [`eval1`](super::eval1)), and, through [`with_pure_ops`](crate::with_pure_ops), every bytecode variant and
 //! handler of the interpreter and every operand generator of the tests.
 //!
 //! Name grammar: `add`; signedness suffix `s`/`u` where it matters (`divs`, `ltu`); width suffix only in conversions.

@@ -66,7 +66,7 @@ pub struct PageRef {
 /// The memory of one guest as an execution tier sees it.
 ///
 /// A [`PageRef`] stays valid until [`GuestMemory::generation`] changes; the generation may change only between calls of
-/// [`crate::engine::Engine::run`] or inside [`GuestMemory`] and [`crate::frontend::Helper`] calls, after which tiers compare it.
+/// an engine's `run` or inside [`GuestMemory`] and [`crate::frontend::Helper`] calls, after which tiers compare it.
 pub trait GuestMemory {
     /// Resolves the page that holds `addr` for one kind of access by MMU mode `mode`.
     ///

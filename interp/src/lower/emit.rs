@@ -11,6 +11,7 @@ use tern_core::ir::{Block, Inst, Op, Ref, Ty};
 use tern_core::mem::{Endian, MemOp};
 use tern_core::state::NEAR;
 use tern_softfloat::Rm;
+use tern_softfloat::fast::{HOST_HAS_FMA, HOST_IS_IEEE};
 
 /// An operand as a word can take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -489,6 +490,9 @@ fn host_form(op: Op, attr: FpAttr) -> Option<(u16, u16)> {
         Fmt::F32 => false,
         _ => return None,
     };
+    if !HOST_IS_IEEE {
+        return None;
+    }
     let nearest = match attr.round {
         Round::Dynamic => Some(0),
         Round::Static(Rm::Rne) => Some(3),
@@ -496,10 +500,8 @@ fn host_form(op: Op, attr: FpAttr) -> Option<(u16, u16)> {
     };
     match op {
         Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt => nearest.map(|s| (code::host(op, f64), s)),
-        // A fused product without the host's instruction is slower in a library than in softfloat.
-        Op::FMulAdd if cfg!(target_feature = "fma") || cfg!(not(any(target_arch = "x86", target_arch = "x86_64"))) => {
-            nearest.map(|s| (code::host(op, f64), s))
-        }
+        // A fused product without the host's instruction is slower in a library than in softfloat, and not always right.
+        Op::FMulAdd if HOST_HAS_FMA => nearest.map(|s| (code::host(op, f64), s)),
         Op::FFromS32 | Op::FFromU32 | Op::FFromS64 => nearest.map(|s| (code::host(op, f64), s)),
         Op::FEq | Op::FLt | Op::FLe | Op::FLtQuiet | Op::FLeQuiet => Some((code::host(op, f64), 3)),
         // The F64 form converts from F32, the F32 form from F64.

@@ -1,6 +1,6 @@
 //! Views of `/proc` that show the guest: maps, auxv, cmdline, exe, status and the like of the process itself.
 //!
-//! To add one: a name in [`NAMES`] and a case in [`text`].
+//! To add one: a name in `NAMES` and a case in `text`.
 
 use crate::cx::SysResult;
 use crate::mm::vma::{Name, Vma};

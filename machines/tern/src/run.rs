@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Log system calls
     #[arg(long)]
     strace: bool,
-    /// The guest's argv[0] (default: PROG)
+    /// The guest's argv 0 (default: PROG)
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     argv0: Option<OsString>,
     /// Size of the stack: bytes, or a number with K, M or G
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Blocks of one instruction
     #[arg(long, hide = true)]
     one_insn: bool,
-    /// Another guest started this one: it ends as its signals say, and its argv[0] stands before PROG
+    /// Another guest started this one: it ends as its signals say, and its argv 0 stands before PROG
     #[arg(long, hide = true)]
     in_guest: bool,
     /// The program and its arguments

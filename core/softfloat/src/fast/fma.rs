@@ -7,8 +7,8 @@ use crate::fast::arith::rounds_like_host;
 use crate::fast::host::{exponent, is_denormal, is_normal, is_safe, is_zero};
 use crate::format::{F32, F64, Format};
 
-/// Whether `mul_add` of the host is an instruction; elsewhere it is a slow call.
-const HOST_HAS_FMA: bool = cfg!(any(
+/// Whether `mul_add` of the host is an instruction; elsewhere it is a slow call, and not of every C library a correct one.
+pub const HOST_HAS_FMA: bool = cfg!(any(
     target_feature = "fma",
     target_arch = "aarch64",
     target_arch = "riscv64",

@@ -6,8 +6,7 @@ use core::ops::{Add, Div, Mul, Sub};
 use crate::format::{F32, F64, Format};
 
 /// False on hosts whose `f32` and `f64` arithmetic carries excess precision: x87 and 68881.
-pub(super) const HOST_IS_IEEE: bool =
-    !cfg!(any(all(target_arch = "x86", not(target_feature = "sse2")), target_arch = "m68k"));
+pub const HOST_IS_IEEE: bool = !cfg!(any(all(target_arch = "x86", not(target_feature = "sse2")), target_arch = "m68k"));
 
 /// A format that the host has a type for.
 pub trait Host: Format {

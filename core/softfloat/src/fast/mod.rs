@@ -20,7 +20,8 @@ mod host;
 pub use arith::{add, div, eq, le, lt, max, min, mul, sqrt, sub};
 pub use convert::{f32_to_f64, f64_to_f32, from_i32, from_i64, from_u32, from_u64, round_int};
 pub use convert::{to_i32, to_i64, to_u32, to_u64};
-pub use host::Host;
+pub use fma::HOST_HAS_FMA;
+pub use host::{HOST_IS_IEEE, Host};
 
 use crate::compare::MinMax;
 use crate::convert::IntStyle;

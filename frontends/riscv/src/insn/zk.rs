@@ -1,6 +1,6 @@
 //! Scalar cryptography: Zknd, Zkne (AES), Zknh (SHA-2), Zksed (SM4), Zksh (SM3).
 //!
-//! Hashes are plain IR; ciphers look tables up and are helpers ([`crate::crypto`]).
+//! Hashes are plain IR; ciphers look tables up and are helpers (`crypto`).
 
 use super::Rv;
 use crate::helper;

@@ -110,7 +110,7 @@ names! {
     Rename { RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2, RENAME_WHITEOUT = 4, }
     /// `flock`.
     FlockOp { LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8, }
-    /// Signal numbers are a set of their own, [`crate::abi::signal_name`]; these are `memfd_create`'s.
+    /// Signal numbers are a set of their own, [`crate::isa::signal_name`]; these are `memfd_create`'s.
     Memfd { MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_HUGETLB = 4, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16, }
 }
 

@@ -1,6 +1,6 @@
 //! `ioctl`: terminals, descriptors, network interfaces, block devices, file attributes.
 //!
-//! Requests are rows of [`REQUESTS`] (numbers of asm-generic/ioctls.h and of the headers named there); any other one is
+//! Requests are rows of `REQUESTS` (numbers of asm-generic/ioctls.h and of the headers named there); any other one is
 //! `ENOTTY` and counted.  To add one: a row here, and one in `tern_host::sys::ioctl` if it is passed through.
 
 use crate::abi::io_structs::{Ifconf, Termio, Termios, Termios2};
