@@ -404,8 +404,10 @@ struct Window {
 impl Window {
     /// The 16 bits at `pc`, which is even.
     fn parcel(&mut self, fetch: &mut dyn Fetch, pc: u64) -> Result<u64, MemFault> {
-        let mut at = pc.wrapping_sub(self.start) as usize;
-        if pc < self.start || at + 2 > self.len {
+        let from = pc.wrapping_sub(self.start);
+        let inside = pc >= self.start && from.checked_add(2).is_some_and(|end| end <= self.len as u64);
+        let mut at = from as usize;
+        if !inside {
             let len = (PAGE_SIZE - (pc & PAGE_MASK)).min(self.bytes.len() as u64) as usize;
             self.len = 0;
             fetch.fetch(pc, &mut self.bytes[..len])?;
