@@ -20,6 +20,8 @@ pub struct Options {
     pub cache_words: usize,
     /// Every block is one instruction.
     pub one_insn: bool,
+    /// Count sequences of bytecode words instead of fusing them; slow.
+    pub profile: bool,
     /// The log.
     pub log: Option<Log>,
 }
@@ -27,7 +29,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let interp = tern_interp::Options::default();
-        Options { dispatch: interp.dispatch, cache_words: interp.cache_words, one_insn: false, log: None }
+        Options {
+            dispatch: interp.dispatch,
+            cache_words: interp.cache_words,
+            one_insn: false,
+            profile: false,
+            log: None,
+        }
     }
 }
 
@@ -57,7 +65,7 @@ impl Engine {
             block_insns: if options.one_insn { 1 } else { defaults.block_insns },
             chain: !options.log.as_ref().is_some_and(|l| l.wants(Items::NOCHAIN)),
             log: options.log.clone().and_then(for_interp),
-            ..defaults
+            profile: options.profile,
         };
         let interp = tern_interp::Engine::new(frontend, interp);
         Engine { interp, cpus: Vec::new(), retired: 0, log: options.log }
@@ -140,6 +148,19 @@ impl Engine {
     #[must_use]
     pub fn frontend(&self) -> &Rc<dyn Frontend> {
         self.interp.frontend()
+    }
+
+    /// With [`Options::profile`]: words run by the CPUs that are there, and sequences of them with their counts.
+    #[must_use]
+    pub fn sequences(&self) -> (u64, Vec<(Vec<&'static str>, u64)>) {
+        let mut words = 0;
+        let mut all = Vec::new();
+        for id in self.cpus.iter().flatten() {
+            let (n, sequences) = self.interp.sequences(*id);
+            words += n;
+            all.extend(sequences);
+        }
+        (words, all)
     }
 
     /// Counters so far.

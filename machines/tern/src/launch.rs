@@ -44,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) items: Items,
     /// Where the log goes, else standard error.
     pub(crate) log_file: Option<OsString>,
+    /// Count sequences of bytecode words and write them here.
+    pub(crate) sequences: Option<OsString>,
     /// Print all figures when the program has ended.
     pub(crate) stats: bool,
     /// Print one line of figures on standard output when it has ended.
@@ -80,6 +82,7 @@ impl Launch {
             one_insn: false,
             items: Items::NONE,
             log_file: None,
+            sequences: None,
             stats: false,
             figures: false,
             in_guest: false,
@@ -159,6 +162,7 @@ impl Launch {
             dispatch: self.dispatch.unwrap_or(defaults.dispatch),
             cache_words: self.cache_words.unwrap_or(defaults.cache_words),
             one_insn: self.one_insn,
+            profile: self.sequences.is_some(),
             log,
         }
     }
@@ -242,6 +246,11 @@ fn figures(launch: &Launch, engine: &Engine, nanos: u64, missing: &str) {
         // The guest has printed all that matters.
         let _ = writeln!(std::io::stdout(), "\n{line}");
     }
+    if let Some(file) = &launch.sequences
+        && let Err(e) = std::fs::write(file, sequences(engine))
+    {
+        complain(&format!("{}: {e}", shown(file)));
+    }
     if launch.stats {
         let s = engine.stats();
         complain(&format!(
@@ -255,6 +264,14 @@ fn figures(launch: &Launch, engine: &Engine, nanos: u64, missing: &str) {
             missing.lines().map(|l| format!("  {l}\n")).collect::<String>()
         ));
     }
+}
+
+/// Lines of count and bodies, most words first; the first line counts all words.
+fn sequences(engine: &Engine) -> String {
+    let (words, mut all) = engine.sequences();
+    all.sort_by_key(|(bodies, n)| core::cmp::Reverse(bodies.len() as u64 * n));
+    let lines = all.iter().take(20_000).map(|(bodies, n)| format!("{n}\t{}\n", bodies.join(" ;; ")));
+    format!("{words}\n") + &lines.collect::<String>()
 }
 
 /// The end by a signal: the status that a shell gives, or the signal itself where a parent may look for it.

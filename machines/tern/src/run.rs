@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Write the log to FILE instead of standard error; %d stands for the process's number
     #[arg(long, value_name = "FILE")]
     log_file: Option<OsString>,
+    /// Count the sequences of bytecode words that run and write them to FILE (slow; for the list of fused sequences)
+    #[arg(long, value_name = "FILE")]
+    sequences: Option<OsString>,
     /// Print figures about the run at its end
     #[arg(long)]
     stats: bool,
@@ -80,6 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     launch.cache_words = args.cache_words;
     launch.items = args.log.unwrap_or(Items::NONE).with(if args.strace { Items::STRACE } else { Items::NONE });
     launch.log_file = args.log_file;
+    launch.sequences = args.sequences;
     launch.stats = args.stats;
     launch.release = args.uname;
     launch.reserved_va = args.reserved_va;
