@@ -3,7 +3,7 @@
 use crate::abi::Errno;
 use crate::abi::process_flags::{IdType, WaitFlags};
 use crate::abi::process_structs::SiginfoBytes;
-use crate::abi::structs::{Rusage, Timeval};
+use crate::abi::structs::Rusage;
 use crate::args::{Const, Flags, OutOpt, Pid};
 use crate::cx::{Cx, Outcome, SysResult};
 use crate::process::Process;
@@ -14,30 +14,6 @@ use tern_host::sys;
 
 /// Linux clones of any kind are children of the host all the same.
 const KINDS: u64 = WaitFlags::__WNOTHREAD | WaitFlags::__WALL | WaitFlags::__WCLONE;
-
-/// The guest's `struct rusage`.
-#[must_use]
-pub fn rusage(u: &sys::proc::Rusage) -> Rusage {
-    let time = |t: sys::Time| Timeval { sec: t.sec, usec: t.nsec / 1000 };
-    Rusage {
-        utime: time(u.utime),
-        stime: time(u.stime),
-        maxrss: u.maxrss,
-        ixrss: u.integrals[0],
-        idrss: u.integrals[1],
-        isrss: u.integrals[2],
-        minflt: u.minflt,
-        majflt: u.majflt,
-        nswap: u.nswap,
-        inblock: u.inblock,
-        oublock: u.oublock,
-        msgsnd: u.messages[0],
-        msgrcv: u.messages[1],
-        nsignals: u.messages[2],
-        nvcsw: u.nvcsw,
-        nivcsw: u.nivcsw,
-    }
-}
 
 /// A wait status with the guest's signal numbers.
 fn status_from_host(status: i32) -> i32 {
@@ -88,7 +64,7 @@ pub fn wait4(
             continue;
         }
         cx.write_opt(status.0, &status_from_host(w.status))?;
-        cx.write_opt(usage.0, &rusage(&w.usage))?;
+        cx.write_opt(usage.0, &super::info::rusage_of(&w.usage))?;
         return Ok(w.pid as u64);
     }
 }
@@ -129,7 +105,7 @@ pub fn waitid(
         let bytes = SiginfoBytes { bytes: found.encode(cx.abi()) };
         cx.write_opt(info.0, &bytes)?;
         if w.pid != 0 {
-            cx.write_opt(usage.0, &rusage(&w.usage))?;
+            cx.write_opt(usage.0, &super::info::rusage_of(&w.usage))?;
         }
         return Ok(0);
     }
