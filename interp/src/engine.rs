@@ -476,7 +476,7 @@ impl Engine {
             log(LogItem::Bytecode, format_args!("block {:#x}, {} instructions", block.key.pc, block.insns));
             for (i, w) in self.cache.words_of(id).iter().enumerate() {
                 let name = dispatch::TABLE.names.get(usize::from(w.code())).copied().unwrap_or("literal");
-                log(LogItem::Bytecode, format_args!("{i:4}: {:016x}  {name}", w.0));
+                log(LogItem::Bytecode, format_args!("{i:4}: {:016x}  {name}", w.number()));
             }
         }
     }

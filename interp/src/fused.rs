@@ -32,7 +32,7 @@ macro_rules! fused {
         pub(super) const fn fill(t: &mut Table) {
             let mut row = code::FUSED;
             $(
-                t.put::<sequence!($($body),+)>(row, "");
+                t.put::<sequence!($($body),+)>(row, concat!($(stringify!($body), " + "),+));
                 row += 1;
             )*
             let _ = row;

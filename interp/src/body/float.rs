@@ -172,7 +172,7 @@ impl<F: Host, const O: u8> Body for Arith<F, O> {
         use arith::{ADD, DIV, MUL, SQRT, SUB};
         // SAFETY: same contract as ours.
         unsafe {
-            let w = *regs.pc;
+            let w = &*regs.pc;
             let (a, b) = (F::of(slot(cx, w.a())), F::of(slot(cx, w.b())));
             let v = match O {
                 ADD => a.add(b),
@@ -224,7 +224,7 @@ impl<F: Host, const O: u8> Body for Compare<F, O> {
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: same contract as ours.
         unsafe {
-            let w = *regs.pc;
+            let w = &*regs.pc;
             let (a, b) = (F::of(slot(cx, w.a())), F::of(slot(cx, w.b())));
             if a.nan() || b.nan() || !plain(cx, w.x16() | 3 << SHIFT_AT, false) {
                 return Step::Slow(&Self::SLOW);
@@ -257,7 +257,7 @@ impl<const O: u8, const F64: bool> Body for Conv<O, F64> {
         use arith::{CVT, FROMS32, FROMS64, FROMU32, TOS32};
         // SAFETY: same contract as ours.
         unsafe {
-            let w = *regs.pc;
+            let w = &*regs.pc;
             let raw = slot(cx, w.a());
             // Value, is it right, does it need NX raised already?
             let (value, fine, inexact) = match O {

@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 unsafe fn take(cx: *mut Cx, regs: &mut Regs) -> Step {
     // SAFETY: the caller is a body; branch targets are words of the code area.
     unsafe {
-        let w = *regs.pc;
+        let w = &*regs.pc;
         regs.budget -= w.n();
         regs.pc = regs.pc.offset(w.rel());
         if regs.budget < 0 {
@@ -34,7 +34,7 @@ impl<O: Compare, const W: u8, const V: u8> Body for Branch<O, W, V> {
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: same contract as ours.
         unsafe {
-            let w = *regs.pc;
+            let w = &*regs.pc;
             let a = match V {
                 variant::AS | variant::AI => regs.acc,
                 _ => slot(cx, w.d()),
@@ -166,7 +166,7 @@ impl Body for PushReturn {
             let top = (*cx).top.wrapping_add(1) & (RETURNS - 1);
             (*cx).top = top;
             let entry = &raw mut (*cx).returns[top];
-            (*entry).pc = (*literal).0;
+            (*entry).pc = (*literal).number();
             (*entry).word = literal.add(1);
         }
         Step::Next

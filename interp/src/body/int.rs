@@ -251,7 +251,7 @@ impl Body for Literal {
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: the lowering put the literal into the same block.
         unsafe {
-            let v = (*regs.pc.offset((*regs.pc).imm32() as isize)).0;
+            let v = (*regs.pc.offset((*regs.pc).imm32() as isize)).number();
             result(cx, regs, v)
         }
     }
@@ -269,7 +269,7 @@ impl<const A: bool> Body for Select<A> {
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: same contract as ours.
         unsafe {
-            let w = *regs.pc;
+            let w = &*regs.pc;
             let (b, c) = (slot(cx, w.b()), slot(cx, w.c()));
             let cond = if A { regs.acc } else { slot(cx, w.a()) };
             let v = if cond != 0 { b } else { c };

@@ -2,8 +2,9 @@
 
 use super::slow::{LoadSlow, StoreSlow};
 use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
-use crate::cx::{Cx, tlb_index};
+use crate::cx::{Cx, TlbEntry, tlb_index};
 use crate::dispatch::{SlowPath, code};
+use core::mem::offset_of;
 use tern_core::mem::PAGE_SIZE;
 
 /// Bit layout of the `K` parameter: size log2, signed, big-endian, 32-bit address (low bits of `MemOp::pack`, with the
@@ -62,6 +63,19 @@ unsafe fn address<const K: u8>(cx: *mut Cx, regs: &Regs, acc: bool) -> u64 {
     }
 }
 
+/// The entry of an address in the TLB at byte `tlb` of the context.  Written with byte offsets, since each field then
+/// becomes one memory operand.
+#[inline(always)]
+unsafe fn entry(cx: *mut Cx, tlb: usize, addr: u64) -> TlbEntry {
+    let index = tlb_index(addr) * size_of::<TlbEntry>();
+    // SAFETY: `tlb` is the offset of an array of TLB_SIZE entries in the context, and the index is below that.
+    unsafe {
+        let tag = cx.byte_add(index).byte_add(tlb + offset_of!(TlbEntry, tag)).cast::<u64>().read();
+        let host = cx.byte_add(index).byte_add(tlb + offset_of!(TlbEntry, host)).cast::<*mut u8>().read();
+        TlbEntry { tag, host }
+    }
+}
+
 /// Load of kind `K`; `A`: the base is the last result.
 pub(crate) struct Load<const K: u8, const A: bool>;
 
@@ -80,13 +94,13 @@ impl<const K: u8, const A: bool> Body for Load<K, A> {
         // compare keeps the access inside it.
         unsafe {
             let addr = address::<K>(cx, regs, A);
-            let entry = &raw const (*cx).tlb_load[tlb_index(addr)];
-            let offset = addr.wrapping_sub((*entry).tag);
+            let TlbEntry { tag, host } = entry(cx, offset_of!(Cx, tlb_load), addr);
+            let offset = addr.wrapping_sub(tag);
             if offset > PAGE_SIZE - (1 << (K & 3)) {
                 (*cx).addr = addr;
                 return Step::Slow(&Self::SLOW);
             }
-            let value = read::<K>((*entry).host.add(offset as usize));
+            let value = read::<K>(host.add(offset as usize));
             set_slot(cx, (*regs.pc).d(), value);
             regs.acc = value;
             Step::Next
@@ -133,14 +147,14 @@ impl<const K: u8, const V: u8> Body for Store<K, V> {
                 SZ | AZ => 0,
                 _ => slot(cx, (*regs.pc).d()),
             };
-            let entry = &raw const (*cx).tlb_store[tlb_index(addr)];
-            let offset = addr.wrapping_sub((*entry).tag);
+            let TlbEntry { tag, host } = entry(cx, offset_of!(Cx, tlb_store), addr);
+            let offset = addr.wrapping_sub(tag);
             if offset > PAGE_SIZE - (1 << (K & 3)) {
                 (*cx).addr = addr;
                 (*cx).value = value;
                 return Step::Slow(&Self::SLOW);
             }
-            write::<K>((*entry).host.add(offset as usize), value);
+            write::<K>(host.add(offset as usize), value);
             Step::Next
         }
     }

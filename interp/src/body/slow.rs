@@ -200,7 +200,7 @@ impl Slow for LoadGeneral {
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a general load; its literal follows.
-        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         let aligned = check_aligned(op, addr, Access::Load);
         match aligned.and_then(|()| load(cx, op, addr)) {
@@ -235,7 +235,7 @@ impl Slow for StoreGeneral {
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a general store; its literal follows.
-        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         if let Err(f) = check_aligned(op, addr, Access::Store) {
             return fault(cx, pc, f);
@@ -254,7 +254,7 @@ impl Slow for Probe {
 
     unsafe fn run(cx: &mut Cx, pc: *const Word, acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a probe; its literal follows.
-        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         match eval::probe(platform(cx), op, addr) {
             Ok(()) => Some(acc),
@@ -271,7 +271,7 @@ impl Slow for Rmw {
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is an atomic word; its literal follows.
-        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         let operand = cx.state.near[usize::from(w.b())];
         let rmw = RmwOp::ALL[(literal >> 16 & 0xff) as usize % RmwOp::ALL.len()];
@@ -287,7 +287,7 @@ impl Slow for Cas {
     const WORDS: usize = 2;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, _budget: i64) -> Option<u64> {
         // SAFETY: `pc` is an atomic word; its literal follows.
-        let (w, literal) = unsafe { (*pc, (*pc.add(1)).0) };
+        let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         let (expected, new) = (cx.state.near[usize::from(w.b())], cx.state.near[usize::from(w.c())]);
         atomic(cx, pc, op, addr, |old| (old == expected & op.size.mask()).then_some(new))
@@ -321,7 +321,7 @@ impl Slow for Helper {
     const WORDS: usize = 3;
     unsafe fn run(cx: &mut Cx, pc: *const Word, _acc: u64, budget: i64) -> Option<u64> {
         // SAFETY: `pc` is a helper word; two literals follow.
-        let (w, payload, guest_pc) = unsafe { (*pc, (*pc.add(1)).0, (*pc.add(2)).0) };
+        let (w, payload, guest_pc) = unsafe { (*pc, (*pc.add(1)).number(), (*pc.add(2)).number()) };
         let helper = cx.helpers[usize::from(w.x16())];
         let near = &cx.state.near;
         let args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];

@@ -161,7 +161,7 @@ impl Lowerer {
     /// Writes the out-of-line parts of calls.
     pub(super) fn finish_returns(&mut self) {
         for (word, ret) in core::mem::take(&mut self.returns) {
-            let literal = self.push(Word(ret));
+            let literal = self.push(Word::literal(ret));
             self.goto(ret, 0);
             let code = self.out.words[word as usize].code();
             self.out.words[word as usize] = Word::imm(code, 0, 0, literal as i32 - word as i32);

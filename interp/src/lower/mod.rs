@@ -154,7 +154,7 @@ impl Lowerer {
 
     /// A literal among the words.
     fn push_literal(&mut self, value: u64) {
-        let at = self.push(Word(value));
+        let at = self.push(Word::literal(value));
         self.inline.push(at);
     }
 
@@ -188,7 +188,7 @@ impl Lowerer {
         }
         for (word, value) in self.literals.drain(..) {
             let at = self.out.words.len() as u32;
-            self.out.words.push(Word(value));
+            self.out.words.push(Word::literal(value));
             let w = self.out.words[word as usize];
             self.out.words[word as usize] = Word::imm(w.code(), w.d(), w.a(), at as i32 - word as i32);
         }
