@@ -104,6 +104,6 @@ impl Word {
 
     #[inline(always)]
     pub(crate) const fn rel(&self) -> isize {
-        (self.rest as i32 >> 8) as isize
+        (self.rest as i32 as i64 >> 8) as isize
     }
 }

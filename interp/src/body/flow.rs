@@ -2,7 +2,9 @@
 
 use super::int::{Compare, width};
 use super::{Body, Coded, Regs, Step, slot, variant};
-use crate::cx::{Cx, Leave, RETURNS, jump_index};
+use crate::cx::{Cx, JumpEntry, Leave, RETURNS, jump_index};
+use crate::word::Word;
+use core::mem::offset_of;
 use crate::dispatch::code;
 use core::marker::PhantomData;
 
@@ -92,9 +94,11 @@ unsafe fn jump(cx: *mut Cx, regs: &mut Regs, target: u64) -> Step {
     // SAFETY: the caller is a body; cached words belong to live blocks, since invalidation flushes the cache.
     unsafe {
         regs.budget -= (*regs.pc).n();
-        let entry = &raw const (*cx).jumps[jump_index(target)];
-        if (*entry).pc == target && regs.budget >= 0 {
-            regs.pc = (*entry).word;
+        let at = offset_of!(Cx, jumps);
+        let index = jump_index(target) * size_of::<JumpEntry>();
+        let pc = cx.byte_add(index).byte_add(at + offset_of!(JumpEntry, pc)).cast::<u64>().read();
+        if pc == target && regs.budget >= 0 {
+            regs.pc = cx.byte_add(index).byte_add(at + offset_of!(JumpEntry, word)).cast::<*const Word>().read();
             return Step::Jump;
         }
         (*cx).target = target;

@@ -31,22 +31,23 @@ pub(super) fn stores(block: &mut Block<'_>) {
     }
 }
 
-/// Drops pure operations whose value nobody uses.
-pub(super) fn values(block: &mut Block<'_>) {
-    let mut used = vec![false; block.insts.len()];
+/// Drops pure operations whose value nobody uses; tells how often each value is used.
+pub(super) fn values(block: &mut Block<'_>) -> Vec<u32> {
+    let mut uses = vec![0; block.insts.len()];
     if let Some(r) = block.exit.operand() {
-        used[r.index()] = true;
+        uses[r.index()] += 1;
     }
     for at in (0..block.insts.len()).rev() {
         let inst = block.insts[at];
-        if inst.op.is_pure() && !used[at] {
+        if inst.op.is_pure() && uses[at] == 0 {
             nop(&mut block.insts[at]);
             continue;
         }
         for r in inst.operands() {
-            used[r.index()] = true;
+            uses[r.index()] += 1;
         }
     }
+    uses
 }
 
 /// Turns an instruction into one that does nothing; positions of others stay.

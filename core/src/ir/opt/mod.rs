@@ -3,6 +3,7 @@
 //! Constants, copies, address sums and algebraic identities are folded by the builder already.
 
 mod dead;
+mod idiom;
 
 use super::Block;
 use super::verify::verify;
@@ -15,8 +16,10 @@ pub fn run(block: &mut Block<'_>) {
     check(block, "the builder");
     dead::stores(block);
     check(block, "dead stores");
-    dead::values(block);
+    let uses = dead::values(block);
     check(block, "dead values");
+    idiom::run(block, &uses);
+    check(block, "idioms");
 }
 
 fn check(block: &Block<'_>, after: &str) {
