@@ -86,8 +86,16 @@ impl Body for Exit {
     }
 }
 
-/// Jumps to the address in slot `d` (or the last result), `n` instructions retired.
-pub(crate) struct Jump<const A: bool>;
+/// Jumps to the address in slot `d` (or the last result), `n` instructions retired; `EVEN`: with bit 0 cleared.
+pub(crate) struct Jump<const A: bool, const EVEN: bool>;
+
+/// Where a jump goes.
+#[inline(always)]
+unsafe fn target<const A: bool, const EVEN: bool>(cx: *mut Cx, regs: &Regs) -> u64 {
+    // SAFETY: the caller is a body.
+    let target = if A { regs.acc } else { unsafe { slot(cx, (*regs.pc).d()) } };
+    if EVEN { target & !1 } else { target }
+}
 
 #[inline(always)]
 unsafe fn jump(cx: *mut Cx, regs: &mut Regs, target: u64) -> Step {
@@ -107,34 +115,34 @@ unsafe fn jump(cx: *mut Cx, regs: &mut Regs, target: u64) -> Step {
     Step::Leave
 }
 
-impl<const A: bool> Coded for Jump<A> {
-    const CODE: u16 = code::JUMP + A as u16;
+impl<const A: bool, const EVEN: bool> Coded for Jump<A, EVEN> {
+    const CODE: u16 = code::JUMP + A as u16 + 2 * EVEN as u16;
 }
 
-impl<const A: bool> Body for Jump<A> {
+impl<const A: bool, const EVEN: bool> Body for Jump<A, EVEN> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: same contract as ours.
         unsafe {
-            let target = if A { regs.acc } else { slot(cx, (*regs.pc).d()) };
+            let target = target::<A, EVEN>(cx, regs);
             jump(cx, regs, target)
         }
     }
 }
 
 /// The same for a return: the return stack is asked first.
-pub(crate) struct Return<const A: bool>;
+pub(crate) struct Return<const A: bool, const EVEN: bool>;
 
-impl<const A: bool> Coded for Return<A> {
-    const CODE: u16 = code::RETURN + A as u16;
+impl<const A: bool, const EVEN: bool> Coded for Return<A, EVEN> {
+    const CODE: u16 = code::RETURN + A as u16 + 2 * EVEN as u16;
 }
 
-impl<const A: bool> Body for Return<A> {
+impl<const A: bool, const EVEN: bool> Body for Return<A, EVEN> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: same contract as ours; `top` stays below RETURNS.
         unsafe {
-            let target = if A { regs.acc } else { slot(cx, (*regs.pc).d()) };
+            let target = target::<A, EVEN>(cx, regs);
             let top = (*cx).top & (RETURNS - 1);
             let entry = &raw const (*cx).returns[top];
             // Any address can be a target, so an empty entry is told by its word.

@@ -31,8 +31,8 @@ pub(crate) mod code {
     }
     misc! {
         MOV = 0, MOV_A = 1, IMM = 2, LITERAL = 3, SELECT = 4, SELECT_A = 5, GET_FAR = 6, SET_FAR = 7, ICOUNT = 8,
-        GOTO = 9, EXIT = 10, JUMP = 11, JUMP_A = 12, RETURN = 13, RETURN_A = 14, PUSH_RETURN = 15, LOAD_GENERAL = 16,
-        STORE_GENERAL = 17, RMW = 18, CAS = 19, HELPER = 20, BAD = 21, PROBE = 22,
+        GOTO = 9, EXIT = 10, PUSH_RETURN = 11, LOAD_GENERAL = 12, STORE_GENERAL = 13, RMW = 14, CAS = 15, HELPER = 16,
+        BAD = 17, PROBE = 18, JUMP = 20, RETURN = 24,
     }
 
     pub(crate) const fn binary(op: Op, width: u8, variant: u8) -> u16 {
@@ -209,10 +209,14 @@ const fn fill_misc(t: &mut Table) {
     put!(t, int::Icount);
     put!(t, flow::Goto);
     put!(t, flow::Exit);
-    put!(t, flow::Jump<false>);
-    put!(t, flow::Jump<true>);
-    put!(t, flow::Return<false>);
-    put!(t, flow::Return<true>);
+    put!(t, flow::Jump<false, false>);
+    put!(t, flow::Jump<true, false>);
+    put!(t, flow::Jump<false, true>);
+    put!(t, flow::Jump<true, true>);
+    put!(t, flow::Return<false, false>);
+    put!(t, flow::Return<true, false>);
+    put!(t, flow::Return<false, true>);
+    put!(t, flow::Return<true, true>);
     put!(t, flow::PushReturn);
     put!(t, slow::Only<slow::LoadGeneral>);
     put!(t, slow::Only<slow::StoreGeneral>);

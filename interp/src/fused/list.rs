@@ -20,7 +20,7 @@ fused! {
     [Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, float::Arith<f64, { Op::FMul as u8 }>, Bin<row::Add, { width::W64 }, { variant::SI }>];
     [Store<3, 0>, Store<3, 0>, Store<3, 0>];
     [Load<3, false>, Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, float::Arith<f64, { Op::FMul as u8 }>];
-    [Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, Bin<row::And, { width::W64 }, { variant::SI }>, flow::Return<true>];
+    [Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, flow::Return<false, true>];
     [Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>];
     [Store<3, 0>, Store<3, 0>];
     [float::Arith<f64, { Op::FAdd as u8 }>, Store<3, 2>, Branch<row::Ne, { width::W64 }, { variant::SS }>];
@@ -29,7 +29,7 @@ fused! {
     [Bin<row::Add, { width::W64 }, { variant::SI }>, float::Arith<f64, { Op::FMul as u8 }>, Bin<row::Add, { width::W64 }, { variant::SI }>];
     [Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, float::Arith<f64, { Op::FMul as u8 }>];
     [Mov<false>, Mov<false>];
-    [Bin<row::Add, { width::W64 }, { variant::SI }>, Bin<row::And, { width::W64 }, { variant::SI }>, flow::Return<true>];
+    [Bin<row::Add, { width::W64 }, { variant::SI }>, flow::Return<false, true>];
     [float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>, float::Compare<f64, { Op::FLt as u8 }>];
     [float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>, float::Compare<f64, { Op::FLt as u8 }>, Branch<row::Eq, { width::W64 }, { variant::AI }>];
     [Mov<true>, float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>];
@@ -44,11 +44,10 @@ fused! {
     [Load<3, false>, Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>, Bin<row::And, { width::W64 }, { variant::SI }>];
     [Mov<false>, Mov<false>, Mov<false>];
     [Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AI }>, Bin<row::Add, { width::W64 }, { variant::AS }>, Load<6, true>];
-    [Bin<row::And, { width::W64 }, { variant::SI }>, flow::Return<true>];
     [Store<3, 1>, Store<3, 1>, Store<3, 1>];
     [Store<3, 1>, Store<3, 1>, Store<3, 1>, Store<3, 1>];
     [Load<3, false>, Load<3, false>, Load<3, false>, Bin<row::Add, { width::W64 }, { variant::SI }>];
-    [Load<6, true>, Bin<row::Add, { width::W64 }, { variant::AS }>, Bin<row::And, { width::W64 }, { variant::AI }>, flow::Jump<true>];
+    [Load<6, true>, Bin<row::Add, { width::W64 }, { variant::AS }>, flow::Jump<true, true>];
     [float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>];
     [float::Arith<f64, { Op::FMul as u8 }>, float::Arith<f64, { Op::FAdd as u8 }>, float::Compare<f64, { Op::FLt as u8 }>];
     [float::Arith<f64, { Op::FAdd as u8 }>, float::Compare<f64, { Op::FLt as u8 }>, Branch<row::Eq, { width::W64 }, { variant::AI }>];
@@ -67,7 +66,7 @@ fused! {
     [Bin<row::Add, { width::W64 }, { variant::AS }>, Load<6, true>, Bin<row::Add, { width::W64 }, { variant::AS }>, Bin<row::And, { width::W64 }, { variant::AI }>];
     [Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AS }>, Load<6, true>, Bin<row::Add, { width::W64 }, { variant::AS }>];
     [int::Literal, Load<3, true>, Bin<row::And, { width::W64 }, { variant::AI }>, int::Literal];
-    [Load<3, true>, Bin<row::And, { width::W64 }, { variant::AI }>, int::Literal, flow::Jump<false>];
+    [Load<3, true>, int::Literal, flow::Jump<false, true>];
     [Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AS }>, Load<6, true>];
     [Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AI }>, Bin<row::Add, { width::W64 }, { variant::AS }>];
     [Store<3, 1>, Store<3, 1>];
@@ -83,7 +82,7 @@ fused! {
     [Branch<row::Ltu, { width::W64 }, { variant::SS }>, Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AS }>, Load<6, true>];
     [Bin<row::Add, { width::SX }, { variant::SI }>, Branch<row::Ltu, { width::W64 }, { variant::SS }>, Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AS }>];
     [Bin<row::Add, { width::W64 }, { variant::SI }>, Bin<row::And, { width::W64 }, { variant::SI }>];
-    [Bin<row::Add, { width::W64 }, { variant::AS }>, Bin<row::And, { width::W64 }, { variant::AI }>, flow::Jump<true>];
+    [Bin<row::Add, { width::W64 }, { variant::AS }>, flow::Jump<true, true>];
     [Load<6, true>, Bin<row::Add, { width::W64 }, { variant::AS }>, Bin<row::And, { width::W64 }, { variant::AI }>];
     [int::Literal, Load<3, true>];
     [Load<3, false>, Mov<false>];
@@ -99,7 +98,7 @@ fused! {
     [Bin<row::Add, { width::W64 }, { variant::SI }>, Store<3, 1>, Store<3, 1>, Store<3, 1>];
     [Load<3, true>, Bin<row::And, { width::W64 }, { variant::AI }>, int::Literal];
     [int::Literal, Load<3, true>, Bin<row::And, { width::W64 }, { variant::AI }>];
-    [Bin<row::And, { width::W64 }, { variant::AI }>, int::Literal, flow::Jump<false>];
+    [int::Literal, flow::Jump<false, true>];
     [Bin<row::Shl, { width::W64 }, { variant::SI }>, Bin<row::Add, { width::W64 }, { variant::AI }>];
     [Load<3, false>, Mov<false>, Load<3, false>];
     [Mov<false>, int::Literal, int::Literal, Load<3, true>];
@@ -143,7 +142,6 @@ fused! {
     [int::Imm, int::Imm, Branch<row::Ltu, { width::W64 }, { variant::AS }>];
     [Mov<false>, Load<3, false>, Load<3, false>];
     [Bin<row::Shl, { width::SX }, { variant::SI }>, Bin<row::Shr, { width::SX }, { variant::SI }>, Bin<row::Or, { width::W64 }, { variant::SS }>];
-    [Bin<row::And, { width::W64 }, { variant::AI }>, flow::Jump<true>];
     [Mov<false>, Mov<false>, Bin<row::Add, { width::SX }, { variant::AI }>, Bin<row::Add, { width::W64 }, { variant::SI }>];
     [Mov<false>, Bin<row::Add, { width::SX }, { variant::AI }>, Bin<row::Add, { width::W64 }, { variant::SI }>, Branch<row::Ltu, { width::W64 }, { variant::SS }>];
     [Load<6, true>, Mov<false>, Mov<false>, Bin<row::Add, { width::SX }, { variant::AI }>];
@@ -203,7 +201,6 @@ fused! {
     [Mov<false>, Mov<false>, int::Literal, int::Literal];
     [int::Imm, Bin<row::Add, { width::W64 }, { variant::SI }>, int::Imm];
     [Bin<row::Add, { width::W64 }, { variant::SI }>, Store<3, 1>, int::Imm];
-    [int::Literal, flow::Jump<false>];
     [Bin<row::Add, { width::W64 }, { variant::SS }>, Branch<row::Leu, { width::W64 }, { variant::SS }>, Store<2, 1>, Bin<row::Shl, { width::W64 }, { variant::SI }>];
     [Bin<row::Add, { width::SX }, { variant::AI }>, Bin<row::Add, { width::W64 }, { variant::SS }>, Branch<row::Leu, { width::W64 }, { variant::SS }>, Store<2, 1>];
     [Branch<row::Leu, { width::W64 }, { variant::SS }>, Store<2, 1>, Bin<row::Shl, { width::W64 }, { variant::SI }>, Branch<row::Les, { width::W64 }, { variant::SS }>];

@@ -112,18 +112,16 @@ impl Lowerer {
             }
             Exit::Indirect(target, hint) => {
                 if let Hint::Call(ret) = hint {
-                    self.slot_of(block, target)?;
                     self.push_return(ret);
                 }
+                let (target, even) = match self.evened(block, target) {
+                    Some(inner) => (inner, true),
+                    None => (target, false),
+                };
                 let slot = self.slot_of(block, target)?;
                 let acc = self.acc == Some(self.root(target));
-                let code = match (hint, acc) {
-                    (Hint::Return, true) => code::RETURN_A,
-                    (Hint::Return, false) => code::RETURN,
-                    (_, true) => code::JUMP_A,
-                    (_, false) => code::JUMP,
-                };
-                self.push(Word::branch(code, slot, 0, n as u8, 0));
+                let code = if hint == Hint::Return { code::RETURN } else { code::JUMP };
+                self.push(Word::branch(code + u16::from(acc) + 2 * u16::from(even), slot, 0, n as u8, 0));
             }
             Exit::Syscall(pc) => self.stop(ExitKind::Syscall, pc, n),
             Exit::Resync(pc) => self.stop(ExitKind::Resync, pc, n),

@@ -1,7 +1,7 @@
 //! Analysis before emission: aliases, folding, lifetimes.
 
 use super::{Lowerer, NEVER};
-use tern_core::ir::{Block, Inst, Op, Ref, Ty, fp::FpAttr};
+use tern_core::ir::{Block, Exit, Inst, Op, Ref, Ty, fp::FpAttr};
 use tern_core::state::{NEAR, Slot};
 
 /// Operations whose low 32 result bits depend on nothing but the low 32 bits of the operands.
@@ -59,9 +59,18 @@ impl Lowerer {
                 _ => {}
             }
         }
-        if let tern_core::ir::Exit::Branch(cond, ..) = block.exit {
-            self.fold_compare(block, cond);
+        match block.exit {
+            Exit::Branch(cond, ..) => self.fold_compare(block, cond),
+            Exit::Indirect(target, _) if self.uses[target.index()] == 1 => {
+                self.deferred[target.index()] = clears_bit0(block, target);
+            }
+            _ => {}
         }
+    }
+
+    /// What a jump target is before its bit 0 is cleared, if the jump does that.
+    pub(super) fn evened(&self, block: &Block<'_>, target: Ref) -> Option<Ref> {
+        self.deferred[target.index()].then(|| block.insts[target.index()].args[0])
     }
 
     fn fold_compare(&mut self, block: &Block<'_>, cond: Ref) {
@@ -136,7 +145,7 @@ impl Lowerer {
         }
         if let Some(r) = block.exit.operand() {
             let user = &block.insts[r.index()];
-            if self.deferred[r.index()] && user.op.is_compare() {
+            if self.deferred[r.index()] {
                 user.operands().for_each(|r| last[self.root(r).index()] = n as u32);
             } else {
                 last[self.root(r).index()] = n as u32;
@@ -186,6 +195,13 @@ impl Lowerer {
             }
         }
     }
+}
+
+/// Is it some value with bit 0 cleared?
+fn clears_bit0(block: &Block<'_>, r: Ref) -> bool {
+    let inst = &block.insts[r.index()];
+    let mask = inst.args[1].some().map(|m| &block.insts[m.index()]);
+    inst.op == Op::And && inst.ty == Ty::I64 && mask.is_some_and(|m| m.op == Op::Const && m.imm == !1)
 }
 
 fn flags_slot(inst: &Inst) -> usize {
