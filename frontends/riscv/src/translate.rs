@@ -417,7 +417,18 @@ impl Window {
     }
 
     /// The instruction at `pc` and its length.
+    #[inline]
     fn insn(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
+        let at = pc.wrapping_sub(self.start).min(self.bytes.len() as u64) as usize;
+        if let Some(&[a, b, c, d]) = self.bytes[..self.len].get(at..at + 4) {
+            let word = u64::from(u32::from_le_bytes([a, b, c, d]));
+            return Ok(if word & 3 == 3 { (word, 4) } else { (word & 0xffff, 2) });
+        }
+        self.insn_at_edge(fetch, pc, rv32)
+    }
+
+    /// The same where the window may not hold all of it.
+    fn insn_at_edge(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
         let low = self.parcel(fetch, pc)?;
         if low & 3 != 3 {
             return Ok((low, 2));

@@ -1,22 +1,33 @@
 //! Dead stores to slots and dead values.
 
-use crate::ir::{Block, Op, Ref};
+use crate::ir::{Block, Inst, Op, Ref};
 use crate::state::NEAR;
+use bumpalo::collections::Vec as BumpVec;
 
-/// Drops a store to a slot that is overwritten before anybody can see it.  The flags of Arm, x86 and 68k die here.
+/// Drops stores to slots that are overwritten before anybody can see them (the flags of Arm, x86 and 68k die here), and
+/// pure operations whose value nobody uses.
 ///
-/// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state.
-pub(super) fn stores(block: &mut Block<'_>) {
+/// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state, `used` the
+/// values that somebody uses.
+pub(super) fn code(block: &mut Block<'_>) {
     let mut dead = [false; NEAR];
-    for inst in block.insts.iter_mut().rev() {
+    let mut used = BumpVec::new_in(block.insts.bump());
+    used.resize(block.insts.len(), false);
+    if let Some(r) = block.exit.operand() {
+        used[r.index()] = true;
+    }
+    for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+        if inst.op.is_pure() && !used[at] {
+            nop(inst);
+            continue;
+        }
         match inst.op {
             Op::Set => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize) {
-                    if *flag {
-                        nop(inst);
-                    } else {
-                        *flag = true;
-                    }
+                if let Some(flag) = dead.get_mut(inst.imm as usize)
+                    && core::mem::replace(flag, true)
+                {
+                    nop(inst);
+                    continue;
                 }
             }
             Op::Get => {
@@ -28,29 +39,15 @@ pub(super) fn stores(block: &mut Block<'_>) {
             op if op.observes() || op.is_fp() => dead = [false; NEAR],
             _ => {}
         }
-    }
-}
-
-/// Drops pure operations whose value nobody uses.
-pub(super) fn values(block: &mut Block<'_>) {
-    let mut used = vec![false; block.insts.len()];
-    if let Some(r) = block.exit.operand() {
-        used[r.index()] = true;
-    }
-    for at in (0..block.insts.len()).rev() {
-        let inst = block.insts[at];
-        if inst.op.is_pure() && !used[at] {
-            nop(&mut block.insts[at]);
-            continue;
-        }
-        for r in inst.operands() {
-            used[r.index()] = true;
+        for r in inst.args {
+            let Some(flag) = used.get_mut(r.index()) else { break };
+            *flag = true;
         }
     }
 }
 
 /// Turns an instruction into one that does nothing; positions of others stay.
-fn nop(inst: &mut crate::ir::Inst) {
+fn nop(inst: &mut Inst) {
     inst.op = Op::Const;
     inst.args = [Ref::NONE; 3];
     inst.imm = 0;

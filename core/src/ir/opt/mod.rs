@@ -13,10 +13,8 @@ use super::verify::verify;
 /// In debug builds, if a pass or the builder of the block broke an invariant of [`verify`].
 pub fn run(block: &mut Block<'_>) {
     check(block, "the builder");
-    dead::stores(block);
-    check(block, "dead stores");
-    dead::values(block);
-    check(block, "dead values");
+    dead::code(block);
+    check(block, "dead code");
 }
 
 fn check(block: &Block<'_>, after: &str) {
