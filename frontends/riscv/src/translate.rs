@@ -416,19 +416,19 @@ impl Window {
         Ok(u64::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])))
     }
 
-    /// The instruction at `pc` and its length.
+    /// The instruction at `pc` and its length, if the window shows both and perhaps more.
     #[inline]
-    fn insn(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
-        let at = pc.wrapping_sub(self.start).min(self.bytes.len() as u64) as usize;
-        if let Some(&[a, b, c, d]) = self.bytes[..self.len].get(at..at + 4) {
-            let word = u64::from(u32::from_le_bytes([a, b, c, d]));
-            return Ok(if word & 3 == 3 { (word, 4) } else { (word & 0xffff, 2) });
+    fn inside(&self, pc: u64) -> Option<(u64, u64)> {
+        let at = pc.wrapping_sub(self.start);
+        if at.saturating_add(4) > self.len as u64 {
+            return None;
         }
-        self.insn_at_edge(fetch, pc, rv32)
+        let word = u64::from(u32::from_le_bytes(*self.bytes.get(at as usize..)?.first_chunk()?));
+        Some(if word & 3 == 3 { (word, 4) } else { (word & 0xffff, 2) })
     }
 
-    /// The same where the window may not hold all of it.
-    fn insn_at_edge(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
+    /// The instruction at `pc` and its length.
+    fn insn(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
         let low = self.parcel(fetch, pc)?;
         if low & 3 != 3 {
             return Ok((low, 2));
@@ -476,9 +476,12 @@ pub(crate) fn block(
         if t.b.ended() || t.b.insns() >= limits.insns {
             break;
         }
-        insn = match window.insn(fetch, t.next, cpu.rv32) {
-            Ok(insn) => insn,
-            Err(_) => break,
+        insn = match window.inside(t.next) {
+            Some(insn) => insn,
+            None => match window.insn(fetch, t.next, cpu.rv32) {
+                Ok(insn) => insn,
+                Err(_) => break,
+            },
         };
     }
     let next = t.next;

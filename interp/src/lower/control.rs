@@ -1,6 +1,7 @@
 //! Emission of control flow: side exits, traps, labels, block ends.
 
 use super::emit::{Operand, width_of};
+use super::plan::Form;
 use super::{Lowerer, TooComplex};
 use crate::body::variant;
 use crate::cache::{ExitKind, TrapValue};
@@ -50,7 +51,7 @@ impl Lowerer {
     /// A branch taken if `cond` holds; its target is filled in later.
     fn branch_if(&mut self, block: &Block<'_>, cond: Ref, n: u32) -> Result<u32, TooComplex> {
         let inst = block.insts[cond.index()];
-        let (op, width, x, y) = if self.values[cond.index()].deferred {
+        let (op, width, x, y) = if self.values[cond.index()].form == Form::Deferred {
             (inst.op, width_of(inst.ty), inst.args[0], Some(inst.args[1]))
         } else {
             (Op::Ne, width_of(Ty::Bool), cond, None)

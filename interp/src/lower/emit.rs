@@ -1,5 +1,6 @@
 //! Emission of operations: homes, operand variants, words.
 
+use super::plan::{Form, Upper};
 use super::{Home, Lowerer, NEVER, TooComplex};
 use crate::body::float::SHIFT_AT;
 use crate::body::int::width;
@@ -26,12 +27,13 @@ impl Lowerer {
         let inst = block.insts[at as usize];
         let value = &mut self.values[at as usize];
         value.root = Ref(at);
-        if value.deferred {
-            return Ok(());
-        }
-        if value.alias {
-            self.values[at as usize].root = self.root(inst.args[0]);
-            return Ok(());
+        match value.form {
+            Form::Own => {}
+            Form::Alias => {
+                self.values[at as usize].root = self.root(inst.args[0]);
+                return Ok(());
+            }
+            Form::Deferred => return Ok(()),
         }
         match inst.op {
             Op::Const | Op::Fence => Ok(()),
@@ -83,23 +85,32 @@ impl Lowerer {
     }
 
     fn result_width(&self, at: u32, ty: Ty) -> u8 {
-        if self.values[at as usize].extends { width::SX } else { width_of(ty) }
+        if self.values[at as usize].upper == Upper::Sign { width::SX } else { width_of(ty) }
     }
 
     // Homes.
 
-    fn alloc(&mut self) -> Result<u8, TooComplex> {
-        self.free.pop().ok_or(TooComplex)
+    pub(super) fn alloc(&mut self) -> Result<u8, TooComplex> {
+        if let Some(t) = self.free.pop() {
+            return Ok(t);
+        }
+        let t = u8::try_from(self.fresh).map_err(|_| TooComplex)?;
+        self.fresh += 1;
+        Ok(t)
     }
 
     /// Frees the temporaries of the values that the instruction at `at` reads for the last time.
     pub(super) fn release(&mut self, block: &Block<'_>, at: u32) {
+        if self.free.len() == self.fresh as usize - self.first_temp as usize {
+            // No temporary is in use.
+            return;
+        }
         let inst = &block.insts[at as usize];
         if let Some(inner) = self.folded_sext(block, inst) {
             return inner.operands().for_each(|r| self.release_value(block, r, at));
         }
         for r in inst.operands() {
-            if self.values[r.index()].deferred {
+            if self.values[r.index()].form == Form::Deferred {
                 block.insts[r.index()].operands().for_each(|r| self.release_value(block, r, at));
             } else {
                 self.release_value(block, r, at);

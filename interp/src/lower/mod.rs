@@ -56,6 +56,9 @@ pub(crate) struct Lowered {
 pub(crate) struct Lowerer {
     pub(crate) out: Lowered,
     values: Vec<Value>,
+    /// The first slot that is a temporary, the first temporary that no value has had yet, those that are free again.
+    first_temp: u32,
+    fresh: u32,
     free: Vec<u8>,
     /// Until when some value lives in each slot.
     busy: Vec<u32>,
@@ -106,13 +109,14 @@ impl Lowerer {
         self.begun = 0;
         self.softfloat = layout.styles().map(|s| s.ftz || s.daz || s.denormal == DenormalFlag::WhenUsed);
         self.free.clear();
-        self.free.extend((layout.near_used()..NEAR as u32).rev().map(|s| s as u8));
+        self.first_temp = layout.near_used();
+        self.fresh = self.first_temp;
         self.busy.clear();
         self.busy.resize(NEAR, 0);
         self.plan(block);
         self.locals.clear();
         for _ in 0..block.locals {
-            let slot = self.free.pop().ok_or(TooComplex)?;
+            let slot = self.alloc()?;
             self.locals.push(slot);
         }
         for at in 0..block.insts.len() as u32 {

@@ -31,18 +31,36 @@ pub(super) struct Value {
     pub(super) home: Home,
     /// Direct uses, as far as it matters whether there is more than one.
     uses: u8,
-    /// It is another name of its operand.
-    pub(super) alias: bool,
-    /// Emitted by its user, not on its own.
-    pub(super) deferred: bool,
-    /// A 32-bit operation whose result is sign-extended.
-    pub(super) extends: bool,
-    /// A 32-bit operation whose result somebody wants zero-extended.
-    zero_extended: bool,
+    /// Who emits it.
+    pub(super) form: Form,
+    /// What a 32-bit operation makes of the upper half of its result.
+    pub(super) upper: Upper,
     /// A comparison that decides a branch.
     tested: bool,
     /// Its low half is sign-extended.
     narrowed: bool,
+}
+
+/// Who emits an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// It is emitted where it stands.
+    Own,
+    /// Nobody: its value is another name of its operand.
+    Alias,
+    /// Its user, and not on its own.
+    Deferred,
+}
+
+/// The upper half of a 32-bit operation's result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upper {
+    /// Nobody cares.
+    Any,
+    /// Sign-extended: somebody wants that.
+    Sign,
+    /// Zero: somebody wants that.
+    Zero,
 }
 
 impl Value {
@@ -55,10 +73,8 @@ impl Value {
         observed: NEVER,
         home: Home::None,
         uses: 0,
-        alias: false,
-        deferred: false,
-        extends: false,
-        zero_extended: false,
+        form: Form::Own,
+        upper: Upper::Any,
         tested: false,
         narrowed: false,
     };
@@ -110,6 +126,7 @@ impl Lowerer {
                 observed = at;
             }
             match inst.op {
+                Op::Insn | Op::Const => continue,
                 Op::Get => values[at as usize].kill = slots.touch(values, inst.imm as usize, at, false),
                 Op::Set => {
                     values[at as usize].kill = slots.touch(values, inst.imm as usize, at, true);
@@ -139,7 +156,7 @@ impl Lowerer {
             return None;
         }
         let inner = &block.insts[inst.args[0].index()];
-        (inner.op == Op::Trunc && self.values[inner.args[0].index()].deferred)
+        (inner.op == Op::Trunc && self.values[inner.args[0].index()].form == Form::Deferred)
             .then(|| &block.insts[inner.args[0].index()])
     }
 }
@@ -149,25 +166,27 @@ fn fold(values: &mut [Value], block: &Block<'_>, op: Op, at: u32) {
     let inst = &block.insts[at as usize];
     match op {
         Op::Trunc | Op::BoolInt => {
-            let value = values[at as usize];
-            values[at as usize].alias = true;
-            values[inst.args[0].index()].narrowed |= value.narrowed && value.uses == 1;
+            let value = &mut values[at as usize];
+            value.form = Form::Alias;
+            let narrowed = value.narrowed && value.uses == 1;
+            values[inst.args[0].index()].narrowed |= narrowed;
         }
         Op::Zext32 => {
             // A 32-bit operation leaves its result zero-extended, unless it was made sign-extending.
             let from = inst.args[0].index();
             let op = block.insts[from].op;
-            if (op.is_binary() || op.is_unary()) && !values[from].extends {
-                values[at as usize].alias = true;
-                values[from].zero_extended = true;
+            if (op.is_binary() || op.is_unary()) && values[from].upper != Upper::Sign {
+                values[at as usize].form = Form::Alias;
+                values[from].upper = Upper::Zero;
             }
         }
         Op::Sext32 => fold_sext(values, block, at),
         op => {
             let value = &mut values[at as usize];
-            if value.uses == 1 {
-                let compares = value.tested && op.is_compare();
-                value.deferred = compares || value.narrowed && narrows(op) && inst.ty == Ty::I64;
+            let compares = value.tested && op.is_compare();
+            let narrows = value.narrowed && narrows(op) && inst.ty == Ty::I64;
+            if value.uses == 1 && (compares || narrows) {
+                value.form = Form::Deferred;
             }
         }
     }
@@ -179,12 +198,14 @@ fn fold_sext(values: &mut [Value], block: &Block<'_>, at: u32) {
     let from = block.insts[at as usize].args[0].index();
     let inner = &block.insts[from];
     if inner.op.is_binary() || inner.op.is_unary() {
-        if !values[from].zero_extended {
-            values[from].extends = true;
-            values[at as usize].alias = true;
+        if values[from].upper != Upper::Zero {
+            values[from].upper = Upper::Sign;
+            values[at as usize].form = Form::Alias;
         }
     } else if inner.op == Op::Load {
-        values[at as usize].alias = inner.ty == Ty::I32 && inner.mem().0.signed;
+        if inner.ty == Ty::I32 && inner.mem().0.signed {
+            values[at as usize].form = Form::Alias;
+        }
     } else if inner.op == Op::Trunc {
         values[from].narrowed = true;
     }
@@ -192,15 +213,16 @@ fn fold_sext(values: &mut [Value], block: &Block<'_>, at: u32) {
 
 /// Notes the uses that the operation at `at` makes of its operands.  Aliases and what is emitted by its user read nothing
 /// themselves: their users do.
+#[inline]
 fn spread(values: &mut [Value], inst: &Inst, at: u32) {
-    let value = values[at as usize];
-    let reads = if value.alias || value.deferred { value.last } else { at };
+    let Value { form, last, set_at, .. } = values[at as usize];
+    let reads = if form == Form::Own { at } else { last };
     for r in inst.args {
         let Some(operand) = values.get_mut(r.index()) else { break };
         operand.last = operand.last.max(reads);
         operand.uses = operand.uses.saturating_add(1);
-        if value.alias {
-            operand.set_at = operand.set_at.min(value.set_at);
+        if form == Form::Alias {
+            operand.set_at = operand.set_at.min(set_at);
         }
     }
 }
