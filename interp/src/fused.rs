@@ -9,8 +9,6 @@ use crate::body::Coded;
 use crate::body::flow::Fuse;
 use crate::dispatch::{Table, code};
 use crate::word::Word;
-use hashbrown::HashMap;
-use std::sync::LazyLock;
 
 pub(crate) use list::FUSED_COUNT;
 
@@ -46,26 +44,58 @@ pub(crate) const fn fill(t: &mut Table) {
     list::fill(t);
 }
 
-/// The rows as a trie: from a state (0: nothing read yet) and a code to the next state and the fused code that ends there
-/// (0: none).
-static TRIE: LazyLock<HashMap<(u16, u16), (u16, u16)>> = LazyLock::new(|| {
-    let mut trie = HashMap::new();
-    let mut states = 1;
-    for (i, row) in list::ROWS.iter().enumerate() {
-        let mut state = 0;
-        for (n, code) in row.iter().enumerate() {
-            let node = trie.entry((state, *code)).or_insert_with(|| {
+/// A step of the trie: in state `from` (0: nothing read yet) the word `code` leads to state `to`, and makes the sequence
+/// with code `fused` complete (0: none).
+#[derive(Clone, Copy)]
+struct Step {
+    from: u16,
+    code: u16,
+    to: u16,
+    fused: u16,
+}
+
+/// Size of the hash table of steps, a power of two.
+const STEPS: usize = {
+    let (mut words, mut i) = (0, 0);
+    while i < list::ROWS.len() {
+        words += list::ROWS[i].len();
+        i += 1;
+    }
+    (words * 2).next_power_of_two()
+};
+
+/// The rows as a trie, its steps in a hash table with linear probing; unused entries lead to state 0.
+static TRIE: [Step; STEPS] = {
+    let mut trie = [Step { from: 0, code: 0, to: 0, fused: 0 }; STEPS];
+    let (mut states, mut i) = (0, 0);
+    while i < list::ROWS.len() {
+        let row = list::ROWS[i];
+        let (mut state, mut n) = (0, 0);
+        while n < row.len() {
+            let at = find(&trie, state, row[n]);
+            if trie[at].to == 0 {
                 states += 1;
-                (states - 1, 0)
-            });
-            if n + 1 == row.len() {
-                node.1 = code::FUSED + i as u16;
+                trie[at] = Step { from: state, code: row[n], to: states, fused: 0 };
             }
-            state = node.0;
+            if n + 1 == row.len() {
+                trie[at].fused = code::FUSED + i as u16;
+            }
+            state = trie[at].to;
+            n += 1;
         }
+        i += 1;
     }
     trie
-});
+};
+
+/// The place of a step in the table, or the unused entry where it would be.
+const fn find(trie: &[Step; STEPS], from: u16, code: u16) -> usize {
+    let mut at = (from as usize * 0x9e5 ^ code as usize) % STEPS;
+    while trie[at].to != 0 && (trie[at].from != from || trie[at].code != code) {
+        at = (at + 1) % STEPS;
+    }
+    at
+}
 
 /// The least number of dispatches from a word to the end, the fused code to give it (0: its own), words taken.
 pub(crate) type Choice = (u32, u16, u8);
@@ -73,7 +103,6 @@ pub(crate) type Choice = (u32, u16, u8);
 /// Gives first words of sequences their fused codes, so that the fewest dispatches remain.  `literals` says which words
 /// are none (ascending).
 pub(crate) fn fuse(words: &mut [Word], literals: &[u32], choices: &mut Vec<Choice>) {
-    let trie = &*TRIE;
     choices.clear();
     choices.resize(words.len() + 1, (0, 0, 1));
     let mut literal = literals.len();
@@ -88,10 +117,13 @@ pub(crate) fn fuse(words: &mut [Word], literals: &[u32], choices: &mut Vec<Choic
         let mut best = (choices[at + 1].0 + 1, 0, 1);
         let mut state = 0;
         for next in at..end {
-            let Some((to, fused)) = trie.get(&(state, words[next].code())) else { break };
-            state = *to;
-            if *fused != 0 && choices[next + 1].0 + 1 < best.0 {
-                best = (choices[next + 1].0 + 1, *fused, (next + 1 - at) as u8);
+            let step = &TRIE[find(&TRIE, state, words[next].code())];
+            if step.to == 0 {
+                break;
+            }
+            state = step.to;
+            if step.fused != 0 && choices[next + 1].0 + 1 < best.0 {
+                best = (choices[next + 1].0 + 1, step.fused, (next + 1 - at) as u8);
             }
         }
         choices[at] = best;

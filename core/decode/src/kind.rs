@@ -253,6 +253,30 @@ impl Kind {
         (plain, matches!(self.class, Class::Signed), if small { self.plus as i8 } else { 0 })
     }
 
+    /// For a kind that is a number made of the field's bits: how many bits above it are unused, if it is signed (else 0),
+    /// and what is added.
+    pub(crate) const fn number(&self) -> Option<(u8, i8)> {
+        if self.map.is_some() || self.plus < i8::MIN as i64 || self.plus > i8::MAX as i64 {
+            return None;
+        }
+        let unused = if matches!(self.class, Class::Signed) { 64 - self.value_bits() } else { 0 };
+        Some((unused as u8, self.plus as i8))
+    }
+
+    /// The bit of the value that bit `bit` of the field is.
+    pub(crate) const fn place(&self, mut bit: u32) -> u32 {
+        let mut i = self.piece_count as usize;
+        while i > 0 {
+            i -= 1;
+            let (high, low) = (self.pieces[i].0 as u32, self.pieces[i].1 as u32);
+            if bit <= high - low {
+                return low + bit;
+            }
+            bit -= high - low + 1;
+        }
+        bit
+    }
+
     const fn piece_list(&self) -> &[(u8, u8)] {
         self.pieces.split_at(self.piece_count as usize).0
     }

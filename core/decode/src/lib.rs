@@ -177,6 +177,7 @@ mod coverage;
 mod decoder;
 mod disasm;
 mod kind;
+mod moves;
 mod names;
 mod pattern;
 mod random;

@@ -2,6 +2,7 @@
 //! work on shapes, so none of them is compiled once per ISA.
 
 use crate::kind::{Class, Kind, RangeError};
+use crate::moves::{Gather, Moves};
 use crate::pattern::{Field, Pattern, TableError, gather, ones, scatter};
 
 /// Most operands in a template, and most parameters of a body.
@@ -41,6 +42,8 @@ struct Operand {
     right: u8,
     signed: bool,
     plus: i8,
+    /// For parameters in several runs of bits.
+    gather: Gather,
     letter: u8,
     tail: bool,
 }
@@ -54,6 +57,7 @@ impl Operand {
         right: 0,
         signed: false,
         plus: 0,
+        gather: Gather::NONE,
         letter: 0,
         tail: false,
     };
@@ -139,6 +143,7 @@ pub struct Shape {
     operand_count: u8,
     binds: [Operand; MAX_OPERANDS],
     bind_count: u8,
+    moves: Moves,
     constrained: bool,
     /// Indices of the tail operands, in the order of their bytes.
     tail_order: [u8; MAX_OPERANDS],
@@ -195,6 +200,7 @@ impl Shape {
             operand_count: 0,
             binds: none,
             bind_count: 0,
+            moves: Moves::NONE,
             constrained,
             tail_order: [0; MAX_OPERANDS],
             tail_count: 0,
@@ -317,6 +323,13 @@ impl Shape {
             operand = match self.operand(letter.as_bytes()[0], kind.as_bytes(), 0, kind.len()) {
                 Ok(o) => o,
                 Err(e) => return Err(e),
+            };
+        }
+        if !operand.plain && !operand.tail {
+            let mask = self.pattern.fields()[field].mask;
+            operand.gather = match operand.kind {
+                RAW => self.moves.add(mask, None),
+                kind => self.moves.add(mask, Some(&self.spec.kinds[kind as usize])),
             };
         }
         self.binds[self.bind_count as usize] = operand;
@@ -493,7 +506,13 @@ impl Shape {
     pub fn bind<const N: usize>(&self, word: u64) -> [i64; N] {
         let mut values = [0; N];
         for (value, o) in values.iter_mut().zip(&self.binds) {
-            *value = if o.plain { o.plain_value(word) } else { self.value(o, word) };
+            *value = if o.plain {
+                o.plain_value(word)
+            } else if o.gather.is_some() {
+                self.moves.value(&o.gather, word)
+            } else {
+                self.value(o, word)
+            };
         }
         values
     }

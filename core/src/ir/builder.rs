@@ -23,7 +23,7 @@ pub struct Builder<'a> {
     arena: &'a Bump,
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
-    /// The slot that each value was last set to; all ones if none.
+    /// The slot that each value was last set to; all ones, or past the end, if none.
     set_to: BumpVec<'a, u32>,
     exit: Option<Exit>,
     /// Operations and guest instructions up to the exit; what comes after is dropped.
@@ -34,7 +34,8 @@ pub struct Builder<'a> {
     locals: u32,
     labels: u32,
     pages: SmallVec<[u64; 2]>,
-    known: [Ref; NEAR],
+    /// What each near slot holds; empty in a builder that has been taken.
+    known: &'a mut [Ref],
     known_far: SmallVec<[(Slot, Ref); 8]>,
 }
 
@@ -77,15 +78,29 @@ impl<'a> Builder<'a> {
             locals: 0,
             labels: 0,
             pages: SmallVec::new(),
-            known: [Ref::NONE; NEAR],
+            known: arena.alloc([Ref::NONE; NEAR]),
             known_far: SmallVec::new(),
         }
     }
 
-    /// Moves the block under construction out, for translators that own their builder; an empty one stays behind.
+    /// Moves the block under construction out, for translators that own their builder; one that knows nothing stays behind.
     #[must_use]
     pub fn take(&mut self) -> Builder<'a> {
-        let empty = Builder::new(self.arena, self.key);
+        let empty = Builder {
+            arena: self.arena,
+            key: self.key,
+            insts: BumpVec::new_in(self.arena),
+            set_to: BumpVec::new_in(self.arena),
+            exit: None,
+            end: (0, 0),
+            open: SmallVec::new(),
+            insns: 0,
+            locals: 0,
+            labels: 0,
+            pages: SmallVec::new(),
+            known: &mut [],
+            known_far: SmallVec::new(),
+        };
         core::mem::replace(self, empty)
     }
 
@@ -135,7 +150,6 @@ impl<'a> Builder<'a> {
     fn push(&mut self, op: Op, ty: Ty, args: [Ref; 3], imm: u64) -> Ref {
         let id = Ref(self.insts.len() as u32);
         self.insts.push(Inst { op, ty, args, imm });
-        self.set_to.push(u32::MAX);
         id
     }
 
@@ -205,8 +219,7 @@ impl<'a> Builder<'a> {
 
     /// Is the value what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
     fn resident(&self, r: Ref) -> bool {
-        let slot = self.set_to[r.index()];
-        slot != u32::MAX && self.known(Slot(slot)) == Some(r)
+        self.set_to.get(r.index()).is_some_and(|slot| *slot != u32::MAX && self.known(Slot(*slot)) == Some(r))
     }
 
     /// Results that need no operation.
@@ -359,7 +372,7 @@ impl<'a> Builder<'a> {
     fn known(&self, slot: Slot) -> Option<Ref> {
         match self.known.get(slot.0 as usize) {
             Some(r) => r.some(),
-            None => self.known_far.iter().find(|(s, _)| *s == slot).map(|(_, r)| *r),
+            None => self.known_far.iter().find(|(s, _)| *s == slot).and_then(|(_, r)| r.some()),
         }
     }
 
@@ -375,7 +388,7 @@ impl<'a> Builder<'a> {
 
     /// Forgets what slots hold: after a label, or after something wrote state behind the builder's back.
     fn forget(&mut self) {
-        self.known = [Ref::NONE; NEAR];
+        self.known.fill(Ref::NONE);
         self.known_far.clear();
     }
 
@@ -397,6 +410,9 @@ impl<'a> Builder<'a> {
             return;
         }
         self.push(Op::Set, T::TY, [v.id, Ref::NONE, Ref::NONE], u64::from(slot.0));
+        if self.set_to.len() <= v.id.index() {
+            self.set_to.resize(v.id.index() + 1, u32::MAX);
+        }
         self.set_to[v.id.index()] = slot.0;
         self.learn(slot, v.id);
     }
@@ -601,7 +617,7 @@ impl<'a> Builder<'a> {
 
     /// The flags slot changes under every floating-point operation.
     fn forget_flags(&mut self, env: u8) {
-        self.known[Slot::fp_flags(env).0 as usize] = Ref::NONE;
+        self.learn(Slot::fp_flags(env), Ref::NONE);
     }
 
     /// A two-operand operation: `FAdd FSub FMul FDiv FMin FMax`.  `T` must be the format's type.

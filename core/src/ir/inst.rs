@@ -287,20 +287,7 @@ impl Op {
     /// May the state be observed at this operation (fault, exit, trap, label, helper), so that slots must be complete?
     #[must_use]
     pub fn observes(self) -> bool {
-        matches!(
-            self,
-            Op::Load
-                | Op::Store
-                | Op::Rmw
-                | Op::Cas
-                | Op::Probe
-                | Op::Helper
-                | Op::ExitIf
-                | Op::TrapIf
-                | Op::BrIf
-                | Op::Br
-                | Op::Bind
-        )
+        OBSERVES[self as usize]
     }
 
     /// Does the order of the operands not matter?
@@ -348,6 +335,19 @@ impl Op {
         })
     }
 }
+
+/// The operations that observe the state, by number: a look-up is what translation can afford for each operation.
+const OBSERVES: [bool; 256] = {
+    use Op::{Bind, Br, BrIf, Cas, ExitIf, Helper, Load, Probe, Rmw, Store, TrapIf};
+    let list = [Load, Store, Rmw, Cas, Probe, Helper, ExitIf, TrapIf, BrIf, Br, Bind];
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < list.len() {
+        table[list[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// One operation with its operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -416,6 +416,17 @@ impl Window {
         Ok(u64::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])))
     }
 
+    /// The instruction at `pc` and its length, if the window shows both and perhaps more.
+    #[inline]
+    fn inside(&self, pc: u64) -> Option<(u64, u64)> {
+        let at = pc.wrapping_sub(self.start);
+        if at.saturating_add(4) > self.len as u64 {
+            return None;
+        }
+        let word = u64::from(u32::from_le_bytes(*self.bytes.get(at as usize..)?.first_chunk()?));
+        Some(if word & 3 == 3 { (word, 4) } else { (word & 0xffff, 2) })
+    }
+
     /// The instruction at `pc` and its length.
     fn insn(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
         let low = self.parcel(fetch, pc)?;
@@ -465,9 +476,12 @@ pub(crate) fn block(
         if t.b.ended() || t.b.insns() >= limits.insns {
             break;
         }
-        insn = match window.insn(fetch, t.next, cpu.rv32) {
-            Ok(insn) => insn,
-            Err(_) => break,
+        insn = match window.inside(t.next) {
+            Some(insn) => insn,
+            None => match window.insn(fetch, t.next, cpu.rv32) {
+                Ok(insn) => insn,
+                Err(_) => break,
+            },
         };
     }
     let next = t.next;

@@ -1,6 +1,7 @@
 //! Emission of control flow: side exits, traps, labels, block ends.
 
 use super::emit::{Operand, width_of};
+use super::plan::Form;
 use super::{Lowerer, TooComplex};
 use crate::body::variant;
 use crate::cache::{ExitKind, TrapValue};
@@ -35,10 +36,10 @@ impl Lowerer {
                 self.acc = None;
                 // A constant may have been put into its temporary on one path only.
                 for r in core::mem::take(&mut self.consts) {
-                    if let super::Home::Temp(t) = self.home[r.index()] {
+                    if let super::Home::Temp(t) = self.values[r.index()].home {
                         self.free.push(t);
                     }
-                    self.home[r.index()] = super::Home::None;
+                    self.values[r.index()].home = super::Home::None;
                 }
             }
             _ => {}
@@ -50,7 +51,7 @@ impl Lowerer {
     /// A branch taken if `cond` holds; its target is filled in later.
     fn branch_if(&mut self, block: &Block<'_>, cond: Ref, n: u32) -> Result<u32, TooComplex> {
         let inst = block.insts[cond.index()];
-        let (op, width, x, y) = if self.deferred[cond.index()] {
+        let (op, width, x, y) = if self.values[cond.index()].form == Form::Deferred {
             (inst.op, width_of(inst.ty), inst.args[0], Some(inst.args[1]))
         } else {
             (Op::Ne, width_of(Ty::Bool), cond, None)

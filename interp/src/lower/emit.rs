@@ -1,5 +1,6 @@
 //! Emission of operations: homes, operand variants, words.
 
+use super::plan::{Form, Upper};
 use super::{Home, Lowerer, NEVER, TooComplex};
 use crate::body::float::SHIFT_AT;
 use crate::body::int::width;
@@ -24,8 +25,15 @@ pub(super) enum Operand {
 impl Lowerer {
     pub(super) fn inst(&mut self, block: &Block<'_>, at: u32) -> Result<(), TooComplex> {
         let inst = block.insts[at as usize];
-        if self.deferred[at as usize] || self.root[at as usize] != Ref(at) {
-            return Ok(());
+        let value = &mut self.values[at as usize];
+        value.root = Ref(at);
+        match value.form {
+            Form::Own => {}
+            Form::Alias => {
+                self.values[at as usize].root = self.root(inst.args[0]);
+                return Ok(());
+            }
+            Form::Deferred => return Ok(()),
         }
         match inst.op {
             Op::Const | Op::Fence => Ok(()),
@@ -77,33 +85,50 @@ impl Lowerer {
     }
 
     fn result_width(&self, at: u32, ty: Ty) -> u8 {
-        if self.extends[at as usize] { width::SX } else { width_of(ty) }
+        if self.values[at as usize].upper == Upper::Sign { width::SX } else { width_of(ty) }
     }
 
     // Homes.
 
-    fn alloc(&mut self) -> Result<u8, TooComplex> {
-        self.free.pop().ok_or(TooComplex)
+    pub(super) fn alloc(&mut self) -> Result<u8, TooComplex> {
+        if let Some(t) = self.free.pop() {
+            return Ok(t);
+        }
+        let t = u8::try_from(self.fresh).map_err(|_| TooComplex)?;
+        self.fresh += 1;
+        Ok(t)
     }
 
     /// Frees the temporaries of the values that the instruction at `at` reads for the last time.
     pub(super) fn release(&mut self, block: &Block<'_>, at: u32) {
-        let mut dying: [Option<Ref>; 6] = [None; 6];
-        let mut n = 0;
-        let last = &self.last;
-        self.reads(block, at as usize, |r| {
-            if last[r.index()] <= at && !dying[..n].contains(&Some(r)) && n < dying.len() {
-                dying[n] = Some(r);
-                n += 1;
+        if self.free.len() == self.fresh as usize - self.first_temp as usize {
+            // No temporary is in use.
+            return;
+        }
+        let inst = &block.insts[at as usize];
+        if let Some(inner) = self.folded_sext(block, inst) {
+            return inner.operands().for_each(|r| self.release_value(block, r, at));
+        }
+        for r in inst.operands() {
+            if self.values[r.index()].form == Form::Deferred {
+                block.insts[r.index()].operands().for_each(|r| self.release_value(block, r, at));
+            } else {
+                self.release_value(block, r, at);
             }
-        });
-        for r in dying[..n].iter().flatten() {
-            if let Home::Temp(t) = self.home[r.index()] {
-                self.free.push(t);
-                self.home[r.index()] = Home::None;
-                if block.insts[r.index()].op == Op::Const {
-                    self.consts.retain(|c| c != r);
-                }
+        }
+    }
+
+    /// Frees the temporary of a value that is read at `at`, if that is its last use.
+    fn release_value(&mut self, block: &Block<'_>, r: Ref, at: u32) {
+        let root = self.root(r);
+        let value = &mut self.values[root.index()];
+        if let Home::Temp(t) = value.home
+            && value.last <= at
+        {
+            value.home = Home::None;
+            self.free.push(t);
+            if block.insts[root.index()].op == Op::Const {
+                self.consts.retain(|c| *c != root);
             }
         }
     }
@@ -112,17 +137,17 @@ impl Lowerer {
     fn dest(&mut self, block: &Block<'_>, at: u32) -> Result<u8, TooComplex> {
         self.release(block, at);
         if let Some(slot) = self.direct(block, at) {
-            self.home[at as usize] = Home::Slot(slot);
+            self.values[at as usize].home = Home::Slot(slot);
             let cell = &mut self.busy[usize::from(slot)];
-            *cell = (*cell).max(self.last[at as usize]);
+            *cell = (*cell).max(self.values[at as usize].last);
             return Ok(slot);
         }
         let t = self.alloc()?;
-        if self.last[at as usize] == 0 {
+        if self.values[at as usize].last == 0 {
             // Nobody reads it.
             self.free.push(t);
         } else {
-            self.home[at as usize] = Home::Temp(t);
+            self.values[at as usize].home = Home::Temp(t);
         }
         Ok(t)
     }
@@ -130,17 +155,17 @@ impl Lowerer {
     /// The slot that the value is set to, if it may be computed there right away: nobody reads, writes or observes the
     /// slot in between, no other value lives in it, and the value is not needed after the slot's next change.
     fn direct(&self, block: &Block<'_>, at: u32) -> Option<u8> {
-        let set = self.set_at[at as usize];
+        let set = self.values[at as usize].set_at;
         if set == NEVER {
             return None;
         }
-        let touched = self.touched[set as usize];
-        if touched != NEVER && touched > at || self.observed[at as usize] < set {
+        let touched = self.values[set as usize].touched;
+        if touched != NEVER && touched > at || self.values[at as usize].observed < set {
             return None;
         }
         // A floating-point operation writes its flags slot after its result.
         let slot = block.insts[set as usize].imm as usize;
-        if self.busy[slot] > at || self.kill[set as usize] < self.last[at as usize] {
+        if self.busy[slot] > at || self.values[set as usize].kill < self.values[at as usize].last {
             return None;
         }
         Some(slot as u8)
@@ -149,14 +174,14 @@ impl Lowerer {
     /// The slot of a value; a constant gets a temporary.
     pub(super) fn slot_of(&mut self, block: &Block<'_>, r: Ref) -> Result<u8, TooComplex> {
         let r = self.root(r);
-        if let Some(s) = self.home[r.index()].slot() {
+        if let Some(s) = self.values[r.index()].home.slot() {
             return Ok(s);
         }
         let inst = &block.insts[r.index()];
         debug_assert_eq!(inst.op, Op::Const, "a value without a home is a constant");
         let t = self.alloc()?;
         self.constant(t, inst.imm, inst.ty);
-        self.home[r.index()] = Home::Temp(t);
+        self.values[r.index()].home = Home::Temp(t);
         self.consts.push(r);
         self.acc = Some(r);
         Ok(t)
@@ -226,7 +251,7 @@ impl Lowerer {
         let ry = self.root(y);
         let imm = if self.acc == Some(ry) { None } else { self.immediate(block, ry) };
         // A constant first operand may need a word, which takes the accumulator; so it goes first.
-        if self.home[self.root(x).index()] == Home::None {
+        if self.values[self.root(x).index()].home == Home::None {
             self.slot_of(block, x)?;
         }
         if let Some(imm) = imm {
@@ -273,7 +298,7 @@ impl Lowerer {
     }
 
     fn get(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
-        if self.last[at as usize] == 0 {
+        if self.values[at as usize].last == 0 {
             return Ok(());
         }
         let slot = inst.imm as usize;
@@ -283,14 +308,14 @@ impl Lowerer {
             self.acc = Some(Ref(at));
             return Ok(());
         }
-        if self.kill[at as usize] < self.last[at as usize] {
+        if self.values[at as usize].kill < self.values[at as usize].last {
             // The slot changes while the value is still needed.
             let d = self.dest(block, at)?;
             self.push(Word::rrr(code::MOV, d, slot as u8, 0));
             self.acc = Some(Ref(at));
         } else {
-            self.home[at as usize] = Home::Slot(slot as u8);
-            self.busy[slot] = self.busy[slot].max(self.last[at as usize]);
+            self.values[at as usize].home = Home::Slot(slot as u8);
+            self.busy[slot] = self.busy[slot].max(self.values[at as usize].last);
         }
         Ok(())
     }
@@ -304,7 +329,7 @@ impl Lowerer {
             self.release(block, at);
             return Ok(());
         }
-        if self.home[root.index()] == Home::Slot(slot as u8) {
+        if self.values[root.index()].home == Home::Slot(slot as u8) {
             return Ok(());
         }
         self.copy_to(block, at, root, slot as u8)
@@ -314,7 +339,7 @@ impl Lowerer {
     fn copy_to(&mut self, block: &Block<'_>, at: u32, value: Ref, slot: u8) -> Result<(), TooComplex> {
         let root = self.root(value);
         let inst = &block.insts[root.index()];
-        if inst.op == Op::Const && self.home[root.index()] == Home::None {
+        if inst.op == Op::Const && self.values[root.index()].home == Home::None {
             self.constant(slot, inst.imm, inst.ty);
         } else {
             let word = match self.operand(block, root, false)? {
@@ -366,7 +391,7 @@ impl Lowerer {
             return Ok(());
         };
         let zero = self.immediate(block, value) == Some(0);
-        if !zero && self.home[value.index()] == Home::None {
+        if !zero && self.values[value.index()].home == Home::None {
             self.slot_of(block, value)?;
         }
         let (v, d, a) = match (self.operand(block, base, false)?, zero) {
@@ -423,10 +448,10 @@ impl Lowerer {
         self.release(block, at);
         let d = self.alloc()?;
         self.free.extend(zero);
-        if self.last[at as usize] == 0 {
+        if self.values[at as usize].last == 0 {
             self.free.push(d);
         } else {
-            self.home[at as usize] = Home::Temp(d);
+            self.values[at as usize].home = Home::Temp(d);
         }
         self.point();
         let n = u64::from(self.begun.saturating_sub(1));

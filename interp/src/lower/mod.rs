@@ -1,6 +1,6 @@
 //! Lowering: a block of IR becomes words.
 //!
-//! `plan` finds out, in two linear passes, which values are aliases, which operations fold into their user, how long
+//! `plan` finds out, in one backward pass, which values are aliases, which operations fold into their user, how long
 //! values live.  `emit` then goes through the block once, gives each value a home (the slot it is set to, if it may be
 //! computed there directly; a temporary otherwise) and picks the operand variants.  A value that was just computed is in
 //! the accumulator as well as in its home.
@@ -11,6 +11,7 @@ mod plan;
 
 use crate::cache::{ExitKind, ExitRec, Point};
 use crate::word::Word;
+use plan::Value;
 use tern_core::ir::{Block, Ref};
 use tern_core::state::{NEAR, StateLayout};
 use tern_softfloat::DenormalFlag;
@@ -54,27 +55,10 @@ pub(crate) struct Lowered {
 #[derive(Default)]
 pub(crate) struct Lowerer {
     pub(crate) out: Lowered,
-    /// Alias target of each value.
-    root: Vec<Ref>,
-    /// Direct uses of each value.
-    uses: Vec<u32>,
-    /// Emitted by its user, not on its own.
-    deferred: Vec<bool>,
-    /// 32-bit operations whose result is sign-extended.
-    extends: Vec<bool>,
-    /// 32-bit operations whose result somebody wants zero-extended.
-    zero_extended: Vec<bool>,
-    /// Last use of each root.
-    last: Vec<u32>,
-    /// Set and Get: where the slot is next written after this position.
-    kill: Vec<u32>,
-    /// Set: the last position before it that touches the slot.
-    touched: Vec<u32>,
-    /// Roots: the first Set of it to a near slot.
-    set_at: Vec<u32>,
-    /// The next observing operation after each position.
-    observed: Vec<u32>,
-    home: Vec<Home>,
+    values: Vec<Value>,
+    /// The first slot that is a temporary, the first temporary that no value has had yet, those that are free again.
+    first_temp: u32,
+    fresh: u32,
     free: Vec<u8>,
     /// Until when some value lives in each slot.
     busy: Vec<u32>,
@@ -125,15 +109,14 @@ impl Lowerer {
         self.begun = 0;
         self.softfloat = layout.styles().map(|s| s.ftz || s.daz || s.denormal == DenormalFlag::WhenUsed);
         self.free.clear();
-        self.free.extend((layout.near_used()..NEAR as u32).rev().map(|s| s as u8));
+        self.first_temp = layout.near_used();
+        self.fresh = self.first_temp;
         self.busy.clear();
         self.busy.resize(NEAR, 0);
         self.plan(block);
-        self.home.clear();
-        self.home.resize(block.insts.len(), Home::None);
         self.locals.clear();
         for _ in 0..block.locals {
-            let slot = self.free.pop().ok_or(TooComplex)?;
+            let slot = self.alloc()?;
             self.locals.push(slot);
         }
         for at in 0..block.insts.len() as u32 {

@@ -1,6 +1,9 @@
-//! Analysis before emission: aliases, folding, lifetimes.
+//! Analysis before emission: one backward pass finds aliases, folding, lifetimes, and when slots change.
+//!
+//! When the pass comes to an operation it has seen all users of its value, so everything that depends on them is settled
+//! right there.
 
-use super::{Lowerer, NEVER};
+use super::{Home, Lowerer, NEVER};
 use tern_core::ir::{Block, Exit, Inst, Op, Ref, Ty, fp::FpAttr};
 use tern_core::state::{NEAR, Slot};
 
@@ -9,190 +12,226 @@ fn narrows(op: Op) -> bool {
     matches!(op, Op::Add | Op::Sub | Op::Mul | Op::And | Op::Or | Op::Xor | Op::Andn | Op::Orn | Op::Xnor)
 }
 
+/// What lowering knows of an operation and its value.
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    /// What it is an alias of; itself if of nothing.  Known when emission has passed it.
+    pub(super) root: Ref,
+    /// Where it is used last, through aliases and folded operations too; 0 if nowhere.
+    pub(super) last: u32,
+    /// The first Set of it to a near slot.
+    pub(super) set_at: u32,
+    /// Set and Get: where the slot is next written after this position.
+    pub(super) kill: u32,
+    /// Set: the last position before it that touches the slot.
+    pub(super) touched: u32,
+    /// The next observing operation after this position.
+    pub(super) observed: u32,
+    /// Where it is.
+    pub(super) home: Home,
+    /// Direct uses, as far as it matters whether there is more than one.
+    uses: u8,
+    /// Who emits it.
+    pub(super) form: Form,
+    /// What a 32-bit operation makes of the upper half of its result.
+    pub(super) upper: Upper,
+    /// A comparison that decides a branch.
+    tested: bool,
+    /// A jump target whose bit 0 is cleared.
+    evened: bool,
+    /// Its low half is sign-extended.
+    narrowed: bool,
+}
+
+/// Who emits an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// It is emitted where it stands.
+    Own,
+    /// Nobody: its value is another name of its operand.
+    Alias,
+    /// Its user, and not on its own.
+    Deferred,
+}
+
+/// The upper half of a 32-bit operation's result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upper {
+    /// Nobody cares.
+    Any,
+    /// Sign-extended: somebody wants that.
+    Sign,
+    /// Zero: somebody wants that.
+    Zero,
+}
+
+impl Value {
+    pub(super) const NEW: Value = Value {
+        root: Ref::NONE,
+        last: 0,
+        set_at: NEVER,
+        kill: NEVER,
+        touched: NEVER,
+        observed: NEVER,
+        home: Home::None,
+        uses: 0,
+        form: Form::Own,
+        upper: Upper::Any,
+        tested: false,
+        evened: false,
+        narrowed: false,
+    };
+}
+
+/// When slots are written, as the backward pass sees it.
+struct Slots {
+    /// Where each near slot is next written; [`NEVER`] if it is not.
+    next: [u32; NEAR],
+    /// The next operation that may write any slot.
+    all: u32,
+}
+
+impl Slots {
+    /// Slot `slot` is touched at `at`, and written if `writes`; where it is next written after that.
+    fn touch(&mut self, values: &mut [Value], slot: usize, at: u32, writes: bool) -> u32 {
+        let Some(next) = self.next.get_mut(slot) else { return NEVER };
+        let kill = *next;
+        if let Some(writer) = values.get_mut(kill as usize)
+            && writer.touched == NEVER
+        {
+            writer.touched = at;
+        }
+        if writes {
+            *next = at;
+        }
+        kill.min(self.all)
+    }
+}
+
 impl Lowerer {
     pub(super) fn plan(&mut self, block: &Block<'_>) {
         let n = block.insts.len();
-        for list in [&mut self.uses, &mut self.last] {
-            list.clear();
-            list.resize(n, 0);
+        let values = &mut self.values;
+        values.clear();
+        values.resize(n, Value::NEW);
+        let mut slots = Slots { next: [NEVER; NEAR], all: NEVER };
+        let mut observed = NEVER;
+        if let Some(r) = block.exit.operand() {
+            let value = &mut values[r.index()];
+            value.last = n as u32;
+            value.uses = 1;
+            value.tested = matches!(block.exit, Exit::Branch(..));
+            value.evened = matches!(block.exit, Exit::Indirect(..)) && clears_bit0(block, r);
         }
-        for list in [&mut self.kill, &mut self.touched, &mut self.set_at, &mut self.observed] {
-            list.clear();
-            list.resize(n, NEVER);
+        for (at, inst) in block.insts.iter().enumerate().rev() {
+            let at = at as u32;
+            values[at as usize].observed = observed;
+            if inst.op.observes() {
+                observed = at;
+            }
+            match inst.op {
+                Op::Insn | Op::Const => continue,
+                Op::Get => values[at as usize].kill = slots.touch(values, inst.imm as usize, at, false),
+                Op::Set => {
+                    values[at as usize].kill = slots.touch(values, inst.imm as usize, at, true);
+                    if (inst.imm as usize) < NEAR {
+                        values[inst.args[0].index()].set_at = at;
+                    }
+                }
+                Op::Helper => slots.all = at,
+                Op::ExitIf | Op::BrIf | Op::TrapIf => values[inst.args[0].index()].tested = true,
+                op if op.is_fp() => {
+                    slots.touch(values, flags_slot(inst), at, true);
+                }
+                op => fold(values, block, op, at),
+            }
+            spread(values, inst, at);
         }
-        for list in [&mut self.deferred, &mut self.extends, &mut self.zero_extended] {
-            list.clear();
-            list.resize(n, false);
-        }
-        self.root.clear();
-        self.root.extend((0..n as u32).map(Ref));
-        for r in block.insts.iter().flat_map(Inst::operands).chain(block.exit.operand()) {
-            self.uses[r.index()] += 1;
-        }
-        self.fold(block);
-        self.lifetimes(block);
-        self.slots(block);
     }
 
     /// The root of an operand.
     pub(super) fn root(&self, r: Ref) -> Ref {
-        self.root[r.index()]
-    }
-
-    /// Aliases and operations that their only user emits.
-    fn fold(&mut self, block: &Block<'_>) {
-        for at in 0..block.insts.len() {
-            let inst = &block.insts[at];
-            match inst.op {
-                Op::Trunc | Op::BoolInt => self.root[at] = self.root[inst.args[0].index()],
-                Op::Zext32 => {
-                    // A 32-bit operation leaves its result zero-extended, unless it was made sign-extending.
-                    let from = inst.args[0].index();
-                    let op = block.insts[from].op;
-                    if (op.is_binary() || op.is_unary()) && !self.extends[from] && !self.deferred[from] {
-                        self.root[at] = inst.args[0];
-                        self.zero_extended[from] = true;
-                    }
-                }
-                Op::Sext32 => self.fold_sext(block, at),
-                Op::ExitIf | Op::BrIf | Op::TrapIf => self.fold_compare(block, inst.args[0]),
-                _ => {}
-            }
-        }
-        match block.exit {
-            Exit::Branch(cond, ..) => self.fold_compare(block, cond),
-            Exit::Indirect(target, _) if self.uses[target.index()] == 1 => {
-                self.deferred[target.index()] = clears_bit0(block, target);
-            }
-            _ => {}
-        }
+        self.values[r.index()].root
     }
 
     /// What a jump target is before its bit 0 is cleared, if the jump does that.
     pub(super) fn evened(&self, block: &Block<'_>, target: Ref) -> Option<Ref> {
-        self.deferred[target.index()].then(|| block.insts[target.index()].args[0])
-    }
-
-    fn fold_compare(&mut self, block: &Block<'_>, cond: Ref) {
-        if self.uses[cond.index()] == 1 && block.insts[cond.index()].op.is_compare() {
-            self.deferred[cond.index()] = true;
-        }
-    }
-
-    /// `sext32` of a 32-bit operation makes that operation sign-extend its result, which is as good a 32-bit value as
-    /// any; of the low half of a 64-bit operation that nobody else wants, it becomes a form of that operation.
-    fn fold_sext(&mut self, block: &Block<'_>, at: usize) {
-        let from = block.insts[at].args[0];
-        let inner = &block.insts[from.index()];
-        if (inner.op.is_binary() || inner.op.is_unary()) && !self.zero_extended[from.index()] {
-            self.extends[from.index()] = true;
-            self.root[at] = from;
-        } else if inner.op == Op::Load && inner.ty == Ty::I32 && inner.mem().0.signed {
-            self.root[at] = from;
-        } else if inner.op == Op::Trunc {
-            let wide = inner.args[0];
-            let op = &block.insts[wide.index()];
-            if self.uses[wide.index()] == 1 && self.uses[from.index()] == 1 && narrows(op.op) && op.ty == Ty::I64 {
-                self.deferred[wide.index()] = true;
-                self.deferred[from.index()] = true;
-            }
-        }
+        (self.values[target.index()].form == Form::Deferred).then(|| block.insts[target.index()].args[0])
     }
 
     /// The operation that `sext32` at `inst` folds, if it does.
     pub(super) fn folded_sext<'b>(&self, block: &'b Block<'_>, inst: &Inst) -> Option<&'b Inst> {
-        let from = inst.args[0];
-        if inst.op != Op::Sext32 || !self.deferred[from.index()] {
+        if inst.op != Op::Sext32 {
             return None;
         }
-        let inner = &block.insts[from.index()];
-        Some(&block.insts[inner.args[0].index()])
+        let inner = &block.insts[inst.args[0].index()];
+        (inner.op == Op::Trunc && self.values[inner.args[0].index()].form == Form::Deferred)
+            .then(|| &block.insts[inner.args[0].index()])
     }
+}
 
-    /// Calls `f` with the roots that emitting the instruction at `at` reads.
-    pub(super) fn reads(&self, block: &Block<'_>, at: usize, mut f: impl FnMut(Ref)) {
-        let inst = &block.insts[at];
-        if let Some(inner) = self.folded_sext(block, inst) {
-            inner.operands().for_each(|r| f(self.root(r)));
-            return;
+/// Aliases, and operations that their only user emits.
+fn fold(values: &mut [Value], block: &Block<'_>, op: Op, at: u32) {
+    let inst = &block.insts[at as usize];
+    match op {
+        Op::Trunc | Op::BoolInt => {
+            let value = &mut values[at as usize];
+            value.form = Form::Alias;
+            let narrowed = value.narrowed && value.uses == 1;
+            values[inst.args[0].index()].narrowed |= narrowed;
         }
-        for r in inst.operands() {
-            let user = &block.insts[r.index()];
-            if self.deferred[r.index()] && user.op.is_compare() {
-                user.operands().for_each(|r| f(self.root(r)));
-            } else {
-                f(self.root(r));
+        Op::Zext32 => {
+            // A 32-bit operation leaves its result zero-extended, unless it was made sign-extending.
+            let from = inst.args[0].index();
+            let op = block.insts[from].op;
+            if (op.is_binary() || op.is_unary()) && values[from].upper != Upper::Sign {
+                values[at as usize].form = Form::Alias;
+                values[from].upper = Upper::Zero;
+            }
+        }
+        Op::Sext32 => fold_sext(values, block, at),
+        op => {
+            let value = &mut values[at as usize];
+            let compares = value.tested && op.is_compare();
+            let narrows = value.narrowed && narrows(op) && inst.ty == Ty::I64;
+            if value.uses == 1 && (compares || narrows || value.evened) {
+                value.form = Form::Deferred;
             }
         }
     }
+}
 
-    fn lifetimes(&mut self, block: &Block<'_>) {
-        let n = block.insts.len();
-        let mut last = core::mem::take(&mut self.last);
-        for at in 0..n {
-            let inst = &block.insts[at];
-            // Aliases read nothing themselves: their users read the root.
-            if self.deferred[at] || self.root[at] != Ref(at as u32) {
-                continue;
-            }
-            self.reads(block, at, |r| last[r.index()] = at as u32);
-            if inst.op == Op::Set {
-                let root = self.root(inst.args[0]);
-                if self.set_at[root.index()] == NEVER && (inst.imm as usize) < NEAR {
-                    self.set_at[root.index()] = at as u32;
-                }
-            }
+/// `sext32` of a 32-bit operation makes that operation sign-extend its result, which is as good a 32-bit value as any; of
+/// the low half of a 64-bit operation that nobody else wants, it becomes a form of that operation.
+fn fold_sext(values: &mut [Value], block: &Block<'_>, at: u32) {
+    let from = block.insts[at as usize].args[0].index();
+    let inner = &block.insts[from];
+    if inner.op.is_binary() || inner.op.is_unary() {
+        if values[from].upper != Upper::Zero {
+            values[from].upper = Upper::Sign;
+            values[at as usize].form = Form::Alias;
         }
-        if let Some(r) = block.exit.operand() {
-            let user = &block.insts[r.index()];
-            if self.deferred[r.index()] {
-                user.operands().for_each(|r| last[self.root(r).index()] = n as u32);
-            } else {
-                last[self.root(r).index()] = n as u32;
-            }
+    } else if inner.op == Op::Load {
+        if inner.ty == Ty::I32 && inner.mem().0.signed {
+            values[at as usize].form = Form::Alias;
         }
-        self.last = last;
+    } else if inner.op == Op::Trunc {
+        values[from].narrowed = true;
     }
+}
 
-    /// When slots are written and touched, when state is observed.
-    fn slots(&mut self, block: &Block<'_>) {
-        let n = block.insts.len();
-        let mut next_write = [NEVER; NEAR];
-        let mut all = NEVER;
-        let mut observed = NEVER;
-        for at in (0..n).rev() {
-            let inst = &block.insts[at];
-            self.observed[at] = observed;
-            if inst.op.observes() {
-                observed = at as u32;
-            }
-            match inst.op {
-                Op::Get | Op::Set => {
-                    if let Some(next) = next_write.get_mut(inst.imm as usize) {
-                        self.kill[at] = (*next).min(all);
-                        if inst.op == Op::Set {
-                            *next = at as u32;
-                        }
-                    }
-                }
-                Op::Helper => all = at as u32,
-                op if op.is_fp() => next_write[flags_slot(inst)] = at as u32,
-                _ => {}
-            }
-        }
-        let mut touched = [NEVER; NEAR];
-        for at in 0..n {
-            let inst = &block.insts[at];
-            match inst.op {
-                Op::Get | Op::Set => {
-                    if let Some(t) = touched.get_mut(inst.imm as usize) {
-                        self.touched[at] = *t;
-                        *t = at as u32;
-                    }
-                }
-                op if op.is_fp() => touched[flags_slot(inst)] = at as u32,
-                _ => {}
-            }
+/// Notes the uses that the operation at `at` makes of its operands.  Aliases and what is emitted by its user read nothing
+/// themselves: their users do.
+#[inline]
+fn spread(values: &mut [Value], inst: &Inst, at: u32) {
+    let Value { form, last, set_at, .. } = values[at as usize];
+    let reads = if form == Form::Own { at } else { last };
+    for r in inst.args {
+        let Some(operand) = values.get_mut(r.index()) else { break };
+        operand.last = operand.last.max(reads);
+        operand.uses = operand.uses.saturating_add(1);
+        if form == Form::Alias {
+            operand.set_at = operand.set_at.min(set_at);
         }
     }
 }

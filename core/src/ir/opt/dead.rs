@@ -1,22 +1,33 @@
 //! Dead stores to slots and dead values.
 
-use crate::ir::{Block, Op, Ref};
+use crate::ir::{Block, Inst, Op, Ref};
 use crate::state::NEAR;
+use bumpalo::collections::Vec as BumpVec;
 
-/// Drops a store to a slot that is overwritten before anybody can see it.  The flags of Arm, x86 and 68k die here.
+/// Drops stores to slots that are overwritten before anybody can see them (the flags of Arm, x86 and 68k die here), and
+/// pure operations whose value nobody uses.
 ///
-/// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state.
-pub(super) fn stores(block: &mut Block<'_>) {
+/// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state, `uses` how
+/// often each value is used (as far as that is less than 255), which is the result.
+pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
     let mut dead = [false; NEAR];
-    for inst in block.insts.iter_mut().rev() {
+    let mut uses = BumpVec::new_in(block.insts.bump());
+    uses.resize(block.insts.len(), 0u8);
+    if let Some(r) = block.exit.operand() {
+        uses[r.index()] = 1;
+    }
+    for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+        if inst.op.is_pure() && uses[at] == 0 {
+            nop(inst);
+            continue;
+        }
         match inst.op {
             Op::Set => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize) {
-                    if *flag {
-                        nop(inst);
-                    } else {
-                        *flag = true;
-                    }
+                if let Some(flag) = dead.get_mut(inst.imm as usize)
+                    && core::mem::replace(flag, true)
+                {
+                    nop(inst);
+                    continue;
                 }
             }
             Op::Get => {
@@ -28,30 +39,16 @@ pub(super) fn stores(block: &mut Block<'_>) {
             op if op.observes() || op.is_fp() => dead = [false; NEAR],
             _ => {}
         }
-    }
-}
-
-/// Drops pure operations whose value nobody uses; tells how often each value is used.
-pub(super) fn values(block: &mut Block<'_>) -> Vec<u32> {
-    let mut uses = vec![0; block.insts.len()];
-    if let Some(r) = block.exit.operand() {
-        uses[r.index()] += 1;
-    }
-    for at in (0..block.insts.len()).rev() {
-        let inst = block.insts[at];
-        if inst.op.is_pure() && uses[at] == 0 {
-            nop(&mut block.insts[at]);
-            continue;
-        }
-        for r in inst.operands() {
-            uses[r.index()] += 1;
+        for r in inst.args {
+            let Some(n) = uses.get_mut(r.index()) else { break };
+            *n = n.saturating_add(1);
         }
     }
     uses
 }
 
 /// Turns an instruction into one that does nothing; positions of others stay.
-fn nop(inst: &mut crate::ir::Inst) {
+fn nop(inst: &mut Inst) {
     inst.op = Op::Const;
     inst.args = [Ref::NONE; 3];
     inst.imm = 0;

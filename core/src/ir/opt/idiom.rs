@@ -6,7 +6,7 @@
 use crate::ir::{Block, Inst, Op, Ref, Ty};
 
 /// Rewrites the idioms of a block.  `uses` counts the uses of each value.
-pub(super) fn run(block: &mut Block<'_>, uses: &[u32]) {
+pub(super) fn run(block: &mut Block<'_>, uses: &[u8]) {
     for at in 0..block.insts.len() {
         let inst = block.insts[at];
         match inst.op {
@@ -19,7 +19,7 @@ pub(super) fn run(block: &mut Block<'_>, uses: &[u32]) {
 }
 
 /// The instruction of a value that has this one use.
-fn only(block: &Block<'_>, uses: &[u32], r: Ref) -> Option<Inst> {
+fn only(block: &Block<'_>, uses: &[u8], r: Ref) -> Option<Inst> {
     (uses[r.index()] == 1).then(|| block.insts[r.index()])
 }
 
@@ -33,7 +33,7 @@ fn amount(block: &Block<'_>, inst: &Inst, op: Op) -> Option<u64> {
 }
 
 /// `(x << n) + y` for n up to 3.
-fn shifted_add(block: &mut Block<'_>, uses: &[u32], at: usize, inst: &Inst) {
+fn shifted_add(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst) {
     for (shifted, other) in [(inst.args[0], inst.args[1]), (inst.args[1], inst.args[0])] {
         let Some(inner) = only(block, uses, shifted) else { continue };
         let op = match amount(block, &inner, Op::Shl) {
@@ -49,7 +49,7 @@ fn shifted_add(block: &mut Block<'_>, uses: &[u32], at: usize, inst: &Inst) {
 }
 
 /// `(x << n) | (x >> w - n)`, also of two 32-bit halves that are sign-extended before they meet.
-fn rotate(block: &mut Block<'_>, uses: &[u32], at: usize, inst: &Inst) {
+fn rotate(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst) {
     let (a, b) = (inst.args[0], inst.args[1]);
     let (Some(x), Some(y)) = (only(block, uses, a), only(block, uses, b)) else { return };
     if x.op == Op::Sext32 && y.op == Op::Sext32 {
@@ -84,7 +84,7 @@ fn source(block: &Block<'_>, r: Ref) -> Ref {
 }
 
 /// `x << n >> n`: the low bits, zero- or sign-extended.
-fn field(block: &mut Block<'_>, uses: &[u32], at: usize, inst: &Inst) {
+fn field(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst) {
     let Some(right) = amount(block, inst, inst.op) else { return };
     let Some(inner) = only(block, uses, inst.args[0]) else { return };
     if inst.ty != Ty::I64 || amount(block, &inner, Op::Shl) != Some(right) {

@@ -14,10 +14,8 @@ use super::verify::verify;
 /// In debug builds, if a pass or the builder of the block broke an invariant of [`verify`].
 pub fn run(block: &mut Block<'_>) {
     check(block, "the builder");
-    dead::stores(block);
-    check(block, "dead stores");
-    let uses = dead::values(block);
-    check(block, "dead values");
+    let uses = dead::code(block);
+    check(block, "dead code");
     idiom::run(block, &uses);
     check(block, "idioms");
 }
