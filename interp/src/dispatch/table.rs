@@ -32,7 +32,7 @@ pub(crate) mod code {
     misc! {
         MOV = 0, MOV_A = 1, IMM = 2, LITERAL = 3, SELECT = 4, SELECT_A = 5, GET_FAR = 6, SET_FAR = 7, ICOUNT = 8,
         GOTO = 9, EXIT = 10, JUMP = 11, JUMP_A = 12, RETURN = 13, RETURN_A = 14, PUSH_RETURN = 15, LOAD_GENERAL = 16,
-        STORE_GENERAL = 17, RMW = 18, CAS = 19, HELPER = 20, BAD = 21, PROBE = 22,
+        STORE_GENERAL = 17, RMW = 18, CAS = 19, HELPER = 20, BAD = 21, PROBE = 22, COUNT = 23,
     }
 
     pub(crate) const fn binary(op: Op, width: u8, variant: u8) -> u16 {
@@ -214,6 +214,7 @@ const fn fill_misc(t: &mut Table) {
     put!(t, flow::Return<false>);
     put!(t, flow::Return<true>);
     put!(t, flow::PushReturn);
+    put!(t, flow::Count);
     put!(t, slow::Only<slow::LoadGeneral>);
     put!(t, slow::Only<slow::StoreGeneral>);
     put!(t, slow::Only<slow::Rmw>);
