@@ -13,6 +13,24 @@ pub trait Fetch {
     /// # Errors
     /// The fetch fault.
     fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault>;
+
+    /// Which side of a conditional branch goes to `taken`, or else on to `next`, belongs to the path that is translated.
+    /// A hint: any answer to any question gives a right block.
+    fn side(&mut self, taken: u64, next: u64) -> Side {
+        let _ = (taken, next);
+        Side::Next
+    }
+}
+
+/// Where a block goes on at a conditional branch; see [`Fetch::side`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// After the branch, which leaves if it is taken.
+    Next,
+    /// At its target: the block leaves if the branch is not taken.
+    Taken,
+    /// Nowhere: the block ends with the branch.
+    Neither,
 }
 
 /// Bounds of one translation.

@@ -66,6 +66,8 @@ pub(crate) struct BlockInfo {
     pub(crate) start: u32,
     pub(crate) end: u32,
     live: bool,
+    /// Cold blocks: how often it runs before it is translated again.  It begins with a word that counts.
+    pub(crate) count: Option<u32>,
     pub(crate) pages: SmallVec<[u64; 2]>,
     points: Box<[Point]>,
     /// Exits that are linked to it.
@@ -168,10 +170,44 @@ impl Cache {
         self.words.len() + words <= self.capacity
     }
 
+    /// Is the block to be translated again?
+    pub(crate) fn is_cold(&self, block: u32) -> bool {
+        self.blocks[block as usize].count.is_some()
+    }
+
+    /// How often the block of a key has run; blocks that are not cold have run most often, unknown ones never.
+    pub(crate) fn heat(&self, key: BlockKey) -> u32 {
+        let Some(id) = self.find(key) else { return 0 };
+        let block = &self.blocks[id as usize];
+        match block.count {
+            Some(count) => count.wrapping_sub(self.words[block.start as usize].imm32() as u32),
+            None => u32::MAX,
+        }
+    }
+
+    /// Puts block `new` in the place of the cold block `old` of the same key.  Remembered words of `old` stay good: its
+    /// first word goes on to `new` as long as `new` lives, and who kills that makes everybody forget both.
+    pub(crate) fn replace(&mut self, old: u32, new: u32) {
+        let (from, to) = (self.blocks[old as usize].start, self.blocks[new as usize].start);
+        self.words[from as usize] = Word::branch(crate::dispatch::code::GOTO, 0, 0, 0, to as i32 - from as i32);
+        let block = &mut self.blocks[old as usize];
+        block.live = false;
+        for exit in core::mem::take(&mut block.incoming) {
+            self.link(exit, new);
+        }
+    }
+
+    /// Lets a cold block stay cold.
+    pub(crate) fn keep_cold(&mut self, id: u32) {
+        let start = self.blocks[id as usize].start as usize;
+        self.words[start] = Word::imm(crate::dispatch::code::COUNT, 0, 0, i32::MAX);
+    }
+
     /// Puts a lowered block in.
     pub(crate) fn insert(
         &mut self,
         key: BlockKey,
+        count: Option<u32>,
         pages: SmallVec<[u64; 2]>,
         lowered: &Lowered,
         memory: &mut dyn GuestMemory,
@@ -198,6 +234,7 @@ impl Cache {
             start,
             end: self.words.len() as u32,
             live: true,
+            count,
             pages,
             points: lowered.points.clone().into_boxed_slice(),
             incoming: Vec::new(),

@@ -46,6 +46,8 @@ pub(crate) enum Leave {
     Fault,
     /// `trap` at word `pc`.
     Trap,
+    /// The block at word `pc` has run often enough to be translated again; nothing of it has been done yet.
+    Hot,
     /// The store at word `pc` would change the code of this very block; nothing is done yet.
     OwnCode,
 }

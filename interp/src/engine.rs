@@ -9,13 +9,18 @@ use crate::word::Word;
 use bumpalo::Bump;
 use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
-use tern_core::frontend::{Fetch, Frontend, Limits};
+use tern_core::frontend::{Fetch, Frontend, Limits, Side};
 use tern_core::ir::{BlockKey, Builder, eval, opt};
 use tern_core::mem::{Access, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 use tern_core::state::{Role, Slot, SlotDesc, State};
 
 /// Most guest instructions in a block.
 const MAX_INSNS: u32 = 64;
+
+/// Highest count of a cold block.
+const MAX_COUNT: u32 = i32::MAX as u32;
+/// Most guest instructions in a cold block.
+const COLD_INSNS: u32 = 24;
 
 /// A virtual CPU of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -48,6 +53,9 @@ pub struct Options {
     pub cache_words: usize,
     /// Most guest instructions in a block, 1 to 64.
     pub block_insns: u32,
+    /// How often a block runs before it is translated again, longer and along the path that was taken most; 0 does that at
+    /// once, `None` never.
+    pub hot: Option<u32>,
     /// Blocks that follow each other are linked.
     pub chain: bool,
     /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
@@ -62,6 +70,7 @@ impl Default for Options {
             dispatch: Dispatch::best(),
             cache_words: 1 << 22,
             block_insns: MAX_INSNS,
+            hot: Some(64),
             chain: true,
             profile: false,
             log: None,
@@ -74,6 +83,8 @@ impl Default for Options {
 pub struct Stats {
     /// Blocks translated.
     pub blocks: u64,
+    /// Those that were translated again because they had become hot.
+    pub hot: u64,
     /// Guest instructions translated.
     pub insns: u64,
     /// Words made.
@@ -261,6 +272,7 @@ impl Engine {
         self.follow_cache(cpu);
         cpu.cx.horizon = cpu.icount + budget as u64;
         cpu.cx.budget = budget;
+        self.log_entry(cpu, block);
         loop {
             let entry = self.cache.entry(block);
             self.enter(cpu, platform, entry);
@@ -288,6 +300,11 @@ impl Engine {
                     let (cause, value) = cpu.cx.trap;
                     return Some(Stop::Trap { cause, value });
                 }
+                Leave::Hot => {
+                    let pc = self.cache.target_pc(cpu.cx.pc).expect("blocks count at their start");
+                    self.heat(BlockKey { pc, mode }, platform);
+                    (pc, None)
+                }
                 Leave::OwnCode => {
                     self.at_point(cpu);
                     return self.evaluate(cpu, platform, 1);
@@ -306,6 +323,10 @@ impl Engine {
                 }
             };
             self.follow_cache(cpu);
+            // A cold block that becomes hot had not begun yet.
+            if cpu.cx.leave != Leave::Hot {
+                self.log_entry(cpu, block);
+            }
             if self.cache.flushes == flushes {
                 match exit {
                     _ if !self.options.chain || self.logs(LogItem::Exec) || self.logs(LogItem::Cpu) => {}
@@ -321,9 +342,6 @@ impl Engine {
 
     /// Calls the dispatcher.
     fn enter(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, entry: *const Word) {
-        if self.logs(LogItem::Exec) || self.logs(LogItem::Cpu) {
-            self.log_entry(cpu, entry);
-        }
         let budget = cpu.cx.budget;
         // SAFETY: only the lifetime is erased; the pointer is taken back below, before `platform` ends.
         let raw = unsafe { core::mem::transmute::<*mut (dyn Platform + '_), *mut (dyn Platform + 'static)>(platform) };
@@ -340,8 +358,9 @@ impl Engine {
         self.options.log.as_ref().is_some_and(|(items, _)| items & item as u32 != 0)
     }
 
-    fn log_entry(&self, cpu: &Cpu, entry: *const Word) {
-        let (Some((items, log)), Some(block)) = (&self.options.log, self.cache.block_at(entry)) else { return };
+    fn log_entry(&self, cpu: &Cpu, block: u32) {
+        let Some((items, log)) = &self.options.log else { return };
+        let block = &self.cache.blocks[block as usize];
         if items & LogItem::Exec as u32 != 0 {
             log(LogItem::Exec, format_args!("{:#x}", block.key.pc));
         }
@@ -391,7 +410,7 @@ impl Engine {
     fn evaluate(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, insns: u32) -> Option<Stop> {
         let key = self.frontend.key(&cpu.cx.state);
         self.arena.reset();
-        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), Path::Straight);
         let mut builder = Builder::new(&self.arena, key);
         let limits = Limits { insns, follow: true };
         let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
@@ -416,9 +435,35 @@ impl Engine {
         if let Some(block) = self.cache.find(key) {
             return Ok(Some(block));
         }
-        let mut insns = self.options.block_insns.clamp(1, MAX_INSNS);
+        let count = self.options.hot.filter(|n| *n > 0 && self.options.block_insns > 1);
+        self.translate_some(key, platform, count.map(|n| n.min(MAX_COUNT)))
+    }
+
+    /// Translates a block again that has become hot.  If that cannot be done now, it stays as it is.
+    fn heat(&mut self, key: BlockKey, platform: &mut dyn Platform) {
+        let Some(old) = self.cache.find(key).filter(|b| self.cache.is_cold(*b)) else { return };
+        let flushes = self.cache.flushes;
+        match self.translate_some(key, platform, None) {
+            _ if self.cache.flushes != flushes => {}
+            Ok(Some(new)) => {
+                self.cache.replace(old, new);
+                self.stats.hot += 1;
+            }
+            Ok(None) | Err(_) => self.cache.keep_cold(old),
+        }
+    }
+
+    /// Translates a block, cold if it gets a `count`, as long as can be.
+    fn translate_some(
+        &mut self,
+        key: BlockKey,
+        platform: &mut dyn Platform,
+        count: Option<u32>,
+    ) -> Result<Option<u32>, MemFault> {
+        let most = if count.is_some() { COLD_INSNS } else { MAX_INSNS };
+        let mut insns = self.options.block_insns.clamp(1, most);
         loop {
-            match self.translate(key, platform, insns)? {
+            match self.translate(key, platform, insns, count)? {
                 None if insns > 1 => insns /= 2,
                 block => return Ok(block),
             }
@@ -426,17 +471,25 @@ impl Engine {
     }
 
     /// Translates a block; `None`: it needs too many temporaries.
-    fn translate(&mut self, key: BlockKey, platform: &mut dyn Platform, insns: u32) -> Result<Option<u32>, MemFault> {
+    fn translate(
+        &mut self,
+        key: BlockKey,
+        platform: &mut dyn Platform,
+        insns: u32,
+        count: Option<u32>,
+    ) -> Result<Option<u32>, MemFault> {
         self.arena.reset();
-        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let path = if count.is_some() { Path::None } else { Path::Hot(&self.cache, key.mode) };
+        let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), path);
         let mut builder = Builder::new(&self.arena, key);
-        let next = self.frontend.translate(&mut fetch, &mut builder, Limits { insns, follow: true })?;
+        let limits = Limits { insns, follow: count.is_none() };
+        let next = self.frontend.translate(&mut fetch, &mut builder, limits)?;
         for page in &fetch.pages {
             builder.page(page.1);
         }
         let mut block = builder.finish(next);
         opt::run(&mut block);
-        if self.lowerer.lower(&block, self.frontend.layout()).is_err() {
+        if self.lowerer.lower(&block, self.frontend.layout(), count).is_err() {
             return Ok(None);
         }
         let words = self.lowerer.out.words.len();
@@ -449,7 +502,7 @@ impl Engine {
         self.stats.blocks += 1;
         self.stats.insns += u64::from(block.insns);
         self.stats.words += self.lowerer.out.words.len() as u64;
-        let id = self.cache.insert(key, block.pages.clone(), &self.lowerer.out, platform);
+        let id = self.cache.insert(key, count, block.pages.clone(), &self.lowerer.out, platform);
         self.log_block(id, &block, platform);
         Ok(Some(id))
     }
@@ -490,12 +543,29 @@ fn platform_read(platform: &mut dyn Platform, addr: u64, buf: &mut [u8]) -> bool
     }
 }
 
+/// Which side of a conditional branch a block follows.
+enum Path<'a> {
+    /// None: it ends there.
+    None,
+    /// What comes next.
+    Straight,
+    /// The side that has run more often, by the blocks with this mode word.
+    Hot(&'a Cache, u32),
+}
+
 /// Code bytes for the translator, and the pages that they came from.
 struct Pages<'a> {
     platform: &'a mut dyn Platform,
     /// Virtual page number, physical page, contents.
     pages: Vec<(u64, u64, tern_core::mem::HostSpan)>,
     mode: u8,
+    path: Path<'a>,
+}
+
+impl<'a> Pages<'a> {
+    fn new(platform: &'a mut dyn Platform, mode: u8, path: Path<'a>) -> Pages<'a> {
+        Pages { platform, pages: Vec::new(), mode, path }
+    }
 }
 
 impl Fetch for Pages<'_> {
@@ -521,5 +591,16 @@ impl Fetch for Pages<'_> {
             done += n;
         }
         Ok(())
+    }
+
+    fn side(&mut self, taken: u64, next: u64) -> Side {
+        match self.path {
+            Path::None => Side::Neither,
+            Path::Straight => Side::Next,
+            Path::Hot(cache, mode) => {
+                let heat = |pc| cache.heat(BlockKey { pc, mode });
+                if heat(taken) > heat(next) { Side::Taken } else { Side::Next }
+            }
+        }
     }
 }

@@ -22,6 +22,3 @@ mod word;
 
 pub use dispatch::Dispatch;
 pub use engine::{CpuId, Engine, LogItem, LogSink, Options, Stats};
-
-thread_local! { pub static COUNT: core::cell::Cell<bool> = const { core::cell::Cell::new(false) }; pub static COUNTS: core::cell::RefCell<Vec<u64>> = core::cell::RefCell::new(vec![0; 65536]); }
-pub fn code_name(i: usize) -> &'static str { dispatch::TABLE.names.get(i).copied().unwrap_or("") }

@@ -97,6 +97,13 @@ impl Word {
         self.rest as i32 as i64 as u64
     }
 
+    /// Takes one from the immediate; is it below zero now?
+    #[inline(always)]
+    pub(crate) const fn count_down(&mut self) -> bool {
+        self.rest = self.rest.wrapping_sub(1);
+        (self.rest as i32) < 0
+    }
+
     #[inline(always)]
     pub(crate) const fn n(&self) -> i64 {
         self.rest as u8 as i64

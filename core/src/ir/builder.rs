@@ -513,6 +513,12 @@ impl<'a> Builder<'a> {
         self.push(Op::Insn, Ty::I64, [Ref::NONE; 3], pc);
     }
 
+    /// Is the instruction at `pc` in the block?
+    #[must_use]
+    pub fn has_insn(&self, pc: u64) -> bool {
+        self.insts.iter().any(|i| i.op == Op::Insn && i.imm == pc)
+    }
+
     /// Leaves the block to `pc` if `cond`; the current instruction has then retired.
     pub fn exit_if(&mut self, cond: Val<Bool>, pc: u64) {
         match self.const_of(cond.id) {

@@ -3,7 +3,7 @@
 use crate::state::{f, x};
 use crate::trap;
 use crate::vector::Unit;
-use tern_core::frontend::{Fetch, Limits};
+use tern_core::frontend::{Fetch, Limits, Side};
 use tern_core::ir::fp::Round;
 use tern_core::ir::{Bool, Builder, Exit, Hint, I32, I64, Val};
 use tern_core::mem::{MemFault, MemOp, PAGE_MASK, PAGE_SIZE, Size};
@@ -69,6 +69,8 @@ pub struct Tr<'a> {
     follow: bool,
     depth: u32,
     resync: bool,
+    /// The conditional branch that the current instruction is: condition and target.
+    fork: Option<(Val<Bool>, u64)>,
 }
 
 /// Value of an integer register or address.
@@ -308,7 +310,21 @@ impl<'a> Tr<'a> {
             let value = self.b.iconst(target);
             self.b.trap_if(cond, trap::INSN_MISALIGNED, value);
         } else {
-            self.b.exit_if(cond, target);
+            self.fork = Some((cond, target));
+        }
+    }
+
+    /// Writes the branch of the current instruction, which is complete otherwise, and goes on at one side of it.
+    fn follow_branch(&mut self, cond: Val<Bool>, target: u64, side: Side) {
+        match side {
+            Side::Next => self.b.exit_if(cond, target),
+            Side::Taken if !self.b.has_insn(target) => {
+                let not = self.b.not_bool(cond);
+                self.b.exit_if(not, self.next);
+                self.next = target;
+            }
+            // A loop is not unrolled.
+            Side::Taken | Side::Neither => self.b.exit(Exit::Branch(cond.raw(), target, self.next)),
         }
     }
 
@@ -462,6 +478,7 @@ pub(crate) fn block(
         follow: limits.follow,
         depth: 0,
         resync: false,
+        fork: None,
     };
     loop {
         let (word, len) = insn;
@@ -472,6 +489,10 @@ pub(crate) fn block(
         match decoder.decode(word) {
             Some(row) => row.translate(&mut t, word),
             None => t.illegal(),
+        }
+        if let Some((cond, target)) = t.fork.take() {
+            let side = fetch.side(target, t.next);
+            t.follow_branch(cond, target, side);
         }
         if t.b.ended() || t.b.insns() >= limits.insns {
             break;

@@ -185,6 +185,28 @@ impl Body for PushReturn {
     }
 }
 
+/// First word of a cold block: counts `imm32` down in place, leaves when it has been zero.
+pub(crate) struct Count;
+
+impl Coded for Count {
+    const CODE: u16 = code::COUNT;
+}
+
+impl Body for Count {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: words are reached from the cache's own mutable pointer to its area ([`crate::cache::Cache::entry`]),
+        // and while a CPU runs nobody else writes to them but its slow paths.
+        unsafe {
+            if (*regs.pc.cast_mut()).count_down() {
+                (*cx).leave = Leave::Hot;
+                return Step::Leave;
+            }
+        }
+        Step::Next
+    }
+}
+
 /// The bodies of two consecutive words.  Nested for longer runs.
 pub(crate) struct Fuse<X, Y>(PhantomData<(X, Y)>);
 

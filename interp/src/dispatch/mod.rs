@@ -78,13 +78,6 @@ pub(crate) unsafe fn run(dispatch: Dispatch, cx: *mut Cx, pc: *const Word, budge
             // SAFETY: same contract.
             unsafe {
                 (*cx).budget = budget;
-                if crate::COUNT.get() {
-                    while !pc.is_null() {
-                        let code = (*pc).code();
-                        crate::COUNTS.with_borrow_mut(|c| c[code as usize] += 1);
-                        (pc, acc) = (TABLE.plain[usize::from(code)])(cx, pc, acc);
-                    }
-                }
                 while !pc.is_null() && (*cx).profile.is_some() {
                     let code = (*pc).code();
                     if let Some(profile) = &mut (*cx).profile {

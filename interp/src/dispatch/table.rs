@@ -32,7 +32,7 @@ pub(crate) mod code {
     misc! {
         MOV = 0, MOV_A = 1, IMM = 2, LITERAL = 3, SELECT = 4, SELECT_A = 5, GET_FAR = 6, SET_FAR = 7, ICOUNT = 8,
         GOTO = 9, EXIT = 10, PUSH_RETURN = 11, LOAD_GENERAL = 12, STORE_GENERAL = 13, RMW = 14, CAS = 15, HELPER = 16,
-        BAD = 17, PROBE = 18, JUMP = 20, RETURN = 24,
+        BAD = 17, PROBE = 18, COUNT = 19, JUMP = 20, RETURN = 24,
     }
 
     pub(crate) const fn binary(op: Op, width: u8, variant: u8) -> u16 {
@@ -218,6 +218,7 @@ const fn fill_misc(t: &mut Table) {
     put!(t, flow::Return<false, true>);
     put!(t, flow::Return<true, true>);
     put!(t, flow::PushReturn);
+    put!(t, flow::Count);
     put!(t, slow::Only<slow::LoadGeneral>);
     put!(t, slow::Only<slow::StoreGeneral>);
     put!(t, slow::Only<slow::Rmw>);

@@ -91,8 +91,13 @@ impl Lowerer {
         Lowerer { fuse, ..Lowerer::default() }
     }
 
-    /// Lowers a block into `self.out`.
-    pub(crate) fn lower(&mut self, block: &Block<'_>, layout: &StateLayout) -> Result<(), TooComplex> {
+    /// Lowers a block into `self.out`.  With a `count` it is a cold block, which leaves when it has run so often.
+    pub(crate) fn lower(
+        &mut self,
+        block: &Block<'_>,
+        layout: &StateLayout,
+        count: Option<u32>,
+    ) -> Result<(), TooComplex> {
         self.out.words.clear();
         self.out.points.clear();
         self.out.exits.clear();
@@ -119,11 +124,14 @@ impl Lowerer {
             let slot = self.alloc()?;
             self.locals.push(slot);
         }
+        if let Some(n) = count {
+            self.push(Word::imm(crate::dispatch::code::COUNT, 0, 0, n as i32));
+        }
         for at in 0..block.insts.len() as u32 {
             self.inst(block, at)?;
         }
         self.exit(block)?;
-        if self.fuse {
+        if self.fuse && count.is_none() {
             crate::fused::fuse(&mut self.out.words, &self.inline, &mut self.choices);
         }
         self.finish();

@@ -63,6 +63,7 @@ impl Engine {
             dispatch: options.dispatch,
             cache_words: options.cache_words,
             block_insns: if options.one_insn { 1 } else { defaults.block_insns },
+            hot: defaults.hot,
             chain: !options.log.as_ref().is_some_and(|l| l.wants(Items::NOCHAIN)),
             log: options.log.clone().and_then(for_interp),
             profile: options.profile,
