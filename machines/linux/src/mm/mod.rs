@@ -4,11 +4,12 @@
 //! mappings are readable, writable where they can be, and never executable.  Every change of a mapping bumps the
 //! generation; pages whose code has been replaced are reported through `take_invalidated`.
 //!
-//! [`vma`]: one mapping; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
+//! [`vma`]: one mapping; `recent`: pages found a moment ago; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
 
 pub mod advice;
 mod dirty;
 pub mod map;
+mod recent;
 pub mod vma;
 
 #[cfg(test)]
@@ -74,6 +75,7 @@ pub struct Space {
     code: BTreeSet<u64>,
     invalidated: Vec<u64>,
     generation: u64,
+    recent: recent::Recent,
     /// Pages before they were written, in a child of `vfork`.
     dirty: Option<dirty::Dirty>,
     /// `mlockall(MCL_FUTURE)`.
@@ -114,6 +116,7 @@ impl Space {
             code: BTreeSet::new(),
             invalidated: Vec::new(),
             generation: 1,
+            recent: recent::Recent::default(),
             dirty: None,
             lock_future: false,
             limits,
@@ -171,7 +174,7 @@ impl Space {
             self.bump();
         }
         for page in pages {
-            self.code.remove(&page);
+            self.set_code(page, false);
             self.invalidated.push(page);
         }
     }
@@ -227,6 +230,13 @@ impl Space {
     /// # Errors
     /// The guest's fault.
     pub fn resolve(&mut self, addr: u64, access: Access) -> Result<PageRef, MemFault> {
+        match self.recent.find(addr, access, self.generation) {
+            Some(page) => Ok(page),
+            None => self.look_up(addr, access),
+        }
+    }
+
+    fn look_up(&mut self, addr: u64, access: Access) -> Result<PageRef, MemFault> {
         if self.find(addr).is_none() && (addr >= self.layout.task_size || !self.grow_down(addr)) {
             return Err(self.fault(addr, access, FaultKind::Unmapped));
         }
@@ -241,7 +251,7 @@ impl Space {
         if !allowed {
             return Err(self.fault(addr, access, FaultKind::Permission));
         }
-        let shared = vma.traits.shared;
+        let (shared, perm) = (vma.traits.shared, vma.perm);
         let span = match vma.span(page_down(addr)) {
             Some(span) => Some(span),
             None if self.extend_file(addr) => self.find(addr).and_then(|v| v.span(page_down(addr))),
@@ -256,7 +266,11 @@ impl Space {
         if shared {
             flags = flags.with(PageFlags::SHARED);
         }
-        Ok(PageRef { span, phys, flags })
+        let page = PageRef { span, phys, flags };
+        if self.dirty.is_none() {
+            self.recent.keep(page, perm, self.generation);
+        }
+        Ok(page)
     }
 
     /// How many of the `len` bytes from `addr` on allow `access`.
@@ -307,12 +321,20 @@ impl Space {
     /// # Errors
     /// `EFAULT`; bytes before the fault have been written.
     pub fn put_bytes(&mut self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let memory: &mut dyn GuestMemory = self;
-        let result = memory.write(addr, bytes, 0).map_err(Errno::from);
-        if !self.code.is_empty() && !bytes.is_empty() {
-            self.invalidate(addr, addr.saturating_add(bytes.len() as u64));
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = addr.wrapping_add(done as u64);
+            let n = ((PAGE_SIZE - (at & PAGE_MASK)) as usize).min(bytes.len() - done);
+            let page = self.resolve(at, Access::Store)?;
+            if !page.span.write((at & PAGE_MASK) as usize, &bytes[done..done + n]) {
+                return Err(Errno::EFAULT);
+            }
+            if page.flags.has(PageFlags::CODE) {
+                self.invalidate(at, at + 1);
+            }
+            done += n;
         }
-        result
+        Ok(())
     }
 
     /// Reads a datum.
@@ -320,8 +342,16 @@ impl Space {
     /// # Errors
     /// `EFAULT`.
     pub fn get<T: Field>(&mut self, ptr: GuestPtr<T>, abi: Abi) -> Result<T::Value, Errno> {
-        let bytes = self.bytes(ptr.addr, T::size(abi) as u64)?;
-        Ok(T::get(&bytes, abi))
+        /// No datum of a call's arguments is larger than this but a few, which are seldom read.
+        const USUAL: usize = 256;
+        let mut buf = [0; USUAL];
+        match buf.get_mut(..T::size(abi)) {
+            Some(bytes) => {
+                self.read_into(ptr.addr, bytes)?;
+                Ok(T::get(bytes, abi))
+            }
+            None => Ok(T::get(&self.bytes(ptr.addr, T::size(abi) as u64)?, abi)),
+        }
     }
 
     /// Writes a datum.
@@ -384,6 +414,7 @@ impl GuestMemory for Space {
     }
 
     fn set_code(&mut self, phys: u64, code: bool) {
+        self.recent.forget(phys);
         if code {
             self.code.insert(phys);
         } else {
