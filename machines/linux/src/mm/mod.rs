@@ -20,7 +20,10 @@ use crate::events::Events;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use tern_core::engine::{Event, Platform};
-use tern_core::mem::{Access, FaultKind, GuestMemory, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef};
+use smallvec::SmallVec;
+use tern_core::mem::{
+    Access, FaultKind, GuestMemory, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef,
+};
 use vma::{Backing, Name, Vma};
 
 /// Unmapped space that the kernel keeps below a mapping that grows down (`stack_guard_gap`, 256 pages).
@@ -87,6 +90,9 @@ pub struct Space {
     /// Counted guest errors and missing parts.
     pub events: Events,
 }
+
+/// Host memory behind guest memory, page by page; it holds until the generation changes.
+pub type Spans = SmallVec<[HostSpan; 4]>;
 
 /// The next multiple of the page size, if it fits.
 #[must_use]
@@ -167,7 +173,7 @@ impl Space {
     }
 
     /// Reports the code pages of a range as replaced.
-    pub(super) fn invalidate(&mut self, start: u64, end: u64) {
+    pub(crate) fn invalidate(&mut self, start: u64, end: u64) {
         let pages: Vec<u64> = self.code.range(start >> PAGE_SHIFT..end.div_ceil(PAGE_SIZE)).copied().collect();
         if !pages.is_empty() {
             // Engines look at the reports only when the generation has changed.
@@ -284,6 +290,22 @@ impl Space {
             done += PAGE_SIZE - (at & PAGE_MASK);
         }
         done.min(len)
+    }
+
+    /// Adds the host memory behind the `len` bytes from `addr` on, as far as they allow `access`; returns how many bytes
+    /// that is, and whether translated code is among them.
+    pub fn spans(&mut self, addr: u64, len: u64, access: Access, spans: &mut Spans) -> (u64, bool) {
+        let (mut done, mut code) = (0, false);
+        while done < len {
+            let at = addr.wrapping_add(done);
+            let Ok(page) = self.resolve(at, access) else { break };
+            let n = (PAGE_SIZE - (at & PAGE_MASK)).min(len - done);
+            let Some(span) = page.span.sub((at & PAGE_MASK) as usize, n as usize) else { break };
+            spans.push(span);
+            code |= page.flags.has(PageFlags::CODE);
+            done += n;
+        }
+        (done, code)
     }
 
     /// Reads bytes.
