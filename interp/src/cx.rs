@@ -3,7 +3,7 @@
 use crate::word::Word;
 use tern_core::engine::Platform;
 use tern_core::frontend::Helper;
-use tern_core::mem::MemFault;
+use tern_core::mem::{Access, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageRef};
 use tern_core::state::State;
 use tern_softfloat::Style;
 
@@ -22,6 +22,35 @@ pub(crate) struct TlbEntry {
     pub(crate) tag: u64,
     /// Host address of the page.
     pub(crate) host: *mut u8,
+}
+
+/// Which entries of a table have been filled since it was emptied, as long as they are few: emptying it again need not
+/// touch the rest (threads and processes come and go, and mappings change, after little work).
+#[derive(Clone, Copy)]
+pub(crate) struct Filled {
+    list: [u16; Filled::MOST],
+    n: usize,
+}
+
+impl Filled {
+    const MOST: usize = 64;
+    const NONE: Filled = Filled { list: [0; Filled::MOST], n: 0 };
+
+    fn note(&mut self, index: usize) {
+        if let Some(place) = self.list.get_mut(self.n) {
+            *place = index as u16;
+        }
+        self.n += 1;
+    }
+
+    /// Calls `empty` for each entry that may be filled, of `all`.
+    fn clear(&mut self, all: usize, empty: impl FnMut(usize)) {
+        match self.list.get(..self.n) {
+            Some(few) => few.iter().map(|i| usize::from(*i)).for_each(empty),
+            None => (0..all).for_each(empty),
+        }
+        self.n = 0;
+    }
 }
 
 /// Where an indirect jump went.
@@ -79,6 +108,10 @@ pub(crate) struct Cx {
     pub(crate) styles: [Style; 4],
     pub(crate) helpers: &'static [Helper],
     pub(crate) generation: u64,
+    /// What has been put into the tables.
+    filled_load: Filled,
+    filled_store: Filled,
+    filled_jumps: Filled,
     /// The platform of the current run; null outside.
     pub(crate) platform: Option<*mut (dyn Platform + 'static)>,
     /// The cache that the current run works on; null outside.
@@ -89,70 +122,135 @@ pub(crate) struct Cx {
 
 impl Cx {
     pub(crate) fn new(state: State, styles: [Style; 4], helpers: &'static [Helper]) -> Box<Cx> {
-        let jump = JumpEntry { pc: u64::MAX, word: core::ptr::null() };
-        let page = TlbEntry { tag: 0, host: core::ptr::null_mut() };
-        let mut cx = Box::new(Cx {
-            state,
-            tlb_load: [page; TLB_SIZE],
-            tlb_store: [page; TLB_SIZE],
-            jumps: [jump; JUMPS],
-            returns: [jump; RETURNS],
-            top: 0,
-            horizon: 0,
-            addr: 0,
-            value: 0,
-            leave: Leave::Budget,
-            pc: core::ptr::null(),
-            budget: 0,
-            target: 0,
-            exit: 0,
-            fault: None,
-            trap: (0, 0),
-            dirty_code: Vec::new(),
-            styles,
-            helpers,
-            generation: u64::MAX,
-            platform: None,
-            cache: core::ptr::null_mut(),
-            profile: None,
-        });
-        cx.flush_tlb();
-        cx.flush_jumps();
+        // The tables are large and begin as zeros, which memory from the system is already.
+        let mut new = Box::<Cx>::new_zeroed();
+        let cx = new.as_mut_ptr();
+        macro_rules! set {
+            ($($field:ident = $value:expr),* $(,)?) => {
+                // SAFETY: fields of the allocation above, written for the first time.
+                unsafe { $((&raw mut (*cx).$field).write($value);)* }
+            };
+        }
+        set! {
+            state = state,
+            top = 0,
+            horizon = 0,
+            addr = 0,
+            value = 0,
+            leave = Leave::Budget,
+            pc = core::ptr::null(),
+            budget = 0,
+            target = 0,
+            exit = 0,
+            fault = None,
+            trap = (0, 0),
+            dirty_code = Vec::new(),
+            styles = styles,
+            helpers = helpers,
+            generation = u64::MAX,
+            filled_load = Filled::NONE,
+            filled_store = Filled::NONE,
+            filled_jumps = Filled::NONE,
+            platform = None,
+            cache = core::ptr::null_mut(),
+            profile = None,
+        }
+        // SAFETY: what is not written here are tables of numbers and pointers, for which zero is a value.
+        let mut cx = unsafe { new.assume_init() };
+        // Zero is an address of entry 0 only.
+        const { assert!(tlb_index(0) == 0 && jump_index(0) == 0) };
+        empty(&mut cx.tlb_load, 0);
+        empty(&mut cx.tlb_store, 0);
+        empty_jump(&mut cx.jumps, 0);
+        cx.flush_returns();
         cx
+    }
+
+    /// Makes the context of a CPU that is gone one of a new CPU on the same memory and cache: what it knows of them stays.
+    pub(crate) fn renew(&mut self, state: State) {
+        self.state = state;
+        self.fault = None;
+        self.flush_returns();
+    }
+
+    /// The page that holds `addr`, if loads of `size` bytes there need not ask the platform.
+    pub(crate) fn known_load(&self, addr: u64, size: u64) -> Option<HostSpan> {
+        self.tlb_load[tlb_index(addr)].span(addr, size)
+    }
+
+    /// As [`Cx::known_load`] for stores.
+    pub(crate) fn known_store(&self, addr: u64, size: u64) -> Option<HostSpan> {
+        self.tlb_store[tlb_index(addr)].span(addr, size)
+    }
+
+    /// Remembers the page that holds `addr` for loads, if it may be.
+    pub(crate) fn remember_load(&mut self, addr: u64, page: &PageRef) {
+        if page.flags.cacheable(Access::Load) && page.span.len() as u64 == PAGE_SIZE {
+            self.filled_load.note(tlb_index(addr));
+            self.tlb_load[tlb_index(addr)] = TlbEntry { tag: addr & !PAGE_MASK, host: page.span.as_ptr() };
+        }
+    }
+
+    /// As [`Cx::remember_load`] for stores.
+    pub(crate) fn remember_store(&mut self, addr: u64, page: &PageRef) {
+        if page.flags.cacheable(Access::Store) && page.span.len() as u64 == PAGE_SIZE {
+            self.filled_store.note(tlb_index(addr));
+            self.tlb_store[tlb_index(addr)] = TlbEntry { tag: addr & !PAGE_MASK, host: page.span.as_ptr() };
+        }
+    }
+
+    /// Remembers where jumps to `pc` go.
+    pub(crate) fn remember_jump(&mut self, pc: u64, word: *const Word) {
+        self.filled_jumps.note(jump_index(pc));
+        self.jumps[jump_index(pc)] = JumpEntry { pc, word };
     }
 
     /// Forgets all pages.
     pub(crate) fn flush_tlb(&mut self) {
-        forget(&mut self.tlb_load);
-        forget(&mut self.tlb_store);
+        self.filled_load.clear(TLB_SIZE, |i| empty(&mut self.tlb_load, i));
+        self.flush_tlb_store();
     }
 
     /// Forgets all pages for stores.
     pub(crate) fn flush_tlb_store(&mut self) {
-        forget(&mut self.tlb_store);
+        self.filled_store.clear(TLB_SIZE, |i| empty(&mut self.tlb_store, i));
     }
 
     /// Forgets where indirect jumps and returns went.
     pub(crate) fn flush_jumps(&mut self) {
-        // An address that is looked up elsewhere: 0 in entry 0, 2 in entry 1.
-        const { assert!(jump_index(0) == 0 && jump_index(2) == 1) };
-        self.jumps.fill(JumpEntry { pc: 0, word: core::ptr::null() });
-        self.jumps[0].pc = 2;
+        self.filled_jumps.clear(JUMPS, |i| empty_jump(&mut self.jumps, i));
+        self.flush_returns();
+    }
+
+    fn flush_returns(&mut self) {
         self.returns.fill(JumpEntry { pc: u64::MAX, word: core::ptr::null() });
     }
 }
 
-/// Empties a TLB: each entry gets an address of a neighbouring set, which no address of its own set is within a page of.
-fn forget(tlb: &mut [TlbEntry; TLB_SIZE]) {
-    for (i, e) in tlb.iter_mut().enumerate() {
-        e.tag = ((i as u64) ^ 2) << tern_core::mem::PAGE_SHIFT;
+impl TlbEntry {
+    fn span(&self, addr: u64, size: u64) -> Option<HostSpan> {
+        let known = addr.wrapping_sub(self.tag) <= PAGE_SIZE - size;
+        // SAFETY: an entry that is not empty is a whole page of the platform's, which holds until its generation changes;
+        // then the engine forgets it.
+        core::ptr::NonNull::new(self.host).filter(|_| known).map(|host| unsafe { HostSpan::new(host, PAGE_SIZE as usize) })
     }
+}
+
+/// Empties a TLB entry: it gets an address of a neighbouring set, which no address of its own set is within a page of.
+fn empty(tlb: &mut [TlbEntry; TLB_SIZE], i: usize) {
+    tlb[i].tag = ((i as u64) ^ 2) << PAGE_SHIFT;
+}
+
+/// Empties an entry of the jump cache: it gets an address that is looked up elsewhere, 0 in entry 0, 2 in entry 1.
+fn empty_jump(jumps: &mut [JumpEntry; JUMPS], i: usize) {
+    const { assert!(jump_index(0) == 0 && jump_index(2) == 1) };
+    jumps[i] = JumpEntry { pc: if i == 0 { 2 } else { 0 }, word: core::ptr::null() };
 }
 
 /// The set of an address.
 #[inline(always)]
 pub(crate) const fn tlb_index(addr: u64) -> usize {
-    (addr >> tern_core::mem::PAGE_SHIFT) as usize & (TLB_SIZE - 1)
+    (addr >> PAGE_SHIFT) as usize & (TLB_SIZE - 1)
 }
 
 /// The place of a jump target.

@@ -2,7 +2,7 @@
 
 use crate::body::slow::Watch;
 use crate::cache::{Cache, ExitKind, TrapValue};
-use crate::cx::{Cx, JumpEntry, Leave, jump_index};
+use crate::cx::{Cx, Leave};
 use crate::dispatch::{self, Dispatch};
 use crate::lower::Lowerer;
 use crate::word::Word;
@@ -112,6 +112,8 @@ pub struct Engine {
     lowerer: Lowerer,
     arena: Bump,
     cpus: Vec<Option<Cpu>>,
+    /// CPUs that were taken away, for new ones.
+    spare: Vec<Cpu>,
     stats: Stats,
     invalidated: Vec<u64>,
 }
@@ -130,6 +132,7 @@ impl Engine {
             options,
             arena: Bump::new(),
             cpus: Vec::new(),
+            spare: Vec::new(),
             stats: Stats::default(),
             invalidated: Vec::new(),
         }
@@ -138,9 +141,18 @@ impl Engine {
     /// A new CPU in its reset state.
     pub fn add_cpu(&mut self) -> CpuId {
         let layout = self.frontend.layout();
-        let mut cx = Cx::new(State::new(layout), *layout.styles(), self.frontend.helpers());
-        cx.profile = self.options.profile.then(Box::default);
-        let cpu = Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 };
+        let state = State::new(layout);
+        let mut cpu = match self.spare.pop() {
+            Some(mut cpu) => {
+                cpu.cx.renew(state);
+                Cpu { icount: 0, ..cpu }
+            }
+            None => {
+                let cx = Cx::new(state, *layout.styles(), self.frontend.helpers());
+                Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 }
+            }
+        };
+        cpu.cx.profile = self.options.profile.then(Box::default);
         match self.cpus.iter().position(Option::is_none) {
             Some(i) => {
                 self.cpus[i] = Some(cpu);
@@ -155,8 +167,12 @@ impl Engine {
 
     /// Takes a CPU away.
     pub fn remove_cpu(&mut self, id: CpuId) {
-        if let Some(cpu) = self.cpus.get_mut(id.0) {
-            *cpu = None;
+        /// Contexts that are kept.
+        const SPARE_MOST: usize = 16;
+        if let Some(cpu) = self.cpus.get_mut(id.0).and_then(Option::take)
+            && self.spare.len() < SPARE_MOST
+        {
+            self.spare.push(cpu);
         }
     }
 
@@ -333,7 +349,7 @@ impl Engine {
                     Some(exit) => self.cache.link(exit, block),
                     None => {
                         let word = self.cache.entry(block);
-                        cpu.cx.jumps[jump_index(pc)] = JumpEntry { pc, word };
+                        cpu.cx.remember_jump(pc, word);
                     }
                 }
             }

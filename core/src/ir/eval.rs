@@ -4,7 +4,7 @@ use super::fp::{FpAttr, env_of, eval_fp};
 use super::{Block, Exit, Op, Ref, Ty, eval_convert, eval1, eval2};
 use crate::engine::{Platform, Stop};
 use crate::frontend::{Frontend, Helper, HelperCx, HelperExit};
-use crate::mem::{Access, FaultKind, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, RmwOp, Size};
+use crate::mem::{Access, FaultKind, HostSpan, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, RmwOp, Size};
 use crate::state::{Slot, State};
 
 /// How a block ended.
@@ -275,20 +275,35 @@ pub fn atomic(
         return Err(MemFault { addr, access: Access::Store, kind: FaultKind::Misaligned });
     }
     let page = platform.page(addr, Access::Store, op.mode)?;
-    let plain = MemOp { signed: false, ..op };
-    let fault = MemFault { addr, access: Access::Store, kind: FaultKind::Bus };
     if page.flags.has(PageFlags::DEVICE) {
+        let plain = MemOp { signed: false, ..op };
         let old = plain.decode(platform.device_load(addr, op.size)?);
         if let Some(value) = new(old) {
             platform.device_store(addr, op.size, op.encode(value))?;
         }
         return Ok(op.decode(op.encode(old)));
     }
+    atomic_in(page.span, op, addr, new)
+}
+
+/// What [`atomic`] does once the page that holds `addr` is resolved for stores and no device; `addr` is aligned as `op`
+/// demands.
+///
+/// # Errors
+/// A bus error if `span` is not a whole page.
+pub fn atomic_in(
+    span: HostSpan,
+    op: MemOp,
+    addr: u64,
+    new: impl Fn(u64) -> Option<u64>,
+) -> Result<u64, MemFault> {
+    let plain = MemOp { signed: false, ..op };
+    let fault = MemFault { addr, access: Access::Store, kind: FaultKind::Bus };
     let offset = (addr & PAGE_MASK) as usize;
-    let mut raw = page.span.load(offset, op.size).ok_or(fault)?;
+    let mut raw = span.load(offset, op.size).ok_or(fault)?;
     loop {
         let Some(value) = new(plain.decode(raw)) else { return Ok(op.decode(raw)) };
-        let seen = page.span.compare_exchange(offset, op.size, raw, op.encode(value)).ok_or(fault)?;
+        let seen = span.compare_exchange(offset, op.size, raw, op.encode(value)).ok_or(fault)?;
         if seen == raw {
             return Ok(op.decode(raw));
         }

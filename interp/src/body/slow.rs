@@ -2,7 +2,7 @@
 
 use super::memory::{ADDR32, BIG, SIGNED};
 use super::{Slow, slot};
-use crate::cx::{Cx, Leave, tlb_index};
+use crate::cx::{Cx, Leave};
 use crate::dispatch::code;
 use crate::word::Word;
 use tern_core::engine::{Event, Platform};
@@ -123,12 +123,17 @@ impl<const K: u8> Slow for LoadSlow<K> {
 
 fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, MemFault> {
     let platform = platform(cx);
-    if (addr & PAGE_MASK) + op.size.bytes() <= PAGE_SIZE && op.mode == 0 {
-        let page = platform.page(addr, Access::Load, 0)?;
-        if page.flags.cacheable(Access::Load) && page.span.len() as u64 == PAGE_SIZE {
-            let entry = &mut cx.tlb_load[tlb_index(addr)];
-            entry.tag = addr & !PAGE_MASK;
-            entry.host = page.span.as_ptr();
+    if op.mode == 0 && (addr & PAGE_MASK) + op.size.bytes() <= PAGE_SIZE {
+        let span = match cx.known_load(addr, op.size.bytes()) {
+            Some(span) => Some(span),
+            None => {
+                let page = platform.page(addr, Access::Load, 0)?;
+                cx.remember_load(addr, &page);
+                page.flags.cacheable(Access::Load).then_some(page.span)
+            }
+        };
+        if let Some(raw) = span.and_then(|span| span.load((addr & PAGE_MASK) as usize, op.size)) {
+            return Ok(op.decode(raw));
         }
     }
     eval::load(platform, op, addr)
@@ -166,10 +171,8 @@ fn store(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, value: u64) -> Opti
                 cx.dirty_code.push(page.phys);
             }
             Ok(page) => {
-                if page.flags.cacheable(Access::Store) && page.span.len() as u64 == PAGE_SIZE && op.mode == 0 {
-                    let entry = &mut cx.tlb_store[tlb_index(at)];
-                    entry.tag = at & !PAGE_MASK;
-                    entry.host = page.span.as_ptr();
+                if op.mode == 0 {
+                    cx.remember_store(at, &page);
                 }
             }
         }
@@ -296,13 +299,23 @@ impl Slow for Cas {
 
 fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let platform = platform(cx);
-    if let Ok(page) = platform.page(addr, Access::Store, op.mode)
-        && page.flags.has(PageFlags::CODE)
-    {
-        cx.dirty_code.push(page.phys);
-        settle(cx);
-    }
-    match eval::atomic(platform, op, addr, new) {
+    let aligned = addr & (op.size.bytes() - 1) == 0;
+    let known = if aligned && op.mode == 0 { cx.known_store(addr, op.size.bytes()) } else { None };
+    let old = match known {
+        Some(span) => eval::atomic_in(span, op, addr, new),
+        None => {
+            if let Ok(page) = platform.page(addr, Access::Store, op.mode) {
+                if page.flags.has(PageFlags::CODE) {
+                    cx.dirty_code.push(page.phys);
+                    settle(cx);
+                } else if op.mode == 0 {
+                    cx.remember_store(addr, &page);
+                }
+            }
+            eval::atomic(platform, op, addr, new)
+        }
+    };
+    match old {
         Ok(old) => {
             // SAFETY: `pc` is an atomic word.
             cx.state.near[usize::from(unsafe { *pc }.d())] = old;

@@ -170,6 +170,16 @@ impl Cx<'_> {
         Err(crate::sys::socket::block(self, fd, events, Errno::EAGAIN))
     }
 
+    /// May this call wait in the host's kernel?  Only where nobody but the host's signals can want the scheduler meanwhile.
+    pub fn waits_in_kernel(&mut self) -> bool {
+        let process = &mut *self.process;
+        process.waits_in_kernel
+            && process.threads.len() == 1
+            && !self.signalled()
+            && crate::timers::next_deadline(self.process).is_none()
+            && tern_host::signal::can_block()
+    }
+
     /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to
     /// show for itself (bytes moved, the time left) shows it now.
     pub fn signalled(&mut self) -> bool {

@@ -207,14 +207,18 @@ fn slice(cx: &mut Cx<'_>) {
         if tern_host::signal::pending() {
             signal::collect(cx.process);
         }
-        let mask = cx.thread().signals.mask;
+        let thread = cx.thread();
+        let (active, mask) = (thread.call.active, thread.signals.mask);
+        let quiet = thread.signals.pending.is_empty() && thread.signals.saved_mask.is_none();
         signal::host::mirror_mask(cx.process, mask);
-        if cx.thread().call.active {
+        if active {
             issue_again(cx);
         } else {
-            signal::deliver(cx);
-            if !runs(cx) {
-                return;
+            if !(quiet && cx.process.signals.pending.is_empty()) {
+                signal::deliver(cx);
+                if !runs(cx) {
+                    return;
+                }
             }
             let left = end.saturating_sub(cx.engine.icount(cpu));
             if left == 0 {
@@ -223,7 +227,9 @@ fn slice(cx: &mut Cx<'_>) {
             let stop = cx.engine.run(cpu, &mut cx.process.mem, left);
             handle(cx, stop);
         }
-        if !runs(cx) || core::mem::take(&mut cx.thread().yielded) {
+        let Some(thread) = cx.process.threads.get_mut(&cx.tid) else { return };
+        let ready = matches!(thread.run, RunState::Ready) && !core::mem::take(&mut thread.yielded);
+        if !ready || cx.process.exit.is_some() {
             return;
         }
     }
@@ -295,9 +301,9 @@ fn enter(cx: &mut Cx<'_>) {
     let state = cx.engine.state(thread.cpu);
     let regs = &process.registers;
     let args = regs.args.map(|slot| state.get(slot));
-    thread.call = crate::thread::Call { active: true, nr: state.get(regs.number), args, ..Default::default() };
     // RV32 holds registers sign-extended.
-    thread.call.nr = process.isa.abi.word_of(thread.call.nr);
+    let nr = process.isa.abi.word_of(state.get(regs.number));
+    thread.call = crate::thread::Call { active: true, nr, args, ..Default::default() };
     if process.config.strace
         && let Entry::Known(row) = process.table.get(thread.call.nr)
     {
@@ -310,7 +316,8 @@ pub fn issue(cx: &mut Cx<'_>) {
     let call = &cx.thread().call;
     let (nr, args) = (call.nr, call.args);
     let entry = cx.process.table.get(nr);
-    if let Entry::Known(row) = entry
+    if cx.process.config.strace
+        && let Entry::Known(row) = entry
         && ["execve", "execveat", "exit", "exit_group", "rt_sigreturn"].contains(&row.name)
         && let Some(text) = cx.thread().call.text.clone()
     {
@@ -332,42 +339,45 @@ pub fn issue(cx: &mut Cx<'_>) {
 
 /// Puts the result where the guest finds it, or notes that the call goes on.
 fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
-    if !cx.process.threads.contains_key(&cx.tid) || cx.process.exit.is_some() {
+    if cx.process.exit.is_some() || !cx.process.threads.contains_key(&cx.tid) {
         return;
     }
-    trace(cx, entry, &result);
-    let ends = !matches!(result, Err(Outcome::Block(_) | Outcome::Restart));
-    if ends {
-        end_call(cx);
+    if cx.process.config.strace {
+        trace(cx, entry, &result);
     }
-    match result {
-        Ok(value) => complete(cx, value),
-        Err(Outcome::Err(e)) => {
-            let number = (cx.isa().errno)(e);
-            complete(cx, (-i64::from(number)) as u64);
-        }
+    let value = match result {
+        Ok(value) => value,
+        Err(Outcome::Err(e)) => (-i64::from((cx.isa().errno)(e))) as u64,
         Err(Outcome::Block(wait)) => {
             let thread = cx.thread();
             thread.call.active = true;
             thread.call.interrupted = wait.interrupted;
             thread.run = RunState::Blocked(wait);
+            return;
         }
-        Err(Outcome::NoReturn) => cx.thread().call.active = false,
+        Err(Outcome::NoReturn) => {
+            end_call(cx);
+            cx.thread().call.active = false;
+            return;
+        }
         Err(Outcome::Restart) => {
             cx.thread().call.active = true;
             cx.thread().call.interrupted = Interrupted::Always;
+            return;
         }
-    }
+    };
+    end_call(cx);
+    complete(cx, value);
 }
 
 /// A call has ended by itself: the mask that it had replaced comes back, and nobody will wake it.
 fn end_call(cx: &mut Cx<'_>) {
-    if cx.thread().call.queued {
-        crate::futex::forget(cx.process, cx.tid);
-    }
     let thread = cx.thread();
     if let Some(mask) = thread.signals.saved_mask.take() {
         thread.signals.mask = mask;
+    }
+    if thread.call.queued {
+        crate::futex::forget(cx.process, cx.tid);
     }
 }
 
@@ -375,7 +385,9 @@ fn end_call(cx: &mut Cx<'_>) {
 pub fn trace_interrupted(cx: &mut Cx<'_>) {
     let nr = cx.thread().call.nr;
     let entry = cx.process.table.get(nr);
-    trace(cx, entry, &Err(Outcome::Err(Errno::EINTR)));
+    if cx.process.config.strace {
+        trace(cx, entry, &Err(Outcome::Err(Errno::EINTR)));
+    }
 }
 
 /// Ends the thread's call with a value in its result register.
@@ -383,12 +395,14 @@ pub fn complete(cx: &mut Cx<'_>, value: u64) {
     let slot = cx.process.registers.result;
     // A 32-bit guest's registers are held sign-extended.
     let value = if cx.abi().is64() { value } else { value as u32 as i32 as i64 as u64 };
-    cx.state().set(slot, value);
-    cx.thread().call.active = false;
+    let thread = cx.thread();
+    thread.call.active = false;
+    let cpu = thread.cpu;
+    cx.engine.state_mut(cpu).set(slot, value);
 }
 
 fn trace(cx: &mut Cx<'_>, entry: Entry, result: &SysResult) {
-    if !cx.process.config.strace || matches!(result, Err(Outcome::Block(_) | Outcome::Restart | Outcome::NoReturn)) {
+    if matches!(result, Err(Outcome::Block(_) | Outcome::Restart | Outcome::NoReturn)) {
         return;
     }
     let call = &mut cx.thread().call;

@@ -299,6 +299,12 @@ pub fn blocking<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errn
     }
 }
 
+/// Can [`blocking`] be used: does the kernel grant its timer?
+#[must_use]
+pub fn can_block() -> bool {
+    kick::Armed::new().is_ok()
+}
+
 /// `rt_sigtimedwait(2)`: takes one of the signals in `mask`, which the caller has blocked, for at most `timeout`.
 ///
 /// # Errors

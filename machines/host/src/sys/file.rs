@@ -5,6 +5,7 @@ use super::kernel::unified;
 use super::{Errno, Fd, In, KSigset, OutOpt, Pos, cvt, cvt_len, cvt0, native, syscalls};
 use core::ffi::{CStr, c_void};
 use std::io::{IoSlice, IoSliceMut};
+use tern_core::mem::HostSpan;
 
 /// `struct open_how`.
 #[repr(C)]
@@ -29,6 +30,12 @@ syscalls! {
     pub fn readv(fd: Fd, iov: &mut [IoSliceMut<'_>]) -> usize = libc::SYS_readv;
     /// `writev(2)`.
     pub fn writev(fd: Fd, iov: &[IoSlice<'_>]) -> usize = libc::SYS_writev;
+    fn readv_guest(fd: Fd, iov: &[Stretch]) -> usize = libc::SYS_readv;
+    fn writev_guest(fd: Fd, iov: &[Stretch]) -> usize = libc::SYS_writev;
+    fn preadv2_guest(fd: Fd, iov: &[Stretch], pos: Pos, flags: i32) -> usize = libc::SYS_preadv2;
+    fn pwritev2_guest(fd: Fd, iov: &[Stretch], pos: Pos, flags: i32) -> usize = libc::SYS_pwritev2;
+    fn preadv_guest(fd: Fd, iov: &[Stretch], pos: Pos) -> usize = libc::SYS_preadv;
+    fn pwritev_guest(fd: Fd, iov: &[Stretch], pos: Pos) -> usize = libc::SYS_pwritev;
     fn raw_preadv2(fd: Fd, iov: &mut [IoSliceMut<'_>], pos: Pos, flags: i32) -> usize = libc::SYS_preadv2;
     fn raw_pwritev2(fd: Fd, iov: &[IoSlice<'_>], pos: Pos, flags: i32) -> usize = libc::SYS_pwritev2;
     fn raw_preadv(fd: Fd, iov: &mut [IoSliceMut<'_>], pos: Pos) -> usize = libc::SYS_preadv;
@@ -116,6 +123,93 @@ pub fn preadv(fd: Fd, iov: &mut [IoSliceMut<'_>], pos: i64, flags: i32) -> Resul
 /// The kernel's errno.
 pub fn pwritev(fd: Fd, iov: &[IoSlice<'_>], pos: i64, flags: i32) -> Result<usize, Errno> {
     if flags == 0 && pos != -1 { raw_pwritev(fd, iov, Pos(pos)) } else { raw_pwritev2(fd, iov, Pos(pos), flags) }
+}
+
+/// Most elements of an array of buffers (`UIO_MAXIOV`).
+const STRETCHES: usize = 1024;
+
+/// Guest memory as the kernel takes it (`struct iovec`).
+#[repr(transparent)]
+pub(super) struct Stretch(libc::iovec);
+
+/// Guest memory for one call, neighbours joined.
+fn stretches(spans: &[HostSpan]) -> Vec<Stretch> {
+    let mut list: Vec<Stretch> = Vec::new();
+    for span in spans {
+        let base = span.as_ptr().cast::<c_void>();
+        match list.last_mut() {
+            Some(Stretch(last)) if last.iov_base as usize + last.iov_len == base as usize => last.iov_len += span.len(),
+            _ => list.push(Stretch(libc::iovec { iov_base: base, iov_len: span.len() })),
+        }
+    }
+    list
+}
+
+/// The one span of a call that needs no array.
+fn single(spans: &[HostSpan]) -> Option<HostSpan> {
+    match spans {
+        [] => Some(HostSpan::EMPTY),
+        [span] => Some(*span),
+        _ => None,
+    }
+}
+
+/// Reads into guest memory that was resolved for stores: `read(2)` for position -1 without flags, else `pread64(2)` and its
+/// kin.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn read_guest(fd: Fd, spans: &[HostSpan], pos: i64, flags: i32) -> Result<usize, Errno> {
+    if let (Some(span), 0) = (single(spans), flags) {
+        let (ptr, len) = (span.as_ptr().cast::<c_void>(), span.len());
+        // SAFETY: who made the span vouches for memory that may be written; only the kernel touches it here.
+        return cvt_len(unsafe { if pos == -1 { libc::read(fd, ptr, len) } else { libc::pread64(fd, ptr, len, pos) } });
+    }
+    let list = stretches(spans);
+    if list.len() > STRETCHES {
+        let mut buf = vec![0; spans.iter().map(|s| s.len()).sum()];
+        let n = preadv(fd, &mut [IoSliceMut::new(&mut buf)], pos, flags)?;
+        let mut rest = &buf[..n];
+        for span in spans {
+            let (head, tail) = rest.split_at(rest.len().min(span.len()));
+            let _ = span.write(0, head);
+            rest = tail;
+        }
+        return Ok(n);
+    }
+    match (pos, flags) {
+        (-1, 0) => readv_guest(fd, &list),
+        (_, 0) => preadv_guest(fd, &list, Pos(pos)),
+        _ => preadv2_guest(fd, &list, Pos(pos), flags),
+    }
+}
+
+/// Writes guest memory: `write(2)` for position -1 without flags, else `pwrite64(2)` and its kin.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn write_guest(fd: Fd, spans: &[HostSpan], pos: i64, flags: i32) -> Result<usize, Errno> {
+    if let (Some(span), 0) = (single(spans), flags) {
+        let (ptr, len) = (span.as_ptr().cast::<c_void>(), span.len());
+        // SAFETY: who made the span vouches for memory that may be read; only the kernel touches it here.
+        return cvt_len(unsafe { if pos == -1 { libc::write(fd, ptr, len) } else { libc::pwrite64(fd, ptr, len, pos) } });
+    }
+    let list = stretches(spans);
+    if list.len() > STRETCHES {
+        let mut buf = vec![0; spans.iter().map(|s| s.len()).sum()];
+        let mut rest = &mut buf[..];
+        for span in spans {
+            let (head, tail) = rest.split_at_mut(span.len());
+            let _ = span.read(0, head);
+            rest = tail;
+        }
+        return pwritev(fd, &[IoSlice::new(&buf)], pos, flags);
+    }
+    match (pos, flags) {
+        (-1, 0) => writev_guest(fd, &list),
+        (_, 0) => pwritev_guest(fd, &list, Pos(pos)),
+        _ => pwritev2_guest(fd, &list, Pos(pos), flags),
+    }
 }
 
 /// `lseek(2)`.

@@ -161,6 +161,7 @@ macro_rules! slice_args {
 slice_args! {
     &[u8] => as_ptr;
     &mut [u8] => as_mut_ptr;
+    &[file::Stretch] => as_ptr;
     &[IoSlice<'_>] => as_ptr;
     &mut [IoSliceMut<'_>] => as_mut_ptr;
     &mut [wait::PollFd] => as_mut_ptr;
@@ -204,7 +205,8 @@ macro_rules! syscalls {
             $($crate::sys::Arg::push($arg, &mut args);)*
             // SAFETY: every pointer was pushed by an `Arg` from a reference that lives as long as this call: to a
             // NUL-terminated string, to a slice followed by its length, or to a `#[repr(C)]` structure that is the one
-            // this call is defined with. The kernel accesses no other memory of ours through these calls.
+            // this call is defined with. The kernel accesses no other memory of ours through these calls, but for the
+            // memory that a `HostSpan` vouches for in `Stretch`es.
             let ret = unsafe { args.call($nr as core::ffi::c_long) };
             if ret == -1 {
                 return Err($crate::sys::Errno::last());

@@ -141,9 +141,8 @@ fn map_errno(e: tern_host::map::MapError) -> Errno {
 }
 
 impl Space {
-    /// Puts a mapping into the map; its range must be free.
+    /// Puts a mapping into the map; its range must be free, so nobody holds a page of it.
     pub(super) fn insert(&mut self, mut vma: Vma) {
-        self.bump();
         let before = self.vmas.range(..vma.start).next_back().filter(|(_, b)| b.continues_in(&vma)).map(|(s, _)| *s);
         if let Some(mut b) = before.and_then(|s| self.vmas.remove(&s)) {
             b.end = vma.end;

@@ -4,11 +4,12 @@
 //! mappings are readable, writable where they can be, and never executable.  Every change of a mapping bumps the
 //! generation; pages whose code has been replaced are reported through `take_invalidated`.
 //!
-//! [`vma`]: one mapping; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
+//! [`vma`]: one mapping; `recent`: pages found a moment ago; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
 
 pub mod advice;
 mod dirty;
 pub mod map;
+mod recent;
 pub mod vma;
 
 #[cfg(test)]
@@ -19,7 +20,10 @@ use crate::events::Events;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use tern_core::engine::{Event, Platform};
-use tern_core::mem::{Access, FaultKind, GuestMemory, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef};
+use smallvec::SmallVec;
+use tern_core::mem::{
+    Access, FaultKind, GuestMemory, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef,
+};
 use vma::{Backing, Name, Vma};
 
 /// Unmapped space that the kernel keeps below a mapping that grows down (`stack_guard_gap`, 256 pages).
@@ -74,6 +78,7 @@ pub struct Space {
     code: BTreeSet<u64>,
     invalidated: Vec<u64>,
     generation: u64,
+    recent: recent::Recent,
     /// Pages before they were written, in a child of `vfork`.
     dirty: Option<dirty::Dirty>,
     /// `mlockall(MCL_FUTURE)`.
@@ -85,6 +90,9 @@ pub struct Space {
     /// Counted guest errors and missing parts.
     pub events: Events,
 }
+
+/// Host memory behind guest memory, page by page; it holds until the generation changes.
+pub type Spans = SmallVec<[HostSpan; 4]>;
 
 /// The next multiple of the page size, if it fits.
 #[must_use]
@@ -114,6 +122,7 @@ impl Space {
             code: BTreeSet::new(),
             invalidated: Vec::new(),
             generation: 1,
+            recent: recent::Recent::default(),
             dirty: None,
             lock_future: false,
             limits,
@@ -164,14 +173,14 @@ impl Space {
     }
 
     /// Reports the code pages of a range as replaced.
-    pub(super) fn invalidate(&mut self, start: u64, end: u64) {
+    pub(crate) fn invalidate(&mut self, start: u64, end: u64) {
         let pages: Vec<u64> = self.code.range(start >> PAGE_SHIFT..end.div_ceil(PAGE_SIZE)).copied().collect();
         if !pages.is_empty() {
             // Engines look at the reports only when the generation has changed.
             self.bump();
         }
         for page in pages {
-            self.code.remove(&page);
+            self.set_code(page, false);
             self.invalidated.push(page);
         }
     }
@@ -227,6 +236,13 @@ impl Space {
     /// # Errors
     /// The guest's fault.
     pub fn resolve(&mut self, addr: u64, access: Access) -> Result<PageRef, MemFault> {
+        match self.recent.find(addr, access, self.generation) {
+            Some(page) => Ok(page),
+            None => self.look_up(addr, access),
+        }
+    }
+
+    fn look_up(&mut self, addr: u64, access: Access) -> Result<PageRef, MemFault> {
         if self.find(addr).is_none() && (addr >= self.layout.task_size || !self.grow_down(addr)) {
             return Err(self.fault(addr, access, FaultKind::Unmapped));
         }
@@ -241,7 +257,7 @@ impl Space {
         if !allowed {
             return Err(self.fault(addr, access, FaultKind::Permission));
         }
-        let shared = vma.traits.shared;
+        let (shared, perm) = (vma.traits.shared, vma.perm);
         let span = match vma.span(page_down(addr)) {
             Some(span) => Some(span),
             None if self.extend_file(addr) => self.find(addr).and_then(|v| v.span(page_down(addr))),
@@ -256,7 +272,11 @@ impl Space {
         if shared {
             flags = flags.with(PageFlags::SHARED);
         }
-        Ok(PageRef { span, phys, flags })
+        let page = PageRef { span, phys, flags };
+        if self.dirty.is_none() {
+            self.recent.keep(page, perm, self.generation);
+        }
+        Ok(page)
     }
 
     /// How many of the `len` bytes from `addr` on allow `access`.
@@ -270,6 +290,22 @@ impl Space {
             done += PAGE_SIZE - (at & PAGE_MASK);
         }
         done.min(len)
+    }
+
+    /// Adds the host memory behind the `len` bytes from `addr` on, as far as they allow `access`; returns how many bytes
+    /// that is, and whether translated code is among them.
+    pub fn spans(&mut self, addr: u64, len: u64, access: Access, spans: &mut Spans) -> (u64, bool) {
+        let (mut done, mut code) = (0, false);
+        while done < len {
+            let at = addr.wrapping_add(done);
+            let Ok(page) = self.resolve(at, access) else { break };
+            let n = (PAGE_SIZE - (at & PAGE_MASK)).min(len - done);
+            let Some(span) = page.span.sub((at & PAGE_MASK) as usize, n as usize) else { break };
+            spans.push(span);
+            code |= page.flags.has(PageFlags::CODE);
+            done += n;
+        }
+        (done, code)
     }
 
     /// Reads bytes.
@@ -307,12 +343,20 @@ impl Space {
     /// # Errors
     /// `EFAULT`; bytes before the fault have been written.
     pub fn put_bytes(&mut self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let memory: &mut dyn GuestMemory = self;
-        let result = memory.write(addr, bytes, 0).map_err(Errno::from);
-        if !self.code.is_empty() && !bytes.is_empty() {
-            self.invalidate(addr, addr.saturating_add(bytes.len() as u64));
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = addr.wrapping_add(done as u64);
+            let n = ((PAGE_SIZE - (at & PAGE_MASK)) as usize).min(bytes.len() - done);
+            let page = self.resolve(at, Access::Store)?;
+            if !page.span.write((at & PAGE_MASK) as usize, &bytes[done..done + n]) {
+                return Err(Errno::EFAULT);
+            }
+            if page.flags.has(PageFlags::CODE) {
+                self.invalidate(at, at + 1);
+            }
+            done += n;
         }
-        result
+        Ok(())
     }
 
     /// Reads a datum.
@@ -320,8 +364,16 @@ impl Space {
     /// # Errors
     /// `EFAULT`.
     pub fn get<T: Field>(&mut self, ptr: GuestPtr<T>, abi: Abi) -> Result<T::Value, Errno> {
-        let bytes = self.bytes(ptr.addr, T::size(abi) as u64)?;
-        Ok(T::get(&bytes, abi))
+        /// No datum of a call's arguments is larger than this but a few, which are seldom read.
+        const USUAL: usize = 256;
+        let mut buf = [0; USUAL];
+        match buf.get_mut(..T::size(abi)) {
+            Some(bytes) => {
+                self.read_into(ptr.addr, bytes)?;
+                Ok(T::get(bytes, abi))
+            }
+            None => Ok(T::get(&self.bytes(ptr.addr, T::size(abi) as u64)?, abi)),
+        }
     }
 
     /// Writes a datum.
@@ -384,6 +436,7 @@ impl GuestMemory for Space {
     }
 
     fn set_code(&mut self, phys: u64, code: bool) {
+        self.recent.forget(phys);
         if code {
             self.code.insert(phys);
         } else {

@@ -91,15 +91,17 @@ fn changes_bump_the_generation() {
         last = s.generation();
     };
     let a = s.mmap(&request(0, 4 * P)).expect("room");
-    changed(&s, "mmap");
     s.mprotect(a, P, Perm::R, false).expect("mapped");
     changed(&s, "mprotect");
     s.munmap(a + P, P).expect("mapped");
     changed(&s, "munmap");
     s.mmap(&fixed(a, P)).expect("room");
     changed(&s, "mmap over");
-    s.mremap(a + 2 * P, 2 * P, 64 * P, Mremap::MREMAP_MAYMOVE, 0).expect("room");
+    s.mremap(a + 2 * P, 2 * P, P, Mremap::MREMAP_MAYMOVE, 0).expect("room");
     changed(&s, "mremap");
+    let last = s.generation();
+    s.mmap(&request(0, 4 * P)).expect("room");
+    assert_eq!(s.generation(), last, "nobody can hold a page of what was free");
 }
 
 #[test]

@@ -96,6 +96,7 @@ pub fn apply(process: &Process, signo: i32) {
 }
 
 /// Lets the host block the terminal's signals while the thread that runs does.
+#[inline]
 pub fn mirror_mask(process: &mut Process, mask: u64) {
     let wanted = mask & TTY_SIGNALS;
     if wanted != process.signals.host_blocked {

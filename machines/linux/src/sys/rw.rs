@@ -1,23 +1,21 @@
 //! Reading and writing: bytes between guest memory and descriptors.
 //!
-//! A descriptor is asked whether it is ready before a call that could block, so that other threads run meanwhile and no
-//! signal is lost.  Bytes go through a buffer of ours; large transfers of files go piece by piece.
+//! The host's kernel reads and writes guest memory itself.  The only thread of a process waits in it; with several threads
+//! a descriptor is asked whether it is ready before a call that could block, so that the others run meanwhile.
 
 use crate::abi::io_flags::Rwf;
 use crate::abi::structs::Iovec;
 use crate::abi::{Errno, Field, GuestPtr};
 use crate::args::{Data, Fd, Flags, Off, OutBuf, Size, Slong};
 use crate::cx::{Cx, MAX_RW, Outcome, SysResult};
+use crate::mm::Spans;
 use crate::sched::Wait;
 use crate::signal::SigInfo;
 use crate::sys::vector::{IovIn, IovOut, Vector};
-use std::io::{IoSlice, IoSliceMut};
-use tern_core::mem::Access;
+use tern_core::mem::{Access, HostSpan};
 use tern_host::sys;
 use tern_host::sys::host;
 
-/// Most bytes that are buffered at once.
-const PIECE: u64 = 1 << 20;
 /// What can be written to a pipe without blocking once it is writable (`PIPE_BUF`).
 const PIPE_BUF: u64 = 4096;
 /// Most elements of an iovec array (`UIO_MAXIOV`).
@@ -74,51 +72,49 @@ fn parts(cx: &mut Cx<'_>, iov: GuestPtr<Iovec>, count: u64) -> Result<Vec<(u64, 
     Ok(list)
 }
 
-/// The part of the parts that allows `access`, up to the first fault; `EFAULT` if that is nothing of something.
-fn clip(cx: &mut Cx<'_>, parts: &[(u64, u64)], access: Access) -> Result<Vec<(u64, u64)>, Errno> {
-    let mut good = Vec::new();
-    for (addr, len) in parts {
-        let n = cx.mem().accessible(*addr, *len, access);
-        good.push((*addr, n));
-        if n < *len {
-            if good.iter().all(|(_, n)| *n == 0) {
+/// Host memory behind the bytes `from..from + len` of the parts, up to the first that does not allow `access`.
+struct Reach {
+    spans: Spans,
+    total: u64,
+    /// Translated code is among them.
+    code: bool,
+}
+
+/// # Errors
+/// `EFAULT` if that is nothing of something.
+fn reach(cx: &mut Cx<'_>, parts: &[(u64, u64)], from: u64, len: u64, access: Access) -> Result<Reach, Errno> {
+    let mut reach = Reach { spans: Spans::new(), total: 0, code: false };
+    for (addr, n) in stretch(parts, from, len) {
+        let (good, code) = cx.mem().spans(addr, n, access, &mut reach.spans);
+        reach.total += good;
+        reach.code |= code;
+        if good < n {
+            if reach.total == 0 {
                 return Err(Errno::EFAULT);
             }
             break;
         }
     }
-    Ok(good)
+    Ok(reach)
 }
 
 /// The stretch `from..from + len` of the concatenated parts.
-fn stretch(parts: &[(u64, u64)], from: u64, len: u64) -> Vec<(u64, u64)> {
+fn stretch(parts: &[(u64, u64)], from: u64, len: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
     let (mut skip, mut left) = (from, len);
-    let mut out = Vec::new();
-    for (addr, n) in parts {
+    parts.iter().filter_map(move |(addr, n)| {
         let cut = skip.min(*n);
         skip -= cut;
         let take = (n - cut).min(left);
-        if take > 0 {
-            out.push((addr + cut, take));
-            left -= take;
-        }
-    }
-    out
+        left -= take;
+        (take > 0).then_some((addr.wrapping_add(cut), take))
+    })
 }
 
-fn host_read(fd: i32, buf: &mut [u8], at: At) -> Result<usize, sys::Errno> {
-    match at {
-        OWN => sys::file::read(fd, buf),
-        At { pos, flags: 0 } => sys::file::pread(fd, buf, pos),
-        At { pos, flags } => sys::file::preadv(fd, &mut [IoSliceMut::new(buf)], pos, flags),
-    }
-}
-
-fn host_write(fd: i32, buf: &[u8], at: At) -> Result<usize, sys::Errno> {
-    match at {
-        OWN => sys::file::write(fd, buf),
-        At { pos, flags: 0 } => sys::file::pwrite(fd, buf, pos),
-        At { pos, flags } => sys::file::pwritev(fd, &[IoSlice::new(buf)], pos, flags),
+/// A bad descriptor is reported before a bad buffer.
+fn bad_buffer(fd: i32, e: Errno) -> Outcome {
+    match sys::file::fcntl(fd, host::F_GETFD, 0) {
+        Ok(_) => e.into(),
+        Err(bad) => bad.into(),
     }
 }
 
@@ -126,39 +122,32 @@ fn transfer_in(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRes
     if at.pos < -1 || (at.pos == -1 && at != OWN && at.flags == 0) {
         return Err(Errno::EINVAL.into());
     }
-    let parts = match clip(cx, parts, Access::Store) {
-        Ok(parts) => parts,
-        Err(e) => {
-            // A bad descriptor is reported before a bad buffer.
-            sys::file::fcntl(fd, host::F_GETFD, 0)?;
-            return Err(e.into());
+    let reach = reach(cx, parts, 0, MAX_RW, Access::Store).map_err(|e| bad_buffer(fd, e))?;
+    let read = || sys::file::read_guest(fd, &reach.spans, at.pos, at.flags);
+    let result = if at.pos != -1 {
+        read().map_err(|e| again(fd, e, host::POLLIN, at))
+    } else if cx.waits_in_kernel() {
+        match tern_host::signal::blocking(read) {
+            Err(sys::Errno::EINTR) => return Err(interrupted(cx, fd, host::POLLIN)),
+            result => result.map_err(Outcome::from),
         }
-    };
-    let total: u64 = parts.iter().map(|p| p.1).sum();
-    if at.pos == -1 {
+    } else {
         cx.wait_fd(fd, host::POLLIN)?;
-    }
-    let mut done = 0u64;
-    loop {
-        let want = (total - done).min(PIECE);
-        let mut buf = vec![0; want as usize];
-        let pos = if at.pos == -1 { at.pos } else { at.pos.saturating_add(done as i64) };
-        let n = match host_read(fd, &mut buf, At { pos, ..at }) {
-            Ok(n) => n,
-            Err(_) if done > 0 => break,
-            Err(e) => return Err(again(fd, e, host::POLLIN, at)),
-        };
-        let mut from = 0;
-        for (addr, len) in stretch(&parts, done, n as u64) {
-            cx.put_bytes(addr, &buf[from..from + len as usize])?;
-            from += len as usize;
-        }
-        done += n as u64;
-        if (n as u64) < want || done == total || kind(fd) != Kind::File {
-            break;
+        read().map_err(|e| again(fd, e, host::POLLIN, at))
+    };
+    let n = result? as u64;
+    if reach.code {
+        for (addr, len) in stretch(parts, 0, n) {
+            cx.mem().invalidate(addr, addr.saturating_add(len));
         }
     }
-    Ok(done)
+    Ok(n)
+}
+
+/// A signal came while a call waited in the host's kernel: the call waits on in the scheduler, which knows what to do with
+/// the signal.
+fn interrupted(cx: &mut Cx<'_>, fd: i32, events: i16) -> Outcome {
+    cx.wait_fd(fd, events).err().unwrap_or(Outcome::Restart)
 }
 
 /// What an error of a transfer that has moved nothing means.
@@ -177,45 +166,38 @@ fn transfer_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRe
     if at.pos < -1 || (at.pos == -1 && at != OWN && at.flags == 0) {
         return Err(Errno::EINVAL.into());
     }
-    let parts = match clip(cx, parts, Access::Load) {
-        Ok(parts) => parts,
-        Err(e) => {
-            sys::file::fcntl(fd, host::F_GETFD, 0)?;
-            return Err(e.into());
-        }
-    };
-    let total: u64 = parts.iter().map(|p| p.1).sum();
-    let alone = cx.process.threads.len() == 1;
-    let kind = if total > PIPE_BUF { kind(fd) } else { Kind::Stream };
+    let in_kernel = cx.waits_in_kernel();
+    let total = reach(cx, parts, 0, MAX_RW, Access::Load).map_err(|e| bad_buffer(fd, e))?.total;
+    let kind = if total > PIPE_BUF && !in_kernel { kind(fd) } else { Kind::Stream };
     loop {
         let done = cx.thread().call.done;
-        if at.pos == -1 && kind != Kind::File {
+        if at.pos == -1 && kind != Kind::File && !in_kernel {
             match cx.wait_fd(fd, host::POLLOUT) {
                 Err(Outcome::Err(_)) if done > 0 => return Ok(done),
                 other => other?,
             }
         }
-        let piece = match kind {
-            Kind::Socket => total,
-            Kind::Stream if !alone => PIPE_BUF,
-            Kind::File | Kind::Stream => PIECE,
-        };
+        let alone = cx.process.threads.len() == 1;
+        let piece = if kind == Kind::Stream && !alone { PIPE_BUF } else { MAX_RW };
         let want = (total - done).min(piece);
-        let mut buf = Vec::with_capacity(want as usize);
-        for (addr, len) in stretch(&parts, done, want) {
-            buf.extend(cx.bytes(addr, len)?);
-        }
+        let spans = reach(cx, parts, done, want, Access::Load)?.spans;
         let pos = if at.pos == -1 { at.pos } else { at.pos.saturating_add(done as i64) };
         let result = match kind {
-            Kind::Socket if at == OWN => sys::socket::sendto(fd, &buf, host::MSG_DONTWAIT | host::MSG_NOSIGNAL, None),
-            Kind::Stream => tern_host::signal::blocking(|| host_write(fd, &buf, At { pos, ..at })),
-            Kind::File | Kind::Socket => host_write(fd, &buf, At { pos, ..at }),
+            Kind::Socket if at == OWN => {
+                let buf = gather(&spans);
+                sys::socket::sendto(fd, &buf, host::MSG_DONTWAIT | host::MSG_NOSIGNAL, None)
+            }
+            Kind::Stream => tern_host::signal::blocking(|| sys::file::write_guest(fd, &spans, pos, at.flags)),
+            Kind::File | Kind::Socket => sys::file::write_guest(fd, &spans, pos, at.flags),
         };
         match result {
             Ok(n) => {
                 cx.thread().call.done += n as u64;
                 let done = cx.thread().call.done;
-                if done == total || n == 0 || ((n as u64) < want && crate::sched::nonblocking(fd)) {
+                let cut = (n as u64) < want;
+                // What the kernel cut short without a signal it would have cut short for the guest.
+                let ends = cut && if in_kernel { !tern_host::signal::pending() } else { crate::sched::nonblocking(fd) };
+                if done == total || n == 0 || ends {
                     return Ok(done);
                 }
             }
@@ -223,13 +205,27 @@ fn transfer_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRe
                 broken_pipe(cx);
                 return if done > 0 { Ok(done) } else { Err(Errno::EPIPE.into()) };
             }
-            Err(sys::Errno::EAGAIN) if !crate::sched::nonblocking(fd) => {
+            Err(sys::Errno::EINTR) if in_kernel => return Err(interrupted(cx, fd, host::POLLOUT)),
+            Err(sys::Errno::EAGAIN) if !in_kernel && !crate::sched::nonblocking(fd) => {
                 return Err(Outcome::Block(Wait::fd(fd, host::POLLOUT)));
             }
             Err(_) if done > 0 => return Ok(done),
+            Err(e) if in_kernel => return Err(e.into()),
             Err(e) => return Err(again(fd, e, host::POLLOUT, at)),
         }
     }
+}
+
+/// A copy of guest memory.
+fn gather(spans: &[HostSpan]) -> Vec<u8> {
+    let mut buf = vec![0; spans.iter().map(|s| s.len()).sum()];
+    let mut rest = &mut buf[..];
+    for span in spans {
+        let (head, tail) = rest.split_at_mut(span.len());
+        let _ = span.read(0, head);
+        rest = tail;
+    }
+    buf
 }
 
 /// Sends `SIGPIPE` to the calling thread.  tern itself ignores the host's, so that it comes once, and in order.
@@ -245,11 +241,13 @@ fn len(n: u64) -> u64 {
 
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: OutBuf, size: Size) -> SysResult {
-    let vector = Vector::single(buf.0, len(size.0));
-    match super::signalfd::read(cx, fd.0, &vector) {
-        Some(result) => result,
-        None => transfer_in(cx, fd.0, &[(buf.0, len(size.0))], OWN),
+    if super::signalfd::any(cx) {
+        let vector = Vector::single(buf.0, len(size.0));
+        if let Some(result) = super::signalfd::read(cx, fd.0, &vector) {
+            return result;
+        }
     }
+    transfer_in(cx, fd.0, &[(buf.0, len(size.0))], OWN)
 }
 
 /// `write(2)`.
@@ -273,9 +271,11 @@ pub fn pwrite64(cx: &mut Cx<'_>, fd: Fd, buf: Data, size: Size, pos: Off) -> Sys
 
 /// `readv(2)`.
 pub fn readv(cx: &mut Cx<'_>, fd: Fd, iov: IovOut, count: Size) -> SysResult {
-    let vector = Vector::fetch(cx, iov.0, count.0)?;
-    if let Some(result) = super::signalfd::read(cx, fd.0, &vector) {
-        return result;
+    if super::signalfd::any(cx) {
+        let vector = Vector::fetch(cx, iov.0, count.0)?;
+        if let Some(result) = super::signalfd::read(cx, fd.0, &vector) {
+            return result;
+        }
     }
     let parts = parts(cx, GuestPtr::new(iov.0), count.0)?;
     transfer_in(cx, fd.0, &parts, OWN)

@@ -123,11 +123,14 @@ pub fn refresh(process: &mut Process) {
     }
 }
 
+/// Has the process any?
+#[must_use]
+pub fn any(cx: &Cx<'_>) -> bool {
+    !cx.process.signalfds.list.is_empty()
+}
+
 /// Reads a signalfd; `None` if the descriptor is none.
 pub fn read(cx: &mut Cx<'_>, fd: i32, vector: &Vector) -> Option<SysResult> {
-    if cx.process.signalfds.list.is_empty() {
-        return None;
-    }
     let mask = cx.process.signalfds.list.get(&id(fd).ok()?)?.mask;
     Some(take(cx, fd, vector, mask))
 }
