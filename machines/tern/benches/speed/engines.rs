@@ -89,8 +89,10 @@ pub(crate) fn find(peers: &[String]) -> anyhow::Result<Vec<Engine>> {
 fn qemu(name: &str, path: &Path, jit: bool) -> anyhow::Result<Engine> {
     let told = Command::new(path).arg("--version").output().with_context(|| path.display().to_string())?;
     let version = String::from_utf8_lossy(&told.stdout).lines().next().unwrap_or_default().to_owned();
-    let path = path.to_str().context("a path that is not UTF-8")?.to_owned();
-    Ok(Engine { name: name.to_owned(), command: vec![path], sysroot: Some("-L"), jit, version, ..Engine::default() })
+    let path = path.to_str().context("a path that is not UTF-8")?;
+    // The default CPU of newer versions has vectors: the C library then picks code that QEMU is slow at.
+    let command = [path, "-cpu", "rv64"].map(str::to_owned).to_vec();
+    Ok(Engine { name: name.to_owned(), command, sysroot: Some("-L"), jit, version, ..Engine::default() })
 }
 
 /// Commands and versions.

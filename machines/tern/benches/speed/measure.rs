@@ -220,7 +220,7 @@ impl Table {
     pub(crate) fn means(&self) {
         let Some((first, others)) = self.engines.split_first() else { return };
         for name in others {
-            let both = self.mean_of(name, |c| c.user + c.system);
+            let both = self.mean_of(name, &[], |c| c.user + c.system);
             if let (Some((user, n)), Some((both, _))) = (self.mean(name), both) {
                 println!(
                     "{first} takes {user:.3} times the user time of {name}, {both:.3} with system time (geometric means of {n})"
@@ -243,11 +243,17 @@ impl Table {
 
     /// Geometric mean of the ratios of user time, and of how many.
     pub(crate) fn mean(&self, other: &str) -> Option<(f64, usize)> {
-        self.mean_of(other, |c| c.user)
+        self.mean_of(other, &[], |c| c.user)
     }
 
-    fn mean_of(&self, other: &str, figure: fn(&Cost) -> f64) -> Option<(f64, usize)> {
-        let ratios: Vec<f64> = self.names().filter_map(|name| self.ratio_of(name, other, figure)).collect();
+    /// The same without some cases.
+    pub(crate) fn mean_without(&self, other: &str, cases: &[&str]) -> Option<(f64, usize)> {
+        self.mean_of(other, cases, |c| c.user)
+    }
+
+    fn mean_of(&self, other: &str, without: &[&str], figure: fn(&Cost) -> f64) -> Option<(f64, usize)> {
+        let names = self.names().filter(|name| !without.contains(name));
+        let ratios: Vec<f64> = names.filter_map(|name| self.ratio_of(name, other, figure)).collect();
         Some((geometric_mean(&ratios)?, ratios.len()))
     }
 

@@ -84,9 +84,9 @@ pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Variables that would change what Debian's programs do.
+/// Variables that would change what Debian's programs do; Cargo sets one of them.
 fn strange(name: &str) -> bool {
-    ["PYTHON", "GIT_", "PERL", "GCC_", "LC_", "TERN_"].iter().any(|prefix| name.starts_with(prefix))
+    ["PYTHON", "GIT_", "PERL", "GCC_", "LC_", "LD_", "TERN_"].iter().any(|prefix| name.starts_with(prefix))
         || ["C_INCLUDE_PATH", "CPATH", "TMPDIR"].contains(&name)
 }
 
