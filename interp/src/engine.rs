@@ -5,6 +5,7 @@ use crate::cache::{Cache, ExitKind, TrapValue};
 use crate::cx::{Cx, Leave};
 use crate::dispatch::{self, Dispatch};
 use crate::lower::Lowerer;
+use crate::profile::{Count, Profile};
 use crate::word::Word;
 use bumpalo::Bump;
 use std::rc::Rc;
@@ -58,8 +59,8 @@ pub struct Options {
     pub hot: Option<u32>,
     /// Blocks that follow each other are linked.
     pub chain: bool,
-    /// Count sequences of words instead of fusing them; the loop dispatches then.  See [`Engine::sequences`].
-    pub profile: bool,
+    /// What is counted; see [`Engine::counted`].
+    pub count: Count,
     /// Log items wanted (an or of [`LogItem`]s) and where they go.
     pub log: Option<(u32, LogSink)>,
 }
@@ -72,7 +73,7 @@ impl Default for Options {
             block_insns: MAX_INSNS,
             hot: Some(64),
             chain: true,
-            profile: false,
+            count: Count::Nothing,
             log: None,
         }
     }
@@ -122,13 +123,13 @@ impl Engine {
     /// An engine without CPUs.
     #[must_use]
     pub fn new(frontend: Rc<dyn Frontend>, mut options: Options) -> Engine {
-        if options.profile {
+        if options.count != Count::Nothing {
             options.dispatch = Dispatch::Loop;
         }
         Engine {
             frontend,
             cache: Cache::new(options.cache_words),
-            lowerer: Lowerer::new(!options.profile),
+            lowerer: Lowerer::new(matches!(options.count, Count::Nothing | Count::Dispatches)),
             options,
             arena: Bump::new(),
             cpus: Vec::new(),
@@ -152,7 +153,7 @@ impl Engine {
                 Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 }
             }
         };
-        cpu.cx.profile = self.options.profile.then(Box::default);
+        cpu.cx.profile = Profile::new(self.options.count);
         match self.cpus.iter().position(Option::is_none) {
             Some(i) => {
                 self.cpus[i] = Some(cpu);
@@ -213,11 +214,17 @@ impl Engine {
         Stats { flushes: self.cache.flushes, invalidations: self.cache.invalidations, ..self.stats }
     }
 
-    /// With [`Options::profile`]: words that a CPU has run, and the sequences of consecutive words among them by the names
-    /// of their bodies, with their counts.  This is what the list of fused sequences is made from.
+    /// What [`Options::count`] wants: dispatches, or words, that a CPU has run.
     #[must_use]
-    pub fn sequences(&self, id: CpuId) -> (u64, Vec<(Vec<&'static str>, u64)>) {
-        self.cpu(id).cx.profile.as_ref().map(|p| p.report()).unwrap_or_default()
+    pub fn counted(&self, id: CpuId) -> u64 {
+        self.cpu(id).cx.profile.as_ref().map_or(0, |p| p.words())
+    }
+
+    /// With [`Count::Sequences`]: the sequences of consecutive words that a CPU has run, by the names of their bodies, with
+    /// their counts.  This is what the list of fused sequences is made from.
+    #[must_use]
+    pub fn sequences(&self, id: CpuId) -> Vec<(Vec<&'static str>, u64)> {
+        self.cpu(id).cx.profile.as_ref().map(|p| p.sequences()).unwrap_or_default()
     }
 
     /// Runs a CPU for exactly `insns` instructions, unless something stops it before.

@@ -30,7 +30,7 @@ macro_rules! fused {
         pub(super) const fn fill(t: &mut Table) {
             let mut row = code::FUSED;
             $(
-                t.put::<sequence!($($body),+)>(row, concat!($(stringify!($body), " + "),+));
+                t.put::<sequence!($($body),+)>(row, "");
                 row += 1;
             )*
             let _ = row;

@@ -22,3 +22,4 @@ mod word;
 
 pub use dispatch::Dispatch;
 pub use engine::{CpuId, Engine, LogItem, LogSink, Options, Stats};
+pub use profile::Count;

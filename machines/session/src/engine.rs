@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::Frontend;
 use tern_core::state::State;
-use tern_interp::{Dispatch, LogItem, Stats};
+use tern_interp::{Count, Dispatch, LogItem, Stats};
 
 /// A CPU of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,8 +20,8 @@ pub struct Options {
     pub cache_words: usize,
     /// Every block is one instruction.
     pub one_insn: bool,
-    /// Count sequences of bytecode words instead of fusing them; slow.
-    pub profile: bool,
+    /// What is counted; slow.
+    pub count: Count,
     /// The log.
     pub log: Option<Log>,
 }
@@ -33,7 +33,7 @@ impl Default for Options {
             dispatch: interp.dispatch,
             cache_words: interp.cache_words,
             one_insn: false,
-            profile: false,
+            count: Count::Nothing,
             log: None,
         }
     }
@@ -45,6 +45,8 @@ pub struct Engine {
     cpus: Vec<Option<tern_interp::CpuId>>,
     /// Instructions of CPUs that are gone.
     retired: u64,
+    /// What was counted on them.
+    counted: u64,
     log: Option<Log>,
 }
 
@@ -66,10 +68,10 @@ impl Engine {
             hot: defaults.hot,
             chain: !options.log.as_ref().is_some_and(|l| l.wants(Items::NOCHAIN)),
             log: options.log.clone().and_then(for_interp),
-            profile: options.profile,
+            count: options.count,
         };
         let interp = tern_interp::Engine::new(frontend, interp);
-        Engine { interp, cpus: Vec::new(), retired: 0, log: options.log }
+        Engine { interp, cpus: Vec::new(), retired: 0, counted: 0, log: options.log }
     }
 
     /// A new CPU in its reset state.
@@ -88,6 +90,7 @@ impl Engine {
     pub fn remove_cpu(&mut self, id: CpuId) {
         if let Some(inner) = self.cpus.get_mut(id.0 as usize).and_then(Option::take) {
             self.retired += self.interp.icount(inner);
+            self.counted += self.interp.counted(inner);
             self.interp.remove_cpu(inner);
         }
     }
@@ -151,17 +154,16 @@ impl Engine {
         self.interp.frontend()
     }
 
-    /// With [`Options::profile`]: words run by the CPUs that are there, and sequences of them with their counts.
+    /// What [`Options::count`] wants, of all CPUs, those that are gone too.
     #[must_use]
-    pub fn sequences(&self) -> (u64, Vec<(Vec<&'static str>, u64)>) {
-        let mut words = 0;
-        let mut all = Vec::new();
-        for id in self.cpus.iter().flatten() {
-            let (n, sequences) = self.interp.sequences(*id);
-            words += n;
-            all.extend(sequences);
-        }
-        (words, all)
+    pub fn total_counted(&self) -> u64 {
+        self.cpus.iter().flatten().fold(self.counted, |sum, &id| sum + self.interp.counted(id))
+    }
+
+    /// With [`Count::Sequences`]: sequences of the words run by the CPUs that are there, with their counts.
+    #[must_use]
+    pub fn sequences(&self) -> Vec<(Vec<&'static str>, u64)> {
+        self.cpus.iter().flatten().flat_map(|id| self.interp.sequences(*id)).collect()
     }
 
     /// Counters so far.

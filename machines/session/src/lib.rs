@@ -15,4 +15,4 @@ pub mod log;
 pub use engine::{CpuId, Engine, Options};
 pub use isa::{CpuError, Isa};
 pub use log::{Items, Log};
-pub use tern_interp::{Dispatch, Stats};
+pub use tern_interp::{Count, Dispatch, Stats};

@@ -12,7 +12,7 @@ use tern_linux::elf::Reason;
 use tern_linux::process::Process;
 use tern_linux::{Config, CpuModel, ExitStatus, LoadError, Prepared};
 use tern_session::ident::Ident;
-use tern_session::{Dispatch, Engine, Isa, Items, Log, Options, isa};
+use tern_session::{Count, Dispatch, Engine, Isa, Items, Log, Options, isa};
 
 /// A run.
 pub(crate) struct Launch {
@@ -44,7 +44,9 @@ pub(crate) struct Launch {
     pub(crate) items: Items,
     /// Where the log goes, else standard error.
     pub(crate) log_file: Option<OsString>,
-    /// Count sequences of bytecode words and write them here.
+    /// What the engine counts.
+    pub(crate) count: Count,
+    /// Write the sequences of bytecode words here.
     pub(crate) sequences: Option<OsString>,
     /// Print all figures when the program has ended.
     pub(crate) stats: bool,
@@ -82,6 +84,7 @@ impl Launch {
             one_insn: false,
             items: Items::NONE,
             log_file: None,
+            count: Count::Nothing,
             sequences: None,
             stats: false,
             figures: false,
@@ -138,6 +141,11 @@ impl Launch {
         if self.stats {
             args.push("--stats".into());
         }
+        match self.count {
+            Count::Dispatches => args.push("--count=dispatches".into()),
+            Count::Words => args.push("--count=words".into()),
+            Count::Nothing | Count::Sequences => {}
+        }
         args.push("--".into());
         args
     }
@@ -162,7 +170,7 @@ impl Launch {
             dispatch: self.dispatch.unwrap_or(defaults.dispatch),
             cache_words: self.cache_words.unwrap_or(defaults.cache_words),
             one_insn: self.one_insn,
-            profile: self.sequences.is_some(),
+            count: self.count,
             log,
         }
     }
@@ -254,7 +262,8 @@ fn figures(launch: &Launch, engine: &Engine, nanos: u64, missing: &str) {
     if launch.stats {
         let s = engine.stats();
         complain(&format!(
-            "{line}\n  blocks {}, of {} instructions, {} words; flushes {}, invalidations {}, evaluated {}\n{}",
+            "{line}\n{}  blocks {}, of {} instructions, {} words; flushes {}, invalidations {}, evaluated {}\n{}",
+            counted(launch.count, engine.total_counted()),
             s.blocks,
             s.insns,
             s.words,
@@ -266,9 +275,18 @@ fn figures(launch: &Launch, engine: &Engine, nanos: u64, missing: &str) {
     }
 }
 
+/// A line that says what was counted.
+fn counted(count: Count, n: u64) -> String {
+    match count {
+        Count::Nothing => String::new(),
+        Count::Dispatches => format!("  {n} dispatches\n"),
+        Count::Words | Count::Sequences => format!("  {n} words run\n"),
+    }
+}
+
 /// Lines of count and bodies, most words first; the first line counts all words.
 fn sequences(engine: &Engine) -> String {
-    let (words, mut all) = engine.sequences();
+    let (words, mut all) = (engine.total_counted(), engine.sequences());
     all.sort_by_key(|(bodies, n)| core::cmp::Reverse(bodies.len() as u64 * n));
     let lines = all.iter().take(20_000).map(|(bodies, n)| format!("{n}\t{}\n", bodies.join(" ;; ")));
     format!("{words}\n") + &lines.collect::<String>()

@@ -4,7 +4,7 @@ use crate::failure::{Failure, USAGE};
 use crate::launch::{self, Launch};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use tern_session::{Dispatch, Items};
+use tern_session::{Count, Dispatch, Items};
 
 /// Options and program.
 #[derive(clap::Args)]
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Print figures about the run at its end
     #[arg(long)]
     stats: bool,
+    /// Count the interpreter's dispatches, or bytecode words without fusion, for --stats (slow)
+    #[arg(long, value_name = "dispatches|words", value_parser = count, requires = "stats", conflicts_with = "sequences")]
+    count: Option<Count>,
     /// What uname says the kernel's release is
     #[arg(long, value_name = "RELEASE")]
     uname: Option<OsString>,
@@ -83,6 +86,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     launch.cache_words = args.cache_words;
     launch.items = args.log.unwrap_or(Items::NONE).with(if args.strace { Items::STRACE } else { Items::NONE });
     launch.log_file = args.log_file;
+    launch.count = args.count.unwrap_or_default();
+    if args.sequences.is_some() {
+        launch.count = Count::Sequences;
+    }
     launch.sequences = args.sequences;
     launch.stats = args.stats;
     launch.release = args.uname;
@@ -121,6 +128,14 @@ fn dispatch(text: &str) -> Result<Dispatch, String> {
         _ => return Err("the dispatchers are loop and tail".to_owned()),
     };
     if dispatch.available() { Ok(dispatch) } else { Err("this build has only loop".to_owned()) }
+}
+
+fn count(text: &str) -> Result<Count, String> {
+    match text {
+        "dispatches" => Ok(Count::Dispatches),
+        "words" => Ok(Count::Words),
+        _ => Err("dispatches or words can be counted".to_owned()),
+    }
 }
 
 /// A block of the longest kind has to fit several times.

@@ -163,6 +163,15 @@ fn logs_and_figures() {
     assert!(ran.err.contains("write(1") && ran.err.contains("exit(0)"), "{}", ran.err);
     let ran = tern(["run", "--stats", program]);
     assert!(ran.err.contains("guest instructions in"), "{}", ran.err);
+    let counted = |what: &str| {
+        let ran = tern(["run", "--stats", "--count", what, program]);
+        let word = |line: &str| line.trim().split(' ').next().and_then(|n| n.parse::<u64>().ok());
+        let line = ran.err.lines().find(|l| l.trim_end().ends_with(what) || l.contains("words run"));
+        (ran.out, line.and_then(word).unwrap_or_else(|| panic!("nothing was counted: {}", ran.err)))
+    };
+    let ((out, dispatches), (same, words)) = (counted("dispatches"), counted("words"));
+    assert!(dispatches > 0 && dispatches <= words && out == same, "{dispatches} dispatches of {words} words");
+    assert_eq!(tern(["run", "--count", "words", program]).code, Some(2), "--count without --stats says nothing");
     let missing = dir.program("missing", "riscv64", &format!("li a7, 5000\n ecall\n sub a0, zero, a0\n{EXIT}"));
     let ran = tern(["run", "--log", "unimp", missing.to_str().unwrap()]);
     assert_eq!((ran.code, ran.err.contains("5000")), (Some(38), true), "ENOSYS: {}", ran.err);

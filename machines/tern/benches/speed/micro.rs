@@ -9,7 +9,7 @@ use tern_core::bare::BareMachine;
 use tern_core::engine::{Event, Platform, Stop};
 use tern_core::mem::{Access, FlatMemory, GuestMemory, MemFault, PageRef};
 use tern_host::clock;
-use tern_interp::{CpuId, Dispatch, Engine, Options};
+use tern_interp::{Count, CpuId, Dispatch, Engine, Options};
 use tern_riscv::{Features, Riscv};
 
 /// Code and data in two stretches of RAM.
@@ -148,9 +148,9 @@ fn measure(program: &Program, all: &[(&str, Dispatch)], runs: u32) -> anyhow::Re
 
 /// Words that run for each guest instruction, fused or not, counted over a shorter run.
 fn words_per_insn(program: &Program) -> anyhow::Result<f64> {
-    let mut run = Run::new(&assemble(&program.source(10))?, Options { profile: true, ..Options::default() })?;
+    let mut run = Run::new(&assemble(&program.source(10))?, Options { count: Count::Words, ..Options::default() })?;
     let done = run.once()?;
-    Ok(run.engine.sequences(run.cpu).0 as f64 / done.insns as f64)
+    Ok(run.engine.counted(run.cpu) as f64 / done.insns as f64)
 }
 
 /// Speed of translation: the first run of code that runs once, less the second run of the same.

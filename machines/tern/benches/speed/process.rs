@@ -1,9 +1,10 @@
 //! Runs a program and says what it cost and what it printed.
 
+use crate::figures::median;
 use anyhow::Context;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tern_host::clock::monotonic_ns;
@@ -20,7 +21,7 @@ pub(crate) struct Limits {
 }
 
 /// What a run cost, its children included.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
     /// Seconds in user mode.
     pub(crate) user: f64,
@@ -30,6 +31,24 @@ pub(crate) struct Cost {
     pub(crate) wall: f64,
     /// Largest resident set in MiB; never below the benchmark's own, which Linux hands on to its children.
     pub(crate) resident: f64,
+}
+
+impl Cost {
+    /// Of one run after the other.
+    pub(crate) fn and(self, next: Cost) -> Cost {
+        Cost {
+            user: self.user + next.user,
+            system: self.system + next.system,
+            wall: self.wall + next.wall,
+            resident: self.resident.max(next.resident),
+        }
+    }
+
+    /// The medians of several runs.
+    pub(crate) fn middle(costs: &[Cost]) -> Cost {
+        let of = |f: fn(&Cost) -> f64| median(&mut costs.iter().map(f).collect::<Vec<f64>>());
+        Cost { user: of(|c| c.user), system: of(|c| c.system), wall: of(|c| c.wall), resident: of(|c| c.resident) }
+    }
 }
 
 /// Why a run does not count.
@@ -60,13 +79,46 @@ impl core::fmt::Display for Wrong {
     }
 }
 
-/// Runs a command line once; `scratch` is a file for its output.
-pub(crate) fn run(line: &[String], scratch: &Path, seconds: u64) -> anyhow::Result<Result<(Cost, Vec<u8>), Wrong>> {
-    let output = File::create(scratch).with_context(|| scratch.display().to_string())?;
+/// Where programs may write.
+pub(crate) fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Variables that would change what Debian's programs do; Cargo sets one of them.
+fn strange(name: &str) -> bool {
+    ["PYTHON", "GIT_", "PERL", "GCC_", "LC_", "LD_", "TERN_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["C_INCLUDE_PATH", "CPATH", "TMPDIR"].contains(&name)
+}
+
+fn command(line: &[String], env: &[(String, String)]) -> anyhow::Result<Command> {
     let (program, args) = line.split_first().context("an emulator's command is empty")?;
+    let mut command = Command::new(program);
+    let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    inherited.filter(|name| strange(name)).for_each(|name| {
+        command.env_remove(name);
+    });
+    command.args(args).envs(env.iter().cloned()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    Ok(command)
+}
+
+/// What a run printed on standard output and standard error.
+pub(crate) struct Printed {
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: Vec<u8>,
+}
+
+/// Runs a command line once, with more variables.
+pub(crate) fn run(
+    line: &[String],
+    env: &[(String, String)],
+    seconds: u64,
+) -> anyhow::Result<Result<(Cost, Printed), Wrong>> {
+    let [out, err]: [PathBuf; 2] = ["stdout", "stderr"].map(|name| scratch().join(name));
+    let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
+    let mut command = command(line, env)?;
+    command.stdout(create(&out)?).stderr(create(&err)?);
     let begin = monotonic_ns();
-    let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn();
-    let mut child = match child {
+    let mut child = match command.spawn() {
         Ok(child) => child,
         Err(e) => return Ok(Err(Wrong::Start(e.to_string()))),
     };
@@ -100,5 +152,12 @@ pub(crate) fn run(line: &[String], scratch: &Path, seconds: u64) -> anyhow::Resu
         wall,
         resident: usage.maxrss as f64 / 1024.0,
     };
-    Ok(Ok((cost, std::fs::read(scratch)?)))
+    Ok(Ok((cost, Printed { out: std::fs::read(out)?, err: std::fs::read(err)? })))
+}
+
+/// The benchmark's own largest resident set in MiB: no program that it starts shows less.
+pub(crate) fn own_resident() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }
