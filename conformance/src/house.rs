@@ -102,6 +102,7 @@ pub const UNSAFE: [(&str, &str); 9] = [
     ("core/src/mem/flat.rs", "hands out spans of its own memory"),
     ("interp/src/dispatch/", "handlers follow raw pointers into the code area"),
     ("interp/src/body/", "what handlers do: slots and guest pages through raw pointers"),
+    ("interp/src/cx.rs", "the context begins as zeros from the system; TLB entries as guest pages"),
     ("interp/src/engine.rs", "calls the dispatcher"),
     ("jit/src/code/", "executable memory"),
     ("machines/host/src/map/", "host mappings"),

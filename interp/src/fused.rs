@@ -90,7 +90,7 @@ static TRIE: [Step; STEPS] = {
 
 /// The place of a step in the table, or the unused entry where it would be.
 const fn find(trie: &[Step; STEPS], from: u16, code: u16) -> usize {
-    let mut at = (from as usize * 0x9e5 ^ code as usize) % STEPS;
+    let mut at = ((from as usize * 0x9e5) ^ code as usize) % STEPS;
     while trie[at].to != 0 && (trie[at].from != from || trie[at].code != code) {
         at = (at + 1) % STEPS;
     }
