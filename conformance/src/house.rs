@@ -97,7 +97,7 @@ pub fn imports(packages: &[Package]) -> Vec<String> {
 }
 
 /// Where `unsafe` may stand, and why.  A name that ends in `/` is a folder.
-pub const UNSAFE: [(&str, &str); 9] = [
+pub const UNSAFE: [(&str, &str); 10] = [
     ("core/src/mem/span.rs", "raw host memory behind guest pages"),
     ("core/src/mem/flat.rs", "hands out spans of its own memory"),
     ("interp/src/dispatch/", "handlers follow raw pointers into the code area"),
