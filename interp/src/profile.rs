@@ -1,4 +1,4 @@
-//! What is counted on request: words that run, and the sequences of them that run most.
+//! What is counted on request: words that run, and the runs of consecutive ones.
 
 use crate::dispatch::TABLE;
 use crate::word::Word;
@@ -14,20 +14,22 @@ pub enum Count {
     Dispatches,
     /// Words, none of them fused.
     Words,
-    /// Words, none of them fused, and the sequences of consecutive ones: the evidence for the list of fused sequences.
+    /// Words, none of them fused, and the runs of consecutive ones: the evidence for the list of fused sequences.
     Sequences,
 }
 
-/// Longest sequence that is counted.
-const LONGEST: usize = 5;
+/// Longest run that is counted as one.
+const LONGEST: usize = 32;
 
 /// The counts.
 #[derive(Default)]
 pub(crate) struct Profile {
     sequences: bool,
-    /// Of runs of consecutive words, by their codes.
-    counts: HashMap<[u16; LONGEST], u64>,
-    recent: Vec<(usize, u16)>,
+    /// How often each run of consecutive words went to its end, by their codes.
+    counts: HashMap<Box<[u16]>, u64>,
+    /// The run that goes on, and the place after it.
+    run: Vec<u16>,
+    next: usize,
     words: u64,
 }
 
@@ -42,25 +44,13 @@ impl Profile {
     pub(crate) fn note(&mut self, pc: *const Word, code: u16) {
         self.words += 1;
         if self.sequences {
-            self.note_sequences(pc, code);
-        }
-    }
-
-    fn note_sequences(&mut self, pc: *const Word, code: u16) {
-        let at = pc as usize;
-        if self.recent.last().is_some_and(|(last, _)| last + size_of::<Word>() != at) {
-            self.recent.clear();
-        }
-        if self.recent.len() == LONGEST {
-            self.recent.remove(0);
-        }
-        self.recent.push((at, code));
-        for n in 2..=self.recent.len() {
-            let mut key = [u16::MAX; LONGEST];
-            for (to, (_, code)) in key.iter_mut().zip(&self.recent[self.recent.len() - n..]) {
-                *to = *code;
+            let at = pc as usize;
+            if self.next != at || self.run.len() == LONGEST {
+                *self.counts.entry_ref(&self.run[..]).or_default() += 1;
+                self.run.clear();
             }
-            *self.counts.entry(key).or_default() += 1;
+            self.run.push(code);
+            self.next = at + size_of::<Word>();
         }
     }
 
@@ -69,11 +59,9 @@ impl Profile {
         self.words
     }
 
-    /// Sequences with their counts.
+    /// Runs with their counts, but for the last one.
     pub(crate) fn sequences(&self) -> Vec<(Vec<&'static str>, u64)> {
-        let name = |codes: &[u16; LONGEST]| {
-            codes.iter().filter(|c| **c != u16::MAX).map(|c| TABLE.names[usize::from(*c)]).collect()
-        };
+        let name = |codes: &[u16]| codes.iter().map(|c| TABLE.names[usize::from(*c)]).collect();
         self.counts.iter().map(|(codes, n)| (name(codes), *n)).collect()
     }
 }
