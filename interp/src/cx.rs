@@ -4,8 +4,13 @@ use crate::word::Word;
 use tern_core::engine::Platform;
 use tern_core::frontend::Helper;
 use tern_core::mem::{Access, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageRef};
-use tern_core::state::State;
-use tern_softfloat::Style;
+use tern_core::state::{Slot, State};
+use tern_softfloat::{Flags, Style};
+
+/// Slot of the flags of floating-point environment 0.
+pub(crate) const FP_FLAGS: usize = Slot::fp_flags(0).0 as usize;
+/// Slot of the control word of floating-point environment 0.
+pub(crate) const FP_CONTROL: usize = Slot::fp_control(0).0 as usize;
 
 /// Entries of each TLB.  512, with 1024 jump-cache entries, cost python3 9 % more user time.
 pub(crate) const TLB_SIZE: usize = 2048;
@@ -85,6 +90,9 @@ pub(crate) enum Leave {
 #[repr(C)]
 pub(crate) struct Cx {
     pub(crate) state: State,
+    /// Floating-point environment 0 rounds to nearest even, flushes nothing and has inexact raised: then host arithmetic
+    /// has nothing to find out.  [`Cx::settle_fp`] after every change of its slots.
+    pub(crate) fp_ready: u64,
     pub(crate) tlb_load: [TlbEntry; TLB_SIZE],
     pub(crate) tlb_store: [TlbEntry; TLB_SIZE],
     pub(crate) jumps: [JumpEntry; JUMPS],
@@ -133,6 +141,7 @@ impl Cx {
         }
         set! {
             state = state,
+            fp_ready = 0,
             top = 0,
             horizon = 0,
             addr = 0,
@@ -205,6 +214,13 @@ impl Cx {
         self.jumps[jump_index(pc)] = JumpEntry { pc, word };
     }
 
+    /// Brings `fp_ready` up to date with the state.
+    #[inline(always)]
+    pub(crate) fn settle_fp(&mut self) {
+        let (flags, control) = (self.state.near[FP_FLAGS], self.state.near[FP_CONTROL]);
+        self.fp_ready = u64::from(control == 0 && flags & u64::from(Flags::NX.0) != 0);
+    }
+
     /// Forgets all pages.
     pub(crate) fn flush_tlb(&mut self) {
         self.filled_load.clear(TLB_SIZE, |i| empty(&mut self.tlb_load, i));
@@ -232,7 +248,9 @@ impl TlbEntry {
         let known = addr.wrapping_sub(self.tag) <= PAGE_SIZE - size;
         // SAFETY: an entry that is not empty is a whole page of the platform's, which holds until its generation changes;
         // then the engine forgets it.
-        core::ptr::NonNull::new(self.host).filter(|_| known).map(|host| unsafe { HostSpan::new(host, PAGE_SIZE as usize) })
+        core::ptr::NonNull::new(self.host)
+            .filter(|_| known)
+            .map(|host| unsafe { HostSpan::new(host, PAGE_SIZE as usize) })
     }
 }
 

@@ -3,10 +3,10 @@
 use super::int::{Compare, width};
 use super::{Body, Coded, Regs, Step, slot, variant};
 use crate::cx::{Cx, JumpEntry, Leave, RETURNS, jump_index};
-use crate::word::Word;
-use core::mem::offset_of;
 use crate::dispatch::code;
+use crate::word::Word;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 
 /// Takes a branch: charges `n`, goes `rel` words on, leaves if the budget is used up.
 #[inline(always)]
