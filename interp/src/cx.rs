@@ -4,8 +4,13 @@ use crate::word::Word;
 use tern_core::engine::Platform;
 use tern_core::frontend::Helper;
 use tern_core::mem::{Access, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageRef};
-use tern_core::state::State;
-use tern_softfloat::Style;
+use tern_core::state::{Slot, State};
+use tern_softfloat::{Flags, Style};
+
+/// Slot of the flags of floating-point environment 0.
+pub(crate) const FP_FLAGS: usize = Slot::fp_flags(0).0 as usize;
+/// Slot of the control word of floating-point environment 0.
+pub(crate) const FP_CONTROL: usize = Slot::fp_control(0).0 as usize;
 
 /// Entries of each TLB.  512, with 1024 jump-cache entries, cost python3 9 % more user time.
 pub(crate) const TLB_SIZE: usize = 2048;
@@ -85,6 +90,9 @@ pub(crate) enum Leave {
 #[repr(C)]
 pub(crate) struct Cx {
     pub(crate) state: State,
+    /// Floating-point environment 0 rounds to nearest even, flushes nothing and has inexact raised: then host arithmetic
+    /// has nothing to find out.  [`Cx::settle_fp`] after every change of its slots.
+    pub(crate) fp_ready: u64,
     pub(crate) tlb_load: [TlbEntry; TLB_SIZE],
     pub(crate) tlb_store: [TlbEntry; TLB_SIZE],
     pub(crate) jumps: [JumpEntry; JUMPS],
@@ -133,6 +141,7 @@ impl Cx {
         }
         set! {
             state = state,
+            fp_ready = 0,
             top = 0,
             horizon = 0,
             addr = 0,
@@ -203,6 +212,13 @@ impl Cx {
     pub(crate) fn remember_jump(&mut self, pc: u64, word: *const Word) {
         self.filled_jumps.note(jump_index(pc));
         self.jumps[jump_index(pc)] = JumpEntry { pc, word };
+    }
+
+    /// Brings `fp_ready` up to date with the state.
+    #[inline(always)]
+    pub(crate) fn settle_fp(&mut self) {
+        let (flags, control) = (self.state.near[FP_FLAGS], self.state.near[FP_CONTROL]);
+        self.fp_ready = u64::from(control == 0 && flags & u64::from(Flags::NX.0) != 0);
     }
 
     /// Forgets all pages.

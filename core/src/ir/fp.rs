@@ -59,7 +59,7 @@ pub struct FpAttr {
     /// Rounding source.
     pub round: Round,
     /// Operation-specific: destination format of `FCvt`, rule number of `FMin`/`FMax`, result style of `FTo*`, whether
-    /// `FRint` raises inexact.
+    /// `FRint` raises inexact, signs of `FMulAdd` ([`FMA_NEG_PRODUCT`], [`FMA_NEG_ADDEND`]).
     pub kind: u8,
 }
 
@@ -132,6 +132,23 @@ pub const INT_STYLES: [sf::IntStyle; 6] = [
     sf::IntStyle::SignedNan,
 ];
 
+/// Bit of the kind of `FMulAdd`: the sign of the first operand is turned beforehand, NaN or not.
+pub const FMA_NEG_PRODUCT: u8 = 1;
+/// Bit of the kind of `FMulAdd`: the sign of the third operand is turned beforehand, NaN or not.
+pub const FMA_NEG_ADDEND: u8 = 2;
+
+/// The first and third operand of `FMulAdd` with the signs that its kind asks for.
+#[must_use]
+pub fn fma_signs(attr: FpAttr, [a, b, c]: [u64; 3]) -> [u64; 3] {
+    let sign = match attr.fmt {
+        Fmt::F16 | Fmt::Bf16 => 1 << 15,
+        Fmt::F32 => 1 << 31,
+        Fmt::F64 => 1 << 63,
+    };
+    let turn = |v: u64, bit: u8| if attr.kind & bit != 0 { v ^ sign } else { v };
+    [turn(a, FMA_NEG_PRODUCT), b, turn(c, FMA_NEG_ADDEND)]
+}
+
 /// Meaning of a floating-point operation on bits; flags accumulate in `env`.
 #[must_use]
 pub fn eval_fp(op: super::Op, attr: FpAttr, args: [u64; 3], env: &mut sf::Env) -> u64 {
@@ -165,7 +182,7 @@ containers!(F16 u16, BF16 u16, F32 u32, F64 u64);
 
 fn eval_as<F: Container>(op: super::Op, attr: FpAttr, args: [u64; 3], env: &mut sf::Env) -> u64 {
     use super::Op;
-    let [x, y, z] = args;
+    let [x, y, z] = if op == Op::FMulAdd { fma_signs(attr, args) } else { args };
     let (a, b, c) = (F::of(x), F::of(y), F::of(z));
     let rm = env.rm;
     let rule = MIN_MAX_RULES[usize::from(attr.kind) % MIN_MAX_RULES.len()];

@@ -3,14 +3,14 @@
 //! `tern_softfloat::fast` returns the bits and flags of its namesakes in the crate root, which are the reference.
 
 use super::Op;
-use super::fp::{Fmt, FpAttr, INT_STYLES, MIN_MAX_RULES, eval_fp};
+use super::fp::{Fmt, FpAttr, INT_STYLES, MIN_MAX_RULES, eval_fp, fma_signs};
 use tern_softfloat::fast;
 use tern_softfloat::{Env, F32, F64};
 
 /// [`eval_fp`], faster.
 #[must_use]
 pub fn eval_fp_host(op: Op, attr: FpAttr, args: [u64; 3], env: &mut Env) -> u64 {
-    let [x, y, z] = args;
+    let [x, y, z] = if op == Op::FMulAdd { fma_signs(attr, args) } else { args };
     let (a, b, c) = (x as u32, y as u32, z as u32);
     let rm = env.rm;
     let rule = MIN_MAX_RULES[usize::from(attr.kind) % MIN_MAX_RULES.len()];

@@ -106,6 +106,7 @@ pub fn fp_kinds(op: Op) -> u8 {
         Op::FMin | Op::FMax => super::fp::MIN_MAX_RULES.len() as u8,
         Op::FCvt => 4,
         Op::FRint => 2,
+        Op::FMulAdd => 4,
         Op::FToS32 | Op::FToU32 | Op::FToS64 | Op::FToU64 => super::fp::INT_STYLES.len() as u8,
         _ => 64,
     }

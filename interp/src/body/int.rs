@@ -221,6 +221,26 @@ impl<const A: bool> Body for Mov<A> {
     }
 }
 
+/// d = a, where d is a slot of floating-point environment 0.
+pub(crate) struct SetEnv;
+
+impl Coded for SetEnv {
+    const CODE: u16 = code::SET_ENV;
+}
+
+impl Body for SetEnv {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours.
+        unsafe {
+            let value = slot(cx, (*regs.pc).a());
+            let step = result(cx, regs, value);
+            (*cx).settle_fp();
+            step
+        }
+    }
+}
+
 /// The sign-extended 32-bit immediate.
 pub(crate) struct Imm;
 

@@ -1,5 +1,6 @@
 //! Slow paths: TLB misses, atomics, helpers, floats beyond host arithmetic.  They may call anything and fault.
 
+use super::float::{ATTR_MASK, BOXED, fill, unbox};
 use super::memory::{ADDR32, BIG, SIGNED};
 use super::{Slow, slot};
 use crate::cx::{Cx, Leave};
@@ -346,6 +347,7 @@ impl Slow for Helper {
             (helper.call)(&mut HelperCx { state: &mut cx.state, platform: &mut watch, icount }, args, payload >> 16);
         cx.dirty_code = dirty;
         settle(cx);
+        cx.settle_fp();
         match result {
             Ok(value) => {
                 cx.state.near[usize::from(w.d())] = value;
@@ -400,12 +402,16 @@ impl<const O: u8> Slow for FloatSlow<O> {
 }
 
 fn float(cx: &mut Cx, op: Op, w: Word) -> u64 {
-    let attr = fp::FpAttr::unpack(u32::from(w.x16() & super::float::ATTR_MASK));
+    let attr = fp::FpAttr::unpack(u32::from(w.x16() & ATTR_MASK));
     let mut env = fp::env_of(&cx.state, &cx.styles, attr);
     let near = &cx.state.near;
-    let args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];
-    let value = fpfast::eval_fp_host(op, attr, args, &mut env);
+    let mut args = [near[usize::from(w.a())], near[usize::from(w.b())], near[usize::from(w.c())]];
+    if w.x16() & BOXED != 0 {
+        args = args.map(unbox);
+    }
+    let value = fill(op, attr, fpfast::eval_fp_host(op, attr, args, &mut env));
     cx.state.set(Slot::fp_flags(attr.env), u64::from(env.flags.0));
     cx.state.near[usize::from(w.d())] = value;
+    cx.settle_fp();
     value
 }

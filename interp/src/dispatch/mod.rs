@@ -65,6 +65,8 @@ impl Dispatch {
 /// # Safety
 /// `pc` is the first word of a live block, `cx.platform` and `cx.cache` are set and stay valid.
 pub(crate) unsafe fn run(dispatch: Dispatch, cx: *mut Cx, pc: *const Word, budget: i64) {
+    // SAFETY: nobody else uses the context yet.
+    unsafe { (*cx).settle_fp() };
     match dispatch {
         Dispatch::Tail if cfg!(tern_tail) => {
             // SAFETY: same contract; the first word's code is a valid index, as every code that lowering emits.

@@ -1,13 +1,15 @@
 //! Codes and handlers: generated from the op table and the short lists here.
 
 use super::{Bad, Plain, Tail, plain, tail};
+use crate::body::float::{self, Boxed, from};
 use crate::body::int::{self, row, width};
 use crate::body::memory::{ADDR32, BIG, Load, Store};
 use crate::body::{Body, Coded};
-use crate::body::{float, flow, slow, variant};
+use crate::body::{flow, slow, variant};
 
 /// Code numbers.
 pub(crate) mod code {
+    use crate::body::float::{form, from};
     use crate::body::memory::store_variant;
     use crate::body::variant;
     use tern_core::ir::Op;
@@ -21,7 +23,8 @@ pub(crate) mod code {
     const STORE: u16 = LOAD + 32 * 2;
     const FLOAT: u16 = STORE + 32 * store_variant::COUNT;
     const HOST: u16 = FLOAT + Op::OTHER.len() as u16;
-    const MISC: u16 = HOST + Op::OTHER.len() as u16 * 2;
+    const MUL_ADD: u16 = HOST + Op::OTHER.len() as u16 * form::COUNT * from::COUNT;
+    const MISC: u16 = MUL_ADD + 4 * form::COUNT * from::COUNT;
     /// First code of fused sequences.
     pub(crate) const FUSED: u16 = MISC + 32;
 
@@ -32,7 +35,7 @@ pub(crate) mod code {
     misc! {
         MOV = 0, MOV_A = 1, IMM = 2, LITERAL = 3, SELECT = 4, SELECT_A = 5, GET_FAR = 6, SET_FAR = 7, ICOUNT = 8,
         GOTO = 9, EXIT = 10, PUSH_RETURN = 11, LOAD_GENERAL = 12, STORE_GENERAL = 13, RMW = 14, CAS = 15, HELPER = 16,
-        BAD = 17, PROBE = 18, COUNT = 19, JUMP = 20, RETURN = 24,
+        BAD = 17, PROBE = 18, COUNT = 19, JUMP = 20, RETURN = 24, SET_ENV = 28,
     }
 
     pub(crate) const fn binary(op: Op, width: u8, variant: u8) -> u16 {
@@ -68,9 +71,14 @@ pub(crate) mod code {
         FLOAT + (op as u16 - Op::Const as u16)
     }
 
-    /// A floating-point operation with a host form.
-    pub(crate) const fn host(op: Op, f64: bool) -> u16 {
-        HOST + (op as u16 - Op::Const as u16) * 2 + f64 as u16
+    /// A floating-point operation on host arithmetic.
+    pub(crate) const fn host(op: Op, form: u16, variant: u8) -> u16 {
+        HOST + ((op as u16 - Op::Const as u16) * form::COUNT + form) * from::COUNT + variant as u16
+    }
+
+    /// A fused multiply-add on host arithmetic; `signs` is its kind.
+    pub(crate) const fn mul_add(signs: u8, form: u16, variant: u8) -> u16 {
+        MUL_ADD + (signs as u16 * form::COUNT + form) * from::COUNT + variant as u16
     }
 }
 
@@ -175,31 +183,37 @@ macro_rules! floats {
     ($t:ident general $($op:ident)*) => { $(
         put!($t, slow::Only<slow::FloatSlow<{ Op::$op as u8 }>>);
     )* };
-    ($t:ident arith $($op:ident)*) => { $(
-        put!($t, float::Arith<f32, { Op::$op as u8 }>);
-        put!($t, float::Arith<f64, { Op::$op as u8 }>);
+    ($t:ident $body:ident 1 $($op:ident)*) => { $(
+        floats!(@forms $t, $body, { Op::$op as u8 }, SLOTS A);
     )* };
-    ($t:ident compare $($op:ident)*) => { $(
-        put!($t, float::Compare<f32, { Op::$op as u8 }>);
-        put!($t, float::Compare<f64, { Op::$op as u8 }>);
+    ($t:ident $body:ident 2 $($op:ident)*) => { $(
+        floats!(@forms $t, $body, { Op::$op as u8 }, SLOTS A B AB);
     )* };
-    ($t:ident convert $($op:ident)*) => { $(
-        put!($t, float::Conv<{ Op::$op as u8 }, false>);
-        put!($t, float::Conv<{ Op::$op as u8 }, true>);
+    ($t:ident $body:ident 3 $($signs:literal)*) => { $(
+        floats!(@forms $t, $body, $signs, SLOTS A B C);
+    )* };
+    (@forms $t:ident, $body:ident, $n:tt, $($v:ident)*) => { $(
+        put!($t, float::$body<f32, $n, { from::$v }>);
+        put!($t, float::$body<f64, $n, { from::$v }>);
+        put!($t, float::$body<Boxed, $n, { from::$v }>);
     )* };
 }
 
 const fn fill_float(t: &mut Table) {
     floats!(t general FAdd FSub FMul FDiv FMin FMax FSqrt FRint FMulAdd FEq FLt FLe FLtQuiet FLeQuiet FClass FCvt FToS32
         FToU32 FToS64 FToU64 FToModS32 FFromS32 FFromU32 FFromS64 FFromU64);
-    floats!(t arith FAdd FSub FMul FDiv FSqrt FMulAdd);
-    floats!(t compare FEq FLt FLe FLtQuiet FLeQuiet);
-    floats!(t convert FCvt FToS32 FToS64 FFromS32 FFromU32 FFromS64);
+    floats!(t Arith 1 FSqrt);
+    floats!(t Arith 2 FAdd FSub FMul FDiv);
+    floats!(t MulAdd 3 0 1 2 3);
+    floats!(t MinMax 2 FMin FMax);
+    floats!(t Compare 2 FEq FLt FLe FLtQuiet FLeQuiet);
+    floats!(t Conv 1 FCvt FToS32 FToS64 FFromS32 FFromU32 FFromS64);
 }
 
 const fn fill_misc(t: &mut Table) {
     put!(t, int::Mov<false>);
     put!(t, int::Mov<true>);
+    put!(t, int::SetEnv);
     put!(t, int::Imm);
     put!(t, int::Literal);
     put!(t, int::Select<false>);

@@ -1,18 +1,17 @@
 //! Emission of operations: homes, operand variants, words.
 
-use super::plan::{Form, Upper};
+use super::plan::{Form, Upper, boxed};
 use super::{Home, Lowerer, NEVER, TooComplex};
-use crate::body::float::SHIFT_AT;
+use crate::body::float::{BOXED, from, host_code};
 use crate::body::int::width;
 use crate::body::{memory, variant};
+use crate::cx::{FP_CONTROL, FP_FLAGS};
 use crate::dispatch::code;
 use crate::word::Word;
-use tern_core::ir::fp::{Fmt, FpAttr, Round};
+use tern_core::ir::fp::FpAttr;
 use tern_core::ir::{Block, Inst, Op, Ref, Ty};
 use tern_core::mem::{Endian, MemOp};
 use tern_core::state::NEAR;
-use tern_softfloat::Rm;
-use tern_softfloat::fast::{HOST_HAS_FMA, HOST_IS_IEEE};
 
 /// An operand as a word can take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +108,11 @@ impl Lowerer {
         if let Some(inner) = self.folded_sext(block, inst) {
             return inner.operands().for_each(|r| self.release_value(block, r, at));
         }
+        if inst.op.is_fp()
+            && let Some(args) = boxed(block, inst)
+        {
+            return args.iter().filter_map(|r| r.some()).for_each(|r| self.release_value(block, r, at));
+        }
         for r in inst.operands() {
             if self.values[r.index()].form == Form::Deferred {
                 block.insts[r.index()].operands().for_each(|r| self.release_value(block, r, at));
@@ -165,7 +169,10 @@ impl Lowerer {
         }
         // A floating-point operation writes its flags slot after its result.
         let slot = block.insts[set as usize].imm as usize;
-        if self.busy[slot] > at || self.values[set as usize].kill < self.values[at as usize].last {
+        if matches!(slot, FP_FLAGS | FP_CONTROL)
+            || self.busy[slot] > at
+            || self.values[set as usize].kill < self.values[at as usize].last
+        {
             return None;
         }
         Some(slot as u8)
@@ -332,6 +339,13 @@ impl Lowerer {
         if self.values[root.index()].home == Home::Slot(slot as u8) {
             return Ok(());
         }
+        if matches!(slot, FP_FLAGS | FP_CONTROL) {
+            let a = self.slot_of(block, root)?;
+            self.push(Word::rrr(code::SET_ENV, slot as u8, a, 0));
+            self.acc = Some(root);
+            self.release(block, at);
+            return Ok(());
+        }
         self.copy_to(block, at, root, slot as u8)
     }
 
@@ -465,21 +479,33 @@ impl Lowerer {
     // Floating point.
 
     fn float(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        let attr = FpAttr::unpack(inst.imm as u32);
+        let boxed = boxed(block, inst);
+        let mut roots = [None; 3];
         let mut args = [0; 3];
-        for (to, r) in args.iter_mut().zip(inst.args) {
+        for ((to, root), r) in args.iter_mut().zip(&mut roots).zip(boxed.unwrap_or(inst.args)) {
             if r != Ref::NONE {
                 *to = self.slot_of(block, r)?;
+                *root = Some(self.root(r));
             }
         }
-        let d = self.dest(block, at)?;
-        let attr = FpAttr::unpack(inst.imm as u32);
-        let host = if self.softfloat[usize::from(attr.env & 3)] { None } else { host_form(inst.op, attr) };
-        let (code, shift) = match host {
-            Some((code, shift)) => (code, shift),
-            None => (code::float(inst.op), 0),
+        // Constants have their words now, so the accumulator stays what it is.
+        let last = roots.map(|r| r.is_some() && r == self.acc);
+        let v = match (last, inst.op) {
+            ([true, true, _], op) if op != Op::FMulAdd => from::AB,
+            ([true, ..], _) => from::A,
+            ([_, true, _], _) => from::B,
+            ([_, _, true], _) => from::C,
+            _ => from::SLOTS,
         };
-        let x16 = attr.pack() as u16 | shift << SHIFT_AT;
-        self.push(Word::rrrr(code, d, args[0], args[1], args[2], x16));
+        let d = self.dest(block, at)?;
+        let host = if self.softfloat[usize::from(attr.env & 3)] {
+            None
+        } else {
+            host_code(inst.op, attr, boxed.is_some(), self.fma, v)
+        };
+        let x16 = attr.pack() as u16 | if boxed.is_some() { BOXED } else { 0 };
+        self.push(Word::rrrr(host.unwrap_or(code::float(inst.op)), d, args[0], args[1], args[2], x16));
         self.acc = Some(Ref(at));
         Ok(())
     }
@@ -506,33 +532,4 @@ fn kind_of(op: MemOp) -> Option<u8> {
         kind |= memory::ADDR32;
     }
     Some(kind)
-}
-
-/// Code and control shift of the host form of an operation, if it has one.
-fn host_form(op: Op, attr: FpAttr) -> Option<(u16, u16)> {
-    let f64 = match attr.fmt {
-        Fmt::F64 => true,
-        Fmt::F32 => false,
-        _ => return None,
-    };
-    if !HOST_IS_IEEE {
-        return None;
-    }
-    let nearest = match attr.round {
-        Round::Dynamic => Some(0),
-        Round::Static(Rm::Rne) => Some(3),
-        Round::Static(_) => None,
-    };
-    match op {
-        Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt => nearest.map(|s| (code::host(op, f64), s)),
-        // A fused product without the host's instruction is slower in a library than in softfloat, and not always right.
-        Op::FMulAdd if HOST_HAS_FMA => nearest.map(|s| (code::host(op, f64), s)),
-        Op::FFromS32 | Op::FFromU32 | Op::FFromS64 => nearest.map(|s| (code::host(op, f64), s)),
-        Op::FEq | Op::FLt | Op::FLe | Op::FLtQuiet | Op::FLeQuiet => Some((code::host(op, f64), 3)),
-        // The F64 form converts from F32, the F32 form from F64.
-        Op::FCvt if attr.kind == Fmt::F64 as u8 && !f64 => Some((code::host(op, true), 3)),
-        Op::FCvt if attr.kind == Fmt::F32 as u8 && f64 => nearest.map(|s| (code::host(op, false), s)),
-        Op::FToS32 | Op::FToS64 if attr.round == Round::Static(Rm::Rtz) => Some((code::host(op, f64), 3)),
-        _ => None,
-    }
 }

@@ -83,12 +83,14 @@ pub(crate) struct Lowerer {
     begun: u32,
     /// Environments whose style flushes, or flags denormal operands, which host arithmetic does not tell.
     softfloat: [bool; 4],
+    /// Does the host have an instruction for fused products?
+    fma: bool,
 }
 
 impl Lowerer {
     /// Fusing sequences or not.
     pub(crate) fn new(fuse: bool) -> Lowerer {
-        Lowerer { fuse, ..Lowerer::default() }
+        Lowerer { fuse, fma: crate::body::float::has_fma(), ..Lowerer::default() }
     }
 
     /// Lowers a block into `self.out`.  With a `count` it is a cold block, which leaves when it has run so often.

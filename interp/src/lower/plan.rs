@@ -4,6 +4,7 @@
 //! right there.
 
 use super::{Home, Lowerer, NEVER};
+use crate::body::float::{Filling, boxable, filling};
 use tern_core::ir::{Block, Exit, Inst, Op, Ref, Ty, fp::FpAttr};
 use tern_core::state::{NEAR, Slot};
 
@@ -142,10 +143,14 @@ impl Lowerer {
                 Op::ExitIf | Op::BrIf | Op::TrapIf => values[inst.args[0].index()].tested = true,
                 op if op.is_fp() => {
                     slots.touch(values, flags_slot(inst), at, true);
+                    if let Some(args) = boxed(block, inst) {
+                        spread(values, args, at);
+                        continue;
+                    }
                 }
                 op => fold(values, block, op, at),
             }
-            spread(values, inst, at);
+            spread(values, inst.args, at);
         }
     }
 
@@ -190,6 +195,9 @@ fn fold(values: &mut [Value], block: &Block<'_>, op: Op, at: u32) {
             }
         }
         Op::Sext32 => fold_sext(values, block, at),
+        Op::Oext32 if fills(block, inst.args[0]) == Filling::Boxed => values[at as usize].form = Form::Alias,
+        // All its users take the boxed value.
+        Op::Unbox32 if values[at as usize].uses == 0 => values[at as usize].form = Form::Deferred,
         op => {
             let value = &mut values[at as usize];
             let compares = value.tested && op.is_compare();
@@ -211,6 +219,8 @@ fn fold_sext(values: &mut [Value], block: &Block<'_>, at: u32) {
             values[from].upper = Upper::Sign;
             values[at as usize].form = Form::Alias;
         }
+    } else if fills(block, Ref(from as u32)) == Filling::Signed {
+        values[at as usize].form = Form::Alias;
     } else if inner.op == Op::Load {
         if inner.ty == Ty::I32 && inner.mem().0.signed {
             values[at as usize].form = Form::Alias;
@@ -223,10 +233,10 @@ fn fold_sext(values: &mut [Value], block: &Block<'_>, at: u32) {
 /// Notes the uses that the operation at `at` makes of its operands.  Aliases and what is emitted by its user read nothing
 /// themselves: their users do.
 #[inline]
-fn spread(values: &mut [Value], inst: &Inst, at: u32) {
+fn spread(values: &mut [Value], args: [Ref; 3], at: u32) {
     let Value { form, last, set_at, .. } = values[at as usize];
     let reads = if form == Form::Own { at } else { last };
-    for r in inst.args {
+    for r in args {
         let Some(operand) = values.get_mut(r.index()) else { break };
         operand.last = operand.last.max(reads);
         operand.uses = operand.uses.saturating_add(1);
@@ -241,6 +251,35 @@ fn clears_bit0(block: &Block<'_>, r: Ref) -> bool {
     let inst = &block.insts[r.index()];
     let mask = inst.args[1].some().map(|m| &block.insts[m.index()]);
     inst.op == Op::And && inst.ty == Ty::I64 && mask.is_some_and(|m| m.op == Op::Const && m.imm == !1)
+}
+
+/// How a value fills its slot, as far as floating-point operations say so.
+fn fills(block: &Block<'_>, r: Ref) -> Filling {
+    let inst = &block.insts[r.index()];
+    if inst.op.is_fp() { filling(inst.op, FpAttr::unpack(inst.imm as u32)) } else { Filling::Plain }
+}
+
+/// The operands of a floating-point operation in NaN-boxed form, if it can take them so and they are all there.
+pub(super) fn boxed(block: &Block<'_>, inst: &Inst) -> Option<[Ref; 3]> {
+    if !boxable(inst.op, FpAttr::unpack(inst.imm as u32)) {
+        return None;
+    }
+    let mut args = inst.args;
+    for to in &mut args {
+        let Some(r) = to.some() else { break };
+        let value = &block.insts[r.index()];
+        let next = &block.insts[r.index() + 1];
+        *to = if value.op == Op::Unbox32 {
+            value.args[0]
+        } else if fills(block, r) == Filling::Boxed {
+            r
+        } else if next.op == Op::Oext32 && next.args[0] == r {
+            Ref(r.0 + 1)
+        } else {
+            return None;
+        };
+    }
+    Some(args)
 }
 
 fn flags_slot(inst: &Inst) -> usize {

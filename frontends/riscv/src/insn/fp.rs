@@ -1,8 +1,8 @@
 //! What the floating-point chapters share: operations written once for all formats.
 
 use crate::translate::Tr;
-use tern_core::ir::fp::{Fmt, FpAttr};
-use tern_core::ir::{Builder, I32, I64, IntTy, Op, Val};
+use tern_core::ir::fp::{FMA_NEG_ADDEND, FMA_NEG_PRODUCT, Fmt, FpAttr};
+use tern_core::ir::{I32, I64, IntTy, Op, Val};
 use tern_core::mem::Size;
 
 /// A format as registers hold it.
@@ -115,36 +115,26 @@ pub(super) fn unary<F: Format>(t: &mut Tr<'_>, op: Op, kind: u8, d: i64, a: i64,
 
 /// Signs of product and addend of a fused multiply-add.
 #[derive(Clone, Copy)]
+#[repr(u8)]
 pub(super) enum Fused {
     /// `a * b + c`.
-    Madd,
+    Madd = 0,
     /// `a * b - c`.
-    Msub,
+    Msub = FMA_NEG_ADDEND,
     /// `-(a * b) + c`.
-    Nmsub,
+    Nmsub = FMA_NEG_PRODUCT,
     /// `-(a * b) - c`.
-    Nmadd,
+    Nmadd = FMA_NEG_PRODUCT | FMA_NEG_ADDEND,
 }
 
 /// `fmadd fmsub fnmsub fnmadd`; `regs` are d, a, b, c.
 pub(super) fn fused<F: Format>(t: &mut Tr<'_>, kind: Fused, regs: [i64; 4], r: i64) {
     let Some(round) = t.round(r) else { return };
     let [d, a, b, c] = regs;
-    let (mut a, b, mut c) = (F::read(t, a), F::read(t, b), F::read(t, c));
+    let (a, b, c) = (F::read(t, a), F::read(t, b), F::read(t, c));
     // Turning signs beforehand is exact, and a NaN's sign does not show in the result.
-    if matches!(kind, Fused::Nmsub | Fused::Nmadd) {
-        a = flip::<F>(&mut t.b, a);
-    }
-    if matches!(kind, Fused::Msub | Fused::Nmadd) {
-        c = flip::<F>(&mut t.b, c);
-    }
-    let v = t.b.fp_mul_add(FpAttr::new(F::FMT).round(round), a, b, c);
+    let v = t.b.fp_mul_add(FpAttr::new(F::FMT).round(round).kind(kind as u8), a, b, c);
     F::write(t, d, v);
-}
-
-fn flip<F: Format>(b: &mut Builder<'_>, v: Val<F::T>) -> Val<F::T> {
-    let sign = b.iconst(F::SIGN);
-    b.xor(v, sign)
 }
 
 /// How sign injection makes the new sign.
