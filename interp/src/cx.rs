@@ -230,7 +230,9 @@ impl TlbEntry {
         let known = addr.wrapping_sub(self.tag) <= PAGE_SIZE - size;
         // SAFETY: an entry that is not empty is a whole page of the platform's, which holds until its generation changes;
         // then the engine forgets it.
-        core::ptr::NonNull::new(self.host).filter(|_| known).map(|host| unsafe { HostSpan::new(host, PAGE_SIZE as usize) })
+        core::ptr::NonNull::new(self.host)
+            .filter(|_| known)
+            .map(|host| unsafe { HostSpan::new(host, PAGE_SIZE as usize) })
     }
 }
 

@@ -291,12 +291,7 @@ pub fn atomic(
 ///
 /// # Errors
 /// A bus error if `span` is not a whole page.
-pub fn atomic_in(
-    span: HostSpan,
-    op: MemOp,
-    addr: u64,
-    new: impl Fn(u64) -> Option<u64>,
-) -> Result<u64, MemFault> {
+pub fn atomic_in(span: HostSpan, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Result<u64, MemFault> {
     let plain = MemOp { signed: false, ..op };
     let fault = MemFault { addr, access: Access::Store, kind: FaultKind::Bus };
     let offset = (addr & PAGE_MASK) as usize;

@@ -192,7 +192,9 @@ pub fn write_guest(fd: Fd, spans: &[HostSpan], pos: i64, flags: i32) -> Result<u
     if let (Some(span), 0) = (single(spans), flags) {
         let (ptr, len) = (span.as_ptr().cast::<c_void>(), span.len());
         // SAFETY: who made the span vouches for memory that may be read; only the kernel touches it here.
-        return cvt_len(unsafe { if pos == -1 { libc::write(fd, ptr, len) } else { libc::pwrite64(fd, ptr, len, pos) } });
+        return cvt_len(unsafe {
+            if pos == -1 { libc::write(fd, ptr, len) } else { libc::pwrite64(fd, ptr, len, pos) }
+        });
     }
     let list = stretches(spans);
     if list.len() > STRETCHES {

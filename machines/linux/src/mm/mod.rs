@@ -17,10 +17,10 @@ mod tests;
 
 use crate::abi::{Abi, Errno, Field, GuestPtr};
 use crate::events::Events;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use tern_core::engine::{Event, Platform};
-use smallvec::SmallVec;
 use tern_core::mem::{
     Access, FaultKind, GuestMemory, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef,
 };
