@@ -7,6 +7,7 @@ use crate::dispatch::{self, Dispatch};
 use crate::lower::Lowerer;
 use crate::word::Word;
 use bumpalo::Bump;
+use smallvec::SmallVec;
 use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits};
@@ -391,7 +392,7 @@ impl Engine {
     fn evaluate(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, insns: u32) -> Option<Stop> {
         let key = self.frontend.key(&cpu.cx.state);
         self.arena.reset();
-        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let mut fetch = Pages { platform, pages: SmallVec::new(), mode: self.frontend.fetch_mode(key.mode) };
         let mut builder = Builder::new(&self.arena, key);
         let limits = Limits { insns, follow: true };
         let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
@@ -428,7 +429,7 @@ impl Engine {
     /// Translates a block; `None`: it needs too many temporaries.
     fn translate(&mut self, key: BlockKey, platform: &mut dyn Platform, insns: u32) -> Result<Option<u32>, MemFault> {
         self.arena.reset();
-        let mut fetch = Pages { platform, pages: Vec::new(), mode: self.frontend.fetch_mode(key.mode) };
+        let mut fetch = Pages { platform, pages: SmallVec::new(), mode: self.frontend.fetch_mode(key.mode) };
         let mut builder = Builder::new(&self.arena, key);
         let next = self.frontend.translate(&mut fetch, &mut builder, Limits { insns, follow: true })?;
         for page in &fetch.pages {
@@ -494,7 +495,7 @@ fn platform_read(platform: &mut dyn Platform, addr: u64, buf: &mut [u8]) -> bool
 struct Pages<'a> {
     platform: &'a mut dyn Platform,
     /// Virtual page number, physical page, contents.
-    pages: Vec<(u64, u64, tern_core::mem::HostSpan)>,
+    pages: SmallVec<[(u64, u64, tern_core::mem::HostSpan); 2]>,
     mode: u8,
 }
 

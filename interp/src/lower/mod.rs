@@ -119,8 +119,8 @@ impl Lowerer {
             let slot = self.alloc()?;
             self.locals.push(slot);
         }
-        for at in 0..block.insts.len() as u32 {
-            self.inst(block, at)?;
+        for (at, inst) in block.insts.iter().enumerate() {
+            self.inst(block, at as u32, inst)?;
         }
         self.exit(block)?;
         if self.fuse {

@@ -17,6 +17,9 @@ pub(super) fn code(block: &mut Block<'_>) {
         used[r.index()] = true;
     }
     for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+        if inst.op == Op::Insn {
+            continue;
+        }
         if inst.op.is_pure() && !used[at] {
             nop(inst);
             continue;
