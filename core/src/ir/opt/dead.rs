@@ -10,7 +10,7 @@ use bumpalo::collections::Vec as BumpVec;
 /// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state, `used` the
 /// values that somebody uses.
 pub(super) fn code(block: &mut Block<'_>) {
-    let mut dead = [false; NEAR];
+    let mut dead = SlotSet::default();
     let mut used = BumpVec::new_in(block.insts.bump());
     used.resize(block.insts.len(), false);
     if let Some(r) = block.exit.operand() {
@@ -25,26 +25,41 @@ pub(super) fn code(block: &mut Block<'_>) {
             continue;
         }
         match inst.op {
-            Op::Set => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize)
-                    && core::mem::replace(flag, true)
-                {
-                    nop(inst);
-                    continue;
-                }
+            Op::Set if dead.insert(inst.imm) => {
+                nop(inst);
+                continue;
             }
-            Op::Get => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize) {
-                    *flag = false;
-                }
-            }
+            Op::Get => dead.remove(inst.imm),
             // Floating-point operations read their control and flags slots.
-            op if op.observes() || op.is_fp() => dead = [false; NEAR],
+            op if op.observes() || op.is_fp() => dead = SlotSet::default(),
             _ => {}
         }
         for r in inst.args {
             let Some(flag) = used.get_mut(r.index()) else { break };
             *flag = true;
+        }
+    }
+}
+
+/// A set of near slots.
+#[derive(Default)]
+struct SlotSet([u64; NEAR / 64]);
+
+impl SlotSet {
+    /// Puts a near slot in; was it there?
+    #[inline]
+    fn insert(&mut self, slot: u64) -> bool {
+        let Some(bits) = self.0.get_mut(slot as usize / 64) else { return false };
+        let bit = 1 << (slot % 64);
+        let was = *bits & bit != 0;
+        *bits |= bit;
+        was
+    }
+
+    #[inline]
+    fn remove(&mut self, slot: u64) {
+        if let Some(bits) = self.0.get_mut(slot as usize / 64) {
+            *bits &= !(1 << (slot % 64));
         }
     }
 }
