@@ -23,7 +23,7 @@ pub struct Builder<'a> {
     arena: &'a Bump,
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
-    /// The slot that each value was last set to; all ones, or past the end, if none.
+    /// The slot that each sum was last set to; all ones, or past the end, if none.
     set_to: BumpVec<'a, u32>,
     exit: Option<Exit>,
     /// Operations and guest instructions up to the exit; what comes after is dropped.
@@ -147,6 +147,7 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     fn push(&mut self, op: Op, ty: Ty, args: [Ref; 3], imm: u64) -> Ref {
         let id = Ref(self.insts.len() as u32);
         self.insts.push(Inst { op, ty, args, imm });
@@ -174,6 +175,7 @@ impl<'a> Builder<'a> {
         self.iconst(value as u64)
     }
 
+    #[inline]
     fn constant(&mut self, ty: Ty, value: u64) -> Ref {
         self.push(Op::Const, ty, [Ref::NONE; 3], value & ty.mask())
     }
@@ -184,6 +186,7 @@ impl<'a> Builder<'a> {
         self.const_of(v.id)
     }
 
+    #[inline]
     fn const_of(&self, r: Ref) -> Option<u64> {
         let inst = &self.insts[r.index()];
         (inst.op == Op::Const).then_some(inst.imm)
@@ -217,7 +220,7 @@ impl<'a> Builder<'a> {
         self.push(op, ty, [a, b, Ref::NONE], 0)
     }
 
-    /// Is the value what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
+    /// Is the sum what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
     fn resident(&self, r: Ref) -> bool {
         self.set_to.get(r.index()).is_some_and(|slot| *slot != u32::MAX && self.known(Slot(*slot)) == Some(r))
     }
@@ -369,6 +372,7 @@ impl<'a> Builder<'a> {
 
     // Slots and locals.
 
+    #[inline]
     fn known(&self, slot: Slot) -> Option<Ref> {
         match self.known.get(slot.0 as usize) {
             Some(r) => r.some(),
@@ -376,6 +380,7 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     fn learn(&mut self, slot: Slot, r: Ref) {
         match self.known.get_mut(slot.0 as usize) {
             Some(cell) => *cell = r,
@@ -410,10 +415,10 @@ impl<'a> Builder<'a> {
             return;
         }
         self.push(Op::Set, T::TY, [v.id, Ref::NONE, Ref::NONE], u64::from(slot.0));
-        if self.set_to.len() <= v.id.index() {
-            self.set_to.resize(v.id.index() + 1, u32::MAX);
+        if self.insts[v.id.index()].op == Op::Add {
+            self.set_to.resize(self.set_to.len().max(v.id.index() + 1), u32::MAX);
+            self.set_to[v.id.index()] = slot.0;
         }
-        self.set_to[v.id.index()] = slot.0;
         self.learn(slot, v.id);
     }
 
@@ -508,6 +513,7 @@ impl<'a> Builder<'a> {
     // Guest instructions, control flow.
 
     /// A guest instruction begins.
+    #[inline]
     pub fn insn(&mut self, pc: u64) {
         self.insns += 1;
         self.push(Op::Insn, Ty::I64, [Ref::NONE; 3], pc);
