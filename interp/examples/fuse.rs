@@ -85,10 +85,10 @@ fn read(text: &str, chunks: &mut Chunks, runs: &mut Vec<Run>) {
 fn tidy(name: &str) -> String {
     let mut s: String = name.chars().filter(|c| !c.is_whitespace()).collect();
     s = s.replace(',', ", ").replace("asu8", " as u8").replace('{', "{ ").replace('}', " }");
-    for (from, to) in [("int::", ""), ("memory::", ""), ("flow::", ""), ("float::Conv", "FConv"), ("float::Compare", "FCompare")] {
-        s = s.replace(from, to);
+    for room in ["int::", "memory::", "flow::"] {
+        s = s.replace(room, "");
     }
-    s.replace("float::", "")
+    s
 }
 
 /// Makes rows of the pairs that save most dispatches.
@@ -144,7 +144,7 @@ const HEAD: &str = "//! The fused sequences, in the order in which they were fou
 
 #[allow(unused_imports, reason = \"which bodies the rows name changes with the profiles\")]
 use crate::body::{
-    float::{Arith, Compare as FCompare, Conv as FConv},
+    float::{self, Boxed, from},
     flow::{Branch, Goto, Jump, PushReturn, Return},
     int::{Bin, Cmp, Conv, GetFar, Icount, Imm, Literal, Mov, Select, SetFar, Un, row, width},
     memory::{Load, Store},
