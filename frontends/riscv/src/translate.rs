@@ -343,7 +343,7 @@ impl<'a> Tr<'a> {
             } else {
                 self.b.exit(Exit::Call(target, back));
             }
-        } else if self.follow && target > self.pc {
+        } else if self.follow && !self.b.has_insn(target) {
             self.next = target;
         } else {
             self.b.exit(Exit::Goto(target));
