@@ -154,3 +154,30 @@ fn every_way_to_translate_a_program_gives_the_evaluators_state() {
     }
     assert!(hot > 1000 && invalidations > 1000 && syscalls > 5 || cfg!(miri), "{hot} {invalidations} {syscalls}");
 }
+
+#[test]
+fn a_hot_block_is_forgotten_when_its_code_changes() {
+    // A loop calls a function twice, so that the function is hot when the calls, which are linked to it, are not yet.  It
+    // is on a page of its own, which changes after 30 rounds.
+    let source = format!(
+        "lui s1, {:#x}; li s0, 100; lw t3, 8(s1)
+         1: jal .+{}; jal .+{}; addi s0, s0, -1; addi t1, s0, -70; bnez t1, 2f; sw t3, 0(s1); 2: bnez s0, 1b; ecall",
+        DATA >> 12,
+        PAGE_SIZE - 12,
+        PAGE_SIZE - 16,
+    );
+    let function = "addi a0, a0, 1; ret; addi a0, a0, 2";
+    let riscv = Riscv::new(Features::default_for(64));
+    let assembler = riscv.assembler();
+    let mut code = assembler.assemble(&source, CODE).unwrap_or_else(|e| panic!("{e}"));
+    code.resize(PAGE_SIZE as usize, 0);
+    code.extend(assembler.assemble(function, DATA).unwrap_or_else(|e| panic!("{e}")));
+    let a0 = riscv.layout().rows().iter().position(|r| r.name == "a0").expect("there is a0");
+    let frontend: Rc<dyn Frontend> = Rc::new(riscv);
+    for dispatch in [Dispatch::Loop, Dispatch::Tail].into_iter().filter(|d| d.available()) {
+        for hot in [None, Some(0), Some(20), Some(40), Some(50), Some(70), Some(500)] {
+            let (got, _) = run(&frontend, &code, Options { dispatch, hot, ..Options::default() }, || 1 << 30);
+            assert_eq!((got.stop, got.slots[a0]), (Stop::Syscall, 30 * 2 + 70 * 4), "{dispatch:?}, {hot:?}");
+        }
+    }
+}
