@@ -40,8 +40,9 @@ pub fn all() -> Vec<Box<dyn Tier>> {
     vec![
         Box::new(Evaluator { passes: false }),
         Box::new(Evaluator { passes: true }),
-        Box::new(Interpreter(Dispatch::Loop)),
-        Box::new(Interpreter(Dispatch::Tail)),
+        Box::new(Interpreter { name: "loop", dispatch: Dispatch::Loop, hot: Some(0) }),
+        Box::new(Interpreter { name: "tail", dispatch: Dispatch::Tail, hot: Some(0) }),
+        Box::new(Interpreter { name: "cold", dispatch: Dispatch::best(), hot: Some(1) }),
     ]
 }
 
@@ -65,19 +66,20 @@ impl Tier for Evaluator {
     }
 }
 
-/// The interpreter.
-struct Interpreter(Dispatch);
+/// The interpreter: a dispatcher, and whether it starts with cold blocks.
+struct Interpreter {
+    name: &'static str,
+    dispatch: Dispatch,
+    hot: Option<u32>,
+}
 
 impl Tier for Interpreter {
     fn name(&self) -> &'static str {
-        match self.0 {
-            Dispatch::Loop => "loop",
-            Dispatch::Tail => "tail",
-        }
+        self.name
     }
 
     fn missing(&self) -> Option<&'static str> {
-        (!self.0.available()).then_some("needs an optimised build")
+        (!self.dispatch.available()).then_some("needs an optimised build")
     }
 
     fn run(&self, block: &Block<'_>, state: &mut State, machine: &mut BareMachine) -> End {
@@ -90,7 +92,8 @@ impl Tier for Interpreter {
             locals: block.locals,
             labels: block.labels,
         };
-        let mut engine = Engine::new(Rc::new(guest), Options { dispatch: self.0, ..Options::default() });
+        let mut engine =
+            Engine::new(Rc::new(guest), Options { dispatch: self.dispatch, hot: self.hot, ..Options::default() });
         let cpu = engine.add_cpu();
         *engine.state_mut(cpu) = state.clone();
         engine.state_mut(cpu).set_pc(block.key.pc);

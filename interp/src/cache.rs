@@ -2,8 +2,8 @@
 //!
 //! Words live in one area of fixed size, so that pointers into it hold.  Blocks are laid down in order; when the area is
 //! full everything goes and translation starts over (the guest's working set comes back in a few milliseconds, and no
-//! bookkeeping burdens the hot path).  A block whose code is written to loses its links and its place in the map; its
-//! words stay until the next flush, since a CPU may be inside.
+//! bookkeeping burdens the hot path).  A block whose code is written to loses its links and its place in the map, a cold
+//! block that became hot hands them on; the words of both stay until the next flush, since a CPU may be inside.
 
 use crate::lower::Lowered;
 use crate::word::Word;

@@ -3,10 +3,12 @@
 mod common;
 
 use common::{BASE, Flat, Toy, add, r};
+use std::cell::Cell;
+use std::rc::Rc;
 use tern_core::engine::Stop;
 use tern_core::ir::{Exit, Hint, I64};
 use tern_core::mem::{Access, FaultKind, FlatMemory, MemFault, MemOp, Size};
-use tern_interp::{Dispatch, Engine, Options};
+use tern_interp::{Dispatch, Engine, LogItem, LogSink, Options};
 
 fn dispatchers() -> impl Iterator<Item = Dispatch> {
     [Dispatch::Loop, Dispatch::Tail].into_iter().filter(|d| d.available())
@@ -141,6 +143,41 @@ fn a_small_cache_is_flushed_and_nothing_changes() {
             assert_eq!((e.state(cpu).get(r(2)), e.icount(cpu)), (3000 * round, 3000 * round));
         }
         assert!(e.stats().flushes >= 5, "{:?}", e.stats());
+    }
+}
+
+#[test]
+fn a_hot_block_takes_the_place_of_the_cold_one() {
+    for d in dispatchers() {
+        for (hot, blocks, again) in
+            [(None, 1, 0), (Some(0), 1, 0), (Some(1), 2, 1), (Some(7), 2, 1), (Some(2000), 1, 0)]
+        {
+            let mut e = Engine::new(Toy::new(countdown()), Options { hot, ..options(d) });
+            let mut p = Flat(FlatMemory::new(0, 16));
+            let cpu = e.add_cpu();
+            e.state_mut(cpu).set_pc(BASE);
+            e.state_mut(cpu).set(r(1), 1000);
+            assert_eq!(e.run(cpu, &mut p, u64::MAX), Stop::Syscall);
+            assert_eq!((e.state(cpu).get(r(2)), e.icount(cpu)), (3000, 3001));
+            assert_eq!((e.stats().blocks, e.stats().hot), (blocks, again), "{d:?}, {hot:?}");
+        }
+    }
+}
+
+#[test]
+fn the_log_shows_each_entry_once() {
+    for d in dispatchers() {
+        let entries = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&entries);
+        let sink: LogSink = Rc::new(move |_, _| counter.set(counter.get() + 1));
+        let log = Some((LogItem::Exec as u32, sink));
+        let mut e = Engine::new(Toy::new(countdown()), Options { hot: Some(3), log, ..options(d) });
+        let mut p = Flat(FlatMemory::new(0, 16));
+        let cpu = e.add_cpu();
+        e.state_mut(cpu).set_pc(BASE);
+        e.state_mut(cpu).set(r(1), 100);
+        assert_eq!(e.run(cpu, &mut p, u64::MAX), Stop::Syscall);
+        assert_eq!((entries.get(), e.stats().hot), (100, 1));
     }
 }
 

@@ -323,7 +323,7 @@ impl<'a> Tr<'a> {
                 self.b.exit_if(not, self.next);
                 self.next = target;
             }
-            // A loop is not unrolled.
+            // A loop is not unrolled: it ends here, or has a block of its own.
             Side::Taken | Side::Neither => self.b.exit(Exit::Branch(cond.raw(), target, self.next)),
         }
     }
@@ -343,7 +343,7 @@ impl<'a> Tr<'a> {
             } else {
                 self.b.exit(Exit::Call(target, back));
             }
-        } else if self.follow && target > self.pc {
+        } else if self.follow && !self.b.has_insn(target) {
             self.next = target;
         } else {
             self.b.exit(Exit::Goto(target));

@@ -5,7 +5,7 @@ mod common;
 use bumpalo::Bump;
 use common::{CODE, DATA, Machine};
 use tern_core::engine::Stop;
-use tern_core::frontend::{Fetch, Frontend, Limits};
+use tern_core::frontend::{Fetch, Frontend, Limits, Side};
 use tern_core::ir::{Builder, Exit, Hint};
 use tern_core::mem::{Access, FaultKind, MemFault};
 use tern_riscv::{Features, Riscv};
@@ -13,8 +13,8 @@ use tern_riscv::{Features, Riscv};
 const FOLLOW: Limits = Limits { insns: 64, follow: true };
 const PLAIN: Limits = Limits { insns: 64, follow: false };
 
-/// Code at an address, with nothing after it.
-struct Bytes<'a>(u64, &'a [u8]);
+/// Code at an address, with nothing after it, and the side of branches to follow.
+struct Bytes<'a>(u64, &'a [u8], Side);
 
 impl Fetch for Bytes<'_> {
     fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault> {
@@ -25,6 +25,10 @@ impl Fetch for Bytes<'_> {
         }
         Ok(())
     }
+
+    fn side(&mut self, _taken: u64, _next: u64) -> Side {
+        self.2
+    }
 }
 
 fn cpu(spec: &str) -> Riscv {
@@ -33,13 +37,18 @@ fn cpu(spec: &str) -> Riscv {
 
 /// How the block at [`CODE`] ends, and how many instructions it has.
 fn block(cpu: &Riscv, source: &str, limits: Limits) -> (Exit, u32) {
+    block_along(cpu, source, limits, Side::Next)
+}
+
+/// The same along one side of its conditional branches.
+fn block_along(cpu: &Riscv, source: &str, limits: Limits, side: Side) -> (Exit, u32) {
     let mut code = cpu.assembler().assemble(source, CODE).unwrap_or_else(|e| panic!("{e}"));
     code.resize(4096, 0);
     let arena = Bump::new();
     let state = tern_core::state::State::new(cpu.layout());
     let key = tern_core::ir::BlockKey { pc: CODE, mode: cpu.mode(&state) };
     let mut b = Builder::new(&arena, key);
-    let next = cpu.translate(&mut Bytes(CODE, &code), &mut b, limits).unwrap();
+    let next = cpu.translate(&mut Bytes(CODE, &code, side), &mut b, limits).unwrap();
     let block = b.finish(next);
     (block.exit, block.insns)
 }
@@ -52,7 +61,7 @@ fn hint(cpu: &Riscv, source: &str) -> Hint {
 }
 
 #[test]
-fn jumps_are_followed_forward_and_calls_both_ways() {
+fn jumps_and_calls_are_followed() {
     let cpu = cpu("max");
     let jump = "j 1f; nop; 1: nop; ecall";
     assert_eq!(block(&cpu, jump, FOLLOW), (Exit::Syscall(CODE + 16), 3));
@@ -70,6 +79,23 @@ fn jumps_are_followed_forward_and_calls_both_ways() {
     assert!(matches!(exit, Exit::Call(to, back) if to == CODE + 4 && back == CODE + 12), "{exit:?}");
     assert!(insns < 64);
     assert_eq!(block(&cpu, "jal .", FOLLOW), (Exit::Call(CODE, CODE + 4), 1));
+}
+
+#[test]
+fn branches_are_followed_to_the_side_asked_for() {
+    let cpu = cpu("max");
+    let hop = "bnez a0, 1f; nop; ecall; 1: c.beqz a1, 2f; ecall; 2: nop; nop; ecall";
+    assert_eq!(block_along(&cpu, hop, FOLLOW, Side::Next), (Exit::Syscall(CODE + 12), 3));
+    assert_eq!(block_along(&cpu, hop, FOLLOW, Side::Taken), (Exit::Syscall(CODE + 30), 5));
+    let (exit, insns) = block_along(&cpu, hop, FOLLOW, Side::Neither);
+    assert!(matches!(exit, Exit::Branch(_, to, next) if (to, next) == (CODE + 12, CODE + 4)) && insns == 1, "{exit:?}");
+    // Neither branches nor jumps unroll a loop.
+    let (exit, insns) = block_along(&cpu, "nop; 1: nop; bnez a0, 1b; ecall", FOLLOW, Side::Taken);
+    assert!(matches!(exit, Exit::Branch(_, to, next) if (to, next) == (CODE + 4, CODE + 12)) && insns == 3, "{exit:?}");
+    assert_eq!(block_along(&cpu, "nop; 1: nop; j 1b", FOLLOW, Side::Taken), (Exit::Goto(CODE + 4), 3));
+    // A jump backward to elsewhere is followed.
+    let back = "j 2f; 1: ecall; 2: nop; j 1b";
+    assert_eq!(block(&cpu, back, FOLLOW), (Exit::Syscall(CODE + 8), 4));
 }
 
 #[test]
@@ -121,7 +147,10 @@ fn addresses_of_rv32_wrap() {
     let arena = Bump::new();
     let mut b = Builder::new(&arena, tern_core::ir::BlockKey { pc: 0xffff_fffc, mode: 0 });
     let code = 0x0000_0013u32.to_le_bytes();
-    assert_eq!(cpu.translate(&mut Bytes(0xffff_fffc, &code), &mut b, Limits { insns: 1, follow: true }), Ok(0));
+    assert_eq!(
+        cpu.translate(&mut Bytes(0xffff_fffc, &code, Side::Next), &mut b, Limits { insns: 1, follow: true }),
+        Ok(0)
+    );
 }
 
 #[test]
