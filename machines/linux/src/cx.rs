@@ -154,8 +154,8 @@ impl Cx<'_> {
 
     /// Has the deadline of this call passed?
     pub fn expired(&mut self) -> bool {
-        let now = self.process.now_ns();
-        self.thread().call.deadline.is_some_and(|d| d <= now)
+        let deadline = self.thread().call.deadline;
+        deadline.is_some_and(|d| d <= self.process.now_ns())
     }
 
     /// Blocks unless `fd` is ready for `events` (`POLLIN`, `POLLOUT`) or does not block.  Errors of the descriptor are

@@ -204,6 +204,8 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
     let status = tern_linux::sched::run(&mut process, &mut engine);
     let nanos = monotonic_ns().saturating_sub(begin);
     figures(&launch, &engine.0, nanos, &process.mem.events.summary());
+    // The process ends: its memory need not be taken apart first.
+    core::mem::forget((process, engine));
     // A process that the guest made has a parent that looks at signals.
     let inner = launch.in_guest || std::process::id() != pid;
     Ok(match status {

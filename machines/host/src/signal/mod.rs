@@ -87,6 +87,18 @@ pub fn catch(signo: i32) -> Result<(), Errno> {
     install(signo, handler as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize)
 }
 
+/// Catches a signal from now on and says what happened until now when it came.
+///
+/// # Errors
+/// As [`catch`].
+pub fn take_over(signo: i32) -> Result<Disposition, Errno> {
+    if signo == libc::SIGURG {
+        let old = disposition(signo)?;
+        return catch(signo).map(|()| old);
+    }
+    replace(signo, handler as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize)
+}
+
 /// Ignores a signal from now on. (An ignored `SIGCHLD` also reaps children.)
 ///
 /// # Errors
@@ -129,25 +141,35 @@ pub fn disposition(signo: i32) -> Result<Disposition, Errno> {
     if unsafe { libc::sigaction(signo, core::ptr::null(), &raw mut old) } != 0 {
         return Err(Errno::last());
     }
-    Ok(match old.sa_sigaction {
+    Ok(disposition_of(&old))
+}
+
+fn disposition_of(action: &libc::sigaction) -> Disposition {
+    match action.sa_sigaction {
         libc::SIG_DFL => Disposition::Default,
         libc::SIG_IGN => Disposition::Ignore,
         _ => Disposition::Handler,
-    })
+    }
 }
 
 /// `action` is `SIG_DFL`, `SIG_IGN` or one of the two handlers here, nothing else.
 fn install(signo: c_int, action: usize) -> Result<(), Errno> {
-    // SAFETY: all-zero bytes are a valid `sigaction`; both calls get live structures. The handlers have the signature that
+    replace(signo, action).map(|_| ())
+}
+
+/// As [`install`]; returns what was there.
+fn replace(signo: c_int, action: usize) -> Result<Disposition, Errno> {
+    // SAFETY: all-zero bytes are valid `sigaction`s; both calls get live structures. The handlers have the signature that
     // SA_SIGINFO asks for and do only what is async-signal-safe: atomics, and system calls on the way to death.
-    let ret = unsafe {
+    let (ret, old) = unsafe {
         let mut new: libc::sigaction = core::mem::zeroed();
+        let mut old: libc::sigaction = core::mem::zeroed();
         new.sa_sigaction = action;
         new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigfillset(&raw mut new.sa_mask);
-        libc::sigaction(signo, &raw const new, core::ptr::null_mut())
+        (libc::sigaction(signo, &raw const new, &raw mut old), old)
     };
-    if ret == 0 { Ok(()) } else { Err(Errno::last()) }
+    if ret == 0 { Ok(disposition_of(&old)) } else { Err(Errno::last()) }
 }
 
 fn is_fault(signo: c_int) -> bool {

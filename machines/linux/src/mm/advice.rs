@@ -300,7 +300,8 @@ impl Space {
     /// What a fork does to the child's memory: `MADV_DONTFORK` mappings go, `MADV_WIPEONFORK` ones become zero, locks
     /// are not inherited.
     pub fn forked(&mut self) {
-        let all: Vec<Vma> = self.vmas.values().cloned().collect();
+        let special = |v: &&Vma| v.traits.dont_fork || v.traits.wipe_on_fork || v.traits.locked;
+        let all: Vec<Vma> = self.vmas.values().filter(special).cloned().collect();
         self.lock_future = false;
         for vma in &all {
             if vma.traits.dont_fork {

@@ -71,10 +71,10 @@ const TTY_SIGNALS: u64 = 1 << 20 | 1 << 21;
 /// Takes over dispositions and mask from the parent, and catches what is not ignored.
 pub fn start(process: &mut Process) {
     for signo in (1..=64).filter(|s| !is_own(*s)) {
-        if host_signal::disposition(to_host(signo)) == Ok(Disposition::Ignore) {
+        if host_signal::take_over(to_host(signo)) == Ok(Disposition::Ignore) {
             process.signals.actions[signo as usize - 1].handler = SIG_IGN;
+            apply(process, signo);
         }
-        apply(process, signo);
     }
     let mask = mask_from_host(host_signal::mask().unwrap_or(0));
     if let Some(thread) = process.threads.get_mut(&process.pid) {

@@ -31,6 +31,19 @@ pub fn reap(_process: &mut Process) {
     while sys::proc::waitid(sys::host::P_ALL, 0, options).is_ok_and(|w| w.pid != 0) {}
 }
 
+/// Asks about children: without `WNOHANG` in the host's kernel if the process may wait there, and if that is interrupted
+/// or may not be, without waiting.
+fn ask<T>(cx: &mut Cx<'_>, options: u64, call: impl Fn(i32) -> Result<T, sys::Errno>) -> Result<T, sys::Errno> {
+    let options = options & !KINDS;
+    if options & WaitFlags::WNOHANG == 0 && cx.waits_in_kernel() {
+        match tern_host::signal::blocking(|| call(options as i32)) {
+            Err(sys::Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+    call((options | WaitFlags::WNOHANG) as i32)
+}
+
 /// Blocks until a child changes; `seen` is the number of changes before the caller looked.
 fn block<T>(seen: u64) -> Result<T, Outcome> {
     Err(Outcome::Block(Wait { child: Some(seen), ..Wait::default() }))
@@ -49,10 +62,9 @@ pub fn wait4(
     if options & !known != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let host = (options & !KINDS | WaitFlags::WNOHANG) as i32;
     loop {
         let seen = cx.process.child_events;
-        let w = sys::proc::wait4(pid.0, host)?;
+        let w = ask(cx, options, |options| sys::proc::wait4(pid.0, options))?;
         if w.pid == 0 {
             if options & WaitFlags::WNOHANG != 0 {
                 return Ok(0);
@@ -84,10 +96,9 @@ pub fn waitid(
     if options & !known != 0 || options & events == 0 || kind.0 > 3 {
         return Err(Errno::EINVAL.into());
     }
-    let host = (options & !KINDS | WaitFlags::WNOHANG) as i32;
     loop {
         let seen = cx.process.child_events;
-        let w = sys::proc::waitid(kind.0 as i32, id.0, host)?;
+        let w = ask(cx, options, |options| sys::proc::waitid(kind.0 as i32, id.0, options))?;
         if w.pid == 0 && options & WaitFlags::WNOHANG == 0 {
             return block(seen);
         }

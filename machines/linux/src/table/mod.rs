@@ -29,6 +29,7 @@ use crate::args::RawArgs;
 use crate::cx::{Cx, SysResult};
 use crate::isa::Isa;
 use crate::strace::Show;
+use core::cell::OnceCell;
 
 /// One system call.
 pub struct Row {
@@ -117,27 +118,35 @@ pub enum Entry {
 
 /// The table of one ISA, indexed by number.
 pub struct Table {
-    entries: Vec<Entry>,
+    names: Vec<Option<&'static str>>,
+    /// Rows are looked up by name when they are first asked for; a program makes few different calls.
+    entries: Vec<OnceCell<Entry>>,
 }
 
 impl Table {
     /// Joins the ISA's numbers with the rows.
     #[must_use]
     pub fn new(isa: &Isa) -> Table {
-        let mut entries = Vec::new();
+        let mut names = Vec::new();
         for (nr, name) in isa.syscalls() {
-            if entries.len() <= nr {
-                entries.resize(nr + 1, Entry::Unknown);
+            if names.len() <= nr {
+                names.resize(nr + 1, None);
             }
-            entries[nr] = row(name).map_or(Entry::Named(name), Entry::Known);
+            names[nr] = Some(name);
         }
-        Table { entries }
+        Table { entries: vec![OnceCell::new(); names.len()], names }
     }
 
     /// The entry of a number.
     #[must_use]
     pub fn get(&self, nr: u64) -> Entry {
-        usize::try_from(nr).ok().and_then(|nr| self.entries.get(nr)).copied().unwrap_or(Entry::Unknown)
+        let Some((nr, entry)) = usize::try_from(nr).ok().and_then(|nr| Some((nr, self.entries.get(nr)?))) else {
+            return Entry::Unknown;
+        };
+        *entry.get_or_init(|| match self.names[nr] {
+            None => Entry::Unknown,
+            Some(name) => row(name).map_or(Entry::Named(name), Entry::Known),
+        })
     }
 }
 
