@@ -52,11 +52,16 @@ pub(crate) struct ExitRec {
     pub(crate) branch: u32,
     /// The stub that leaves.
     pub(crate) stub: u32,
+    /// The next exit that is linked to the same block.
+    next: u32,
 }
+
+/// No exit: the end of a list of them.
+const NO_EXIT: u32 = u32::MAX;
 
 impl ExitRec {
     pub(crate) fn new(kind: ExitKind, pc: u64, n: u8) -> ExitRec {
-        ExitRec { kind, pc, n, branch: 0, stub: 0 }
+        ExitRec { kind, pc, n, branch: 0, stub: 0, next: NO_EXIT }
     }
 }
 
@@ -69,9 +74,10 @@ pub(crate) struct BlockInfo {
     /// Cold blocks: how often it runs before it is translated again.  It begins with a word that counts.
     pub(crate) count: Option<u32>,
     pub(crate) pages: SmallVec<[u64; 2]>,
-    points: Box<[Point]>,
-    /// Exits that are linked to it.
-    incoming: Vec<u32>,
+    /// Its first point; they end where those of the next block begin.
+    points: u32,
+    /// The first exit that is linked to it.
+    incoming: u32,
 }
 
 /// The cache of one address space.
@@ -79,6 +85,7 @@ pub(crate) struct Cache {
     words: Vec<Word>,
     capacity: usize,
     pub(crate) blocks: Vec<BlockInfo>,
+    points: Vec<Point>,
     map: HashMap<BlockKey, u32>,
     by_page: HashMap<u64, Vec<u32>>,
     pub(crate) exits: Vec<ExitRec>,
@@ -98,6 +105,7 @@ impl Cache {
             words: Vec::with_capacity(capacity),
             capacity,
             blocks: Vec::new(),
+            points: Vec::new(),
             map: HashMap::new(),
             by_page: HashMap::new(),
             exits: Vec::new(),
@@ -133,17 +141,23 @@ impl Cache {
 
     /// The block that a word belongs to.
     pub(crate) fn block_at(&self, pc: *const Word) -> Option<&BlockInfo> {
+        self.index_at(pc).map(|i| &self.blocks[i])
+    }
+
+    fn index_at(&self, pc: *const Word) -> Option<usize> {
         let at = self.position(pc)?;
-        let i = self.blocks.partition_point(|b| b.start <= at).checked_sub(1)?;
-        Some(&self.blocks[i])
+        self.blocks.partition_point(|b| b.start <= at).checked_sub(1)
     }
 
     /// Guest address and instructions retired in the block at an observable word.
     pub(crate) fn point_at(&self, pc: *const Word) -> Option<(u64, u16)> {
-        let block = self.block_at(pc)?;
+        let i = self.index_at(pc)?;
+        let block = &self.blocks[i];
         let word = self.position(pc)? - block.start;
-        let i = block.points.binary_search_by_key(&word, |p| p.word).ok()?;
-        Some((block.points[i].pc, block.points[i].n))
+        let end = self.blocks.get(i + 1).map_or(self.points.len(), |next| next.points as usize);
+        let points = &self.points[block.points as usize..end];
+        let point = points[points.binary_search_by_key(&word, |p| p.word).ok()?];
+        Some((point.pc, point.n))
     }
 
     /// The guest address that a branch target stands for: a block's start or an exit stub.
@@ -236,24 +250,25 @@ impl Cache {
             live: true,
             count,
             pages,
-            points: lowered.points.clone().into_boxed_slice(),
-            incoming: Vec::new(),
+            points: self.points.len() as u32,
+            incoming: NO_EXIT,
         });
+        self.points.extend_from_slice(&lowered.points);
         self.map.insert(key, id);
         id
     }
 
     /// Makes exit `exit` go straight to `block`.
     pub(crate) fn link(&mut self, exit: u32, block: u32) {
-        let rec = self.exits[exit as usize];
+        let rec = &mut self.exits[exit as usize];
         let target = &mut self.blocks[block as usize];
-        if !target.live || rec.kind != ExitKind::Goto {
+        let word = &mut self.words[rec.branch as usize];
+        let linked = word.rel() != rec.stub as isize - rec.branch as isize;
+        if linked || !target.live || rec.kind != ExitKind::Goto {
             return;
         }
-        target.incoming.push(exit);
-        let rel = target.start as i32 - rec.branch as i32;
-        let word = &mut self.words[rec.branch as usize];
-        *word = word.with_rel(rel);
+        rec.next = core::mem::replace(&mut target.incoming, exit);
+        *word = word.with_rel(target.start as i32 - rec.branch as i32);
     }
 
     fn kill(&mut self, id: u32) {
@@ -263,12 +278,13 @@ impl Cache {
         }
         block.live = false;
         let key = block.key;
-        let incoming = core::mem::take(&mut block.incoming);
+        let mut exit = core::mem::replace(&mut block.incoming, NO_EXIT);
         if self.map.get(&key) == Some(&id) {
             self.map.remove(&key);
         }
-        for exit in incoming {
+        while exit != NO_EXIT {
             let rec = self.exits[exit as usize];
+            exit = rec.next;
             let word = &mut self.words[rec.branch as usize];
             *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
         }
@@ -291,6 +307,7 @@ impl Cache {
         }
         self.words.clear();
         self.blocks.clear();
+        self.points.clear();
         self.map.clear();
         self.exits.clear();
         self.flushes += 1;

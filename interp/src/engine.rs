@@ -8,6 +8,7 @@ use crate::lower::Lowerer;
 use crate::profile::{Count, Profile};
 use crate::word::Word;
 use bumpalo::Bump;
+use smallvec::SmallVec;
 use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits, Side};
@@ -580,14 +581,14 @@ enum Path<'a> {
 struct Pages<'a> {
     platform: &'a mut dyn Platform,
     /// Virtual page number, physical page, contents.
-    pages: Vec<(u64, u64, tern_core::mem::HostSpan)>,
+    pages: SmallVec<[(u64, u64, tern_core::mem::HostSpan); 2]>,
     mode: u8,
     path: Path<'a>,
 }
 
 impl<'a> Pages<'a> {
     fn new(platform: &'a mut dyn Platform, mode: u8, path: Path<'a>) -> Pages<'a> {
-        Pages { platform, pages: Vec::new(), mode, path }
+        Pages { platform, pages: SmallVec::new(), mode, path }
     }
 }
 

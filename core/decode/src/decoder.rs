@@ -10,14 +10,14 @@ const NODE_BITS: u32 = 8;
 /// Lists this short are searched rather than split.
 const SHORT: usize = 2;
 
-/// A node: `bits != 0` picks one of `1 << bits` slots at `base` by the bits of the word from `shift`; else a leaf with
-/// `count` entries at `base`.
+/// A node: `mask != 0` picks one of `mask + 1` slots at `base` by the bits of the word under it from `shift`; else a leaf
+/// with `count` entries at `base`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
     base: u32,
     count: u16,
     shift: u8,
-    bits: u8,
+    mask: u8,
 }
 
 struct Entry<F: Family> {
@@ -97,8 +97,8 @@ impl<F: Family> Decoder<F> {
     #[inline]
     fn find(&self, word: u64) -> Option<&Entry<F>> {
         let mut node = &self.root;
-        while node.bits != 0 {
-            let slot = (word >> node.shift) & ((1 << node.bits) - 1);
+        while node.mask != 0 {
+            let slot = (word >> (node.shift & 63)) & u64::from(node.mask);
             node = self.nodes.get(node.base as usize + slot as usize)?;
         }
         let base = node.base as usize;
@@ -112,7 +112,7 @@ impl<F: Family> Decoder<F> {
             None => {
                 let base = self.leaves.len() as u32;
                 self.leaves.extend_from_slice(entries);
-                Node { base, count: entries.len() as u16, shift: 0, bits: 0 }
+                Node { base, count: entries.len() as u16, shift: 0, mask: 0 }
             }
         }
     }
@@ -145,7 +145,7 @@ impl<F: Family> Decoder<F> {
                 self.nodes[base + slot] = self.build(part, known | tested);
             }
         }
-        Node { base: base as u32, count: 0, shift: shift as u8, bits: bits as u8 }
+        Node { base: base as u32, count: 0, shift: shift as u8, mask: ones(bits) as u8 }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Builder<'a> {
     arena: &'a Bump,
     key: BlockKey,
     insts: BumpVec<'a, Inst>,
-    /// The slot that each value was last set to; all ones, or past the end, if none.
+    /// The slot that each sum was last set to; all ones, or past the end, if none.
     set_to: BumpVec<'a, u32>,
     exit: Option<Exit>,
     /// Operations and guest instructions up to the exit; what comes after is dropped.
@@ -217,7 +217,7 @@ impl<'a> Builder<'a> {
         self.push(op, ty, [a, b, Ref::NONE], 0)
     }
 
-    /// Is the value what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
+    /// Is the sum what some slot holds now?  Then it is at hand, and what it was computed from may be gone.
     fn resident(&self, r: Ref) -> bool {
         self.set_to.get(r.index()).is_some_and(|slot| *slot != u32::MAX && self.known(Slot(*slot)) == Some(r))
     }
@@ -410,10 +410,10 @@ impl<'a> Builder<'a> {
             return;
         }
         self.push(Op::Set, T::TY, [v.id, Ref::NONE, Ref::NONE], u64::from(slot.0));
-        if self.set_to.len() <= v.id.index() {
-            self.set_to.resize(v.id.index() + 1, u32::MAX);
+        if self.insts[v.id.index()].op == Op::Add {
+            self.set_to.resize(self.set_to.len().max(v.id.index() + 1), u32::MAX);
+            self.set_to[v.id.index()] = slot.0;
         }
-        self.set_to[v.id.index()] = slot.0;
         self.learn(slot, v.id);
     }
 

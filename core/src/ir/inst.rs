@@ -281,13 +281,13 @@ impl Op {
     /// Has it no effect but its value, so that it may go if nobody uses it?
     #[must_use]
     pub fn is_pure(self) -> bool {
-        (self as u8) <= Op::Get as u8 || matches!(self, Op::GetLocal | Op::Icount)
+        PROPERTIES[self as usize] & PURE != 0
     }
 
     /// May the state be observed at this operation (fault, exit, trap, label, helper), so that slots must be complete?
     #[must_use]
     pub fn observes(self) -> bool {
-        OBSERVES[self as usize]
+        PROPERTIES[self as usize] & OBSERVES != 0
     }
 
     /// Does the order of the operands not matter?
@@ -336,16 +336,29 @@ impl Op {
     }
 }
 
-/// The operations that observe the state, by number: a look-up is what translation can afford for each operation.
-const OBSERVES: [bool; 256] = {
-    use Op::{Bind, Br, BrIf, Cas, ExitIf, Helper, Load, Probe, Rmw, Store, TrapIf};
-    let list = [Load, Store, Rmw, Cas, Probe, Helper, ExitIf, TrapIf, BrIf, Br, Bind];
-    let mut table = [false; 256];
+/// See [`Op::is_pure`].
+const PURE: u8 = 1;
+/// See [`Op::observes`].
+const OBSERVES: u8 = 2;
+
+/// Properties of operations by number: a look-up is what translation can afford for each operation.
+const PROPERTIES: [u8; 256] = {
+    use Op::{Bind, Br, BrIf, Cas, ExitIf, GetLocal, Helper, Icount, Load, Probe, Rmw, Store, TrapIf};
+    const fn add(table: &mut [u8; 256], list: &[Op], property: u8) {
+        let mut i = 0;
+        while i < list.len() {
+            table[list[i] as usize] |= property;
+            i += 1;
+        }
+    }
+    let mut table = [0; 256];
     let mut i = 0;
-    while i < list.len() {
-        table[list[i] as usize] = true;
+    while i <= Op::Get as usize {
+        table[i] = PURE;
         i += 1;
     }
+    add(&mut table, &[GetLocal, Icount], PURE);
+    add(&mut table, &[Load, Store, Rmw, Cas, Probe, Helper, ExitIf, TrapIf, BrIf, Br, Bind], OBSERVES);
     table
 };
 

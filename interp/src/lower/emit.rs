@@ -23,8 +23,13 @@ pub(super) enum Operand {
 }
 
 impl Lowerer {
-    pub(super) fn inst(&mut self, block: &Block<'_>, at: u32) -> Result<(), TooComplex> {
-        let inst = block.insts[at as usize];
+    #[inline]
+    pub(super) fn inst(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
+        if inst.op == Op::Insn {
+            self.begun += 1;
+            self.pc = inst.imm;
+            return Ok(());
+        }
         let value = &mut self.values[at as usize];
         value.root = Ref(at);
         match value.form {
@@ -37,26 +42,21 @@ impl Lowerer {
         }
         match inst.op {
             Op::Const | Op::Fence => Ok(()),
-            Op::Insn => {
-                self.begun += 1;
-                self.pc = inst.imm;
-                Ok(())
-            }
-            op if op.is_binary() => self.binary(block, at, &inst, self.result_width(at, inst.ty), code::binary),
-            op if op.is_compare() => self.binary(block, at, &inst, width_of(inst.ty), code::compare),
+            op if op.is_binary() => self.binary(block, at, inst, self.result_width(at, inst.ty), code::binary),
+            op if op.is_compare() => self.binary(block, at, inst, width_of(inst.ty), code::compare),
             op if op.is_unary() => {
                 let width = self.result_width(at, inst.ty);
                 self.unary(block, at, inst.args[0], |acc| code::unary(inst.op, width, acc))
             }
-            Op::Sext32 => match self.folded_sext(block, &inst).copied() {
+            Op::Sext32 => match self.folded_sext(block, inst).copied() {
                 Some(inner) => self.binary(block, at, &inner, width::SX, code::binary),
                 None => self.unary(block, at, inst.args[0], |acc| code::convert(Op::Sext32, acc)),
             },
             op if op.is_convert() => self.unary(block, at, inst.args[0], |acc| code::convert(op, acc)),
-            op if op.is_fp() => self.float(block, at, &inst),
-            Op::Select => self.select(block, at, &inst),
-            Op::Get => self.get(block, at, &inst),
-            Op::Set => self.set(block, at, &inst),
+            op if op.is_fp() => self.float(block, at, inst),
+            Op::Select => self.select(block, at, inst),
+            Op::Get => self.get(block, at, inst),
+            Op::Set => self.set(block, at, inst),
             Op::GetLocal => {
                 let d = self.dest(block, at)?;
                 let local = self.locals[inst.imm as usize];
@@ -68,11 +68,11 @@ impl Lowerer {
                 let local = self.locals[inst.imm as usize];
                 self.copy_to(block, at, inst.args[0], local)
             }
-            Op::Load => self.load(block, at, &inst),
-            Op::Store => self.store(block, at, &inst),
-            Op::Probe => self.probe(block, at, &inst),
-            Op::Rmw | Op::Cas => self.atomic(block, at, &inst),
-            Op::Helper => self.helper(block, at, &inst),
+            Op::Load => self.load(block, at, inst),
+            Op::Store => self.store(block, at, inst),
+            Op::Probe => self.probe(block, at, inst),
+            Op::Rmw | Op::Cas => self.atomic(block, at, inst),
+            Op::Helper => self.helper(block, at, inst),
             Op::Icount => {
                 let d = self.dest(block, at)?;
                 let n = self.begun.saturating_sub(1) as i32;
@@ -80,7 +80,7 @@ impl Lowerer {
                 self.acc = Some(Ref(at));
                 Ok(())
             }
-            _ => self.control(block, at, &inst),
+            _ => self.control(block, at, inst),
         }
     }
 

@@ -127,8 +127,8 @@ impl Lowerer {
         if let Some(n) = count {
             self.push(Word::imm(crate::dispatch::code::COUNT, 0, 0, n as i32));
         }
-        for at in 0..block.insts.len() as u32 {
-            self.inst(block, at)?;
+        for (at, inst) in block.insts.iter().enumerate() {
+            self.inst(block, at as u32, inst)?;
         }
         self.exit(block)?;
         if self.fuse && count.is_none() {

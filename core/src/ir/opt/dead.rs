@@ -17,6 +17,9 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
         uses[r.index()] = 1;
     }
     for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+        if inst.op == Op::Insn {
+            continue;
+        }
         if inst.op.is_pure() && uses[at] == 0 {
             nop(inst);
             continue;
