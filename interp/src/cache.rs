@@ -206,8 +206,11 @@ impl Cache {
         self.words[from as usize] = Word::branch(crate::dispatch::code::GOTO, 0, 0, 0, to as i32 - from as i32);
         let block = &mut self.blocks[old as usize];
         block.live = false;
-        for exit in core::mem::take(&mut block.incoming) {
+        let mut exit = core::mem::replace(&mut block.incoming, NO_EXIT);
+        while exit != NO_EXIT {
+            let next = self.unlink(exit);
             self.link(exit, new);
+            exit = next;
         }
     }
 
@@ -283,11 +286,16 @@ impl Cache {
             self.map.remove(&key);
         }
         while exit != NO_EXIT {
-            let rec = self.exits[exit as usize];
-            exit = rec.next;
-            let word = &mut self.words[rec.branch as usize];
-            *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
+            exit = self.unlink(exit);
         }
+    }
+
+    /// Lets a linked exit leave to the engine; the exit that was linked to the same block before it.
+    fn unlink(&mut self, exit: u32) -> u32 {
+        let rec = self.exits[exit as usize];
+        let word = &mut self.words[rec.branch as usize];
+        *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
+        rec.next
     }
 
     /// Gives up all blocks with code on physical page `phys`.

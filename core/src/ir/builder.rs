@@ -147,6 +147,7 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     fn push(&mut self, op: Op, ty: Ty, args: [Ref; 3], imm: u64) -> Ref {
         let id = Ref(self.insts.len() as u32);
         self.insts.push(Inst { op, ty, args, imm });
@@ -174,6 +175,7 @@ impl<'a> Builder<'a> {
         self.iconst(value as u64)
     }
 
+    #[inline]
     fn constant(&mut self, ty: Ty, value: u64) -> Ref {
         self.push(Op::Const, ty, [Ref::NONE; 3], value & ty.mask())
     }
@@ -184,6 +186,7 @@ impl<'a> Builder<'a> {
         self.const_of(v.id)
     }
 
+    #[inline]
     fn const_of(&self, r: Ref) -> Option<u64> {
         let inst = &self.insts[r.index()];
         (inst.op == Op::Const).then_some(inst.imm)
@@ -369,6 +372,7 @@ impl<'a> Builder<'a> {
 
     // Slots and locals.
 
+    #[inline]
     fn known(&self, slot: Slot) -> Option<Ref> {
         match self.known.get(slot.0 as usize) {
             Some(r) => r.some(),
@@ -376,6 +380,7 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     fn learn(&mut self, slot: Slot, r: Ref) {
         match self.known.get_mut(slot.0 as usize) {
             Some(cell) => *cell = r,
@@ -508,6 +513,7 @@ impl<'a> Builder<'a> {
     // Guest instructions, control flow.
 
     /// A guest instruction begins.
+    #[inline]
     pub fn insn(&mut self, pc: u64) {
         self.insns += 1;
         self.push(Op::Insn, Ty::I64, [Ref::NONE; 3], pc);

@@ -10,7 +10,7 @@ use bumpalo::collections::Vec as BumpVec;
 /// Backward: `dead` holds the slots that will be overwritten before the next operation that observes the state, `uses` how
 /// often each value is used (as far as that is less than 255), which is the result.
 pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
-    let mut dead = [false; NEAR];
+    let mut dead = SlotSet::default();
     let mut uses = BumpVec::new_in(block.insts.bump());
     uses.resize(block.insts.len(), 0u8);
     if let Some(r) = block.exit.operand() {
@@ -25,21 +25,13 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
             continue;
         }
         match inst.op {
-            Op::Set => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize)
-                    && core::mem::replace(flag, true)
-                {
-                    nop(inst);
-                    continue;
-                }
+            Op::Set if dead.insert(inst.imm) => {
+                nop(inst);
+                continue;
             }
-            Op::Get => {
-                if let Some(flag) = dead.get_mut(inst.imm as usize) {
-                    *flag = false;
-                }
-            }
+            Op::Get => dead.remove(inst.imm),
             // Floating-point operations read their control and flags slots.
-            op if op.observes() || op.is_fp() => dead = [false; NEAR],
+            op if op.observes() || op.is_fp() => dead = SlotSet::default(),
             _ => {}
         }
         for r in inst.args {
@@ -48,6 +40,29 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
         }
     }
     uses
+}
+
+/// A set of near slots.
+#[derive(Default)]
+struct SlotSet([u64; NEAR / 64]);
+
+impl SlotSet {
+    /// Puts a near slot in; was it there?
+    #[inline]
+    fn insert(&mut self, slot: u64) -> bool {
+        let Some(bits) = self.0.get_mut(slot as usize / 64) else { return false };
+        let bit = 1 << (slot % 64);
+        let was = *bits & bit != 0;
+        *bits |= bit;
+        was
+    }
+
+    #[inline]
+    fn remove(&mut self, slot: u64) {
+        if let Some(bits) = self.0.get_mut(slot as usize / 64) {
+            *bits &= !(1 << (slot % 64));
+        }
+    }
 }
 
 /// Turns an instruction into one that does nothing; positions of others stay.
