@@ -16,7 +16,10 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
     if let Some(r) = block.exit.operand() {
         uses[r.index()] = 1;
     }
-    for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+    let used = used.as_mut_slice();
+    let mut at = used.len();
+    for inst in block.insts.iter_mut().rev() {
+        at -= 1;
         if inst.op == Op::Insn {
             continue;
         }
