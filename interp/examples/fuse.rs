@@ -85,7 +85,9 @@ fn read(text: &str, chunks: &mut Chunks, runs: &mut Vec<Run>) {
 fn tidy(name: &str) -> String {
     let mut s: String = name.chars().filter(|c| !c.is_whitespace()).collect();
     s = s.replace(',', ", ").replace("asu8", " as u8").replace('{', "{ ").replace('}', " }");
-    for (from, to) in [("int::", ""), ("memory::", ""), ("flow::", ""), ("float::Conv", "FConv"), ("float::Compare", "FCompare")] {
+    for (from, to) in
+        [("int::", ""), ("memory::", ""), ("flow::", ""), ("float::Conv", "FConv"), ("float::Compare", "FCompare")]
+    {
         s = s.replace(from, to);
     }
     s.replace("float::", "")
