@@ -88,6 +88,10 @@ fn tidy(name: &str) -> String {
     for room in ["int::", "memory::", "flow::"] {
         s = s.replace(room, "");
     }
+    // Braces around a number are not wanted.
+    for n in 0..32 {
+        s = s.replace(&format!("{{ {n} }}"), &n.to_string());
+    }
     s
 }
 

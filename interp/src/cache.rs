@@ -298,6 +298,14 @@ impl Cache {
         }
     }
 
+    /// Lets a linked exit leave to the engine; the exit that was linked to the same block before it.
+    fn unlink(&mut self, exit: u32) -> u32 {
+        let rec = self.exits[exit as usize];
+        let word = &mut self.words[rec.branch as usize];
+        *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
+        rec.next
+    }
+
     /// Gives up all blocks with code on physical page `phys`.
     pub(crate) fn invalidate(&mut self, phys: u64, memory: &mut dyn GuestMemory) {
         for id in self.by_page.remove(&phys).unwrap_or_default() {

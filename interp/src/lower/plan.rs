@@ -112,9 +112,9 @@ impl Slots {
 impl Lowerer {
     pub(super) fn plan(&mut self, block: &Block<'_>) {
         let n = block.insts.len();
-        let values = &mut self.values;
-        values.clear();
-        values.resize(n, Value::NEW);
+        self.values.clear();
+        self.values.resize(n, Value::NEW);
+        let values = self.values.as_mut_slice();
         let mut slots = Slots { next: [NEVER; NEAR], all: NEVER };
         let mut observed = NEVER;
         if let Some(r) = block.exit.operand() {
@@ -124,8 +124,9 @@ impl Lowerer {
             value.tested = matches!(block.exit, Exit::Branch(..));
             value.evened = matches!(block.exit, Exit::Indirect(..)) && clears_bit0(block, r);
         }
-        for (at, inst) in block.insts.iter().enumerate().rev() {
-            let at = at as u32;
+        let mut at = n as u32;
+        for inst in block.insts.iter().rev() {
+            at -= 1;
             values[at as usize].observed = observed;
             if inst.op.observes() {
                 observed = at;

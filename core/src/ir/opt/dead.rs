@@ -16,11 +16,14 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
     if let Some(r) = block.exit.operand() {
         uses[r.index()] = 1;
     }
-    for (at, inst) in block.insts.iter_mut().enumerate().rev() {
+    let counts = uses.as_mut_slice();
+    let mut at = counts.len();
+    for inst in block.insts.iter_mut().rev() {
+        at -= 1;
         if inst.op == Op::Insn {
             continue;
         }
-        if inst.op.is_pure() && uses[at] == 0 {
+        if inst.op.is_pure() && counts[at] == 0 {
             nop(inst);
             continue;
         }
@@ -35,7 +38,7 @@ pub(super) fn code<'a>(block: &mut Block<'a>) -> BumpVec<'a, u8> {
             _ => {}
         }
         for r in inst.args {
-            let Some(n) = uses.get_mut(r.index()) else { break };
+            let Some(n) = counts.get_mut(r.index()) else { break };
             *n = n.saturating_add(1);
         }
     }
