@@ -176,7 +176,8 @@ macro_rules! float {
             }
             #[inline(always)]
             fn differs(self, o: $f) -> bool {
-                self < o || self > o
+                let (less, more) = (self < o, self > o);
+                less || more
             }
             #[inline(always)]
             fn nan(self) -> bool {
@@ -467,10 +468,11 @@ impl<F: Form, const O: u8, const V: u8> Body for MinMax<F, O, V> {
         // SAFETY: same contract as ours.
         unsafe {
             let (a, b, fit) = operands::<F, V>(cx, regs);
-            if !(fit && plain(cx) && (a < b || a > b)) {
+            let (less, more) = (a < b, a > b);
+            if !(fit && plain(cx) && (less || more)) {
                 return Step::Slow(&Self::SLOW);
             }
-            let first = if O == arith::MIN { a < b } else { a > b };
+            let first = if O == arith::MIN { less } else { more };
             result(cx, regs, F::raw(if first { a } else { b }))
         }
     }
