@@ -214,14 +214,6 @@ impl Cache {
         }
     }
 
-    /// Makes exit `exit` leave again; the next one that was linked to the same block.
-    fn unlink(&mut self, exit: u32) -> u32 {
-        let rec = &self.exits[exit as usize];
-        let word = &mut self.words[rec.branch as usize];
-        *word = word.with_rel(rec.stub as i32 - rec.branch as i32);
-        rec.next
-    }
-
     /// Lets a cold block stay cold.
     pub(crate) fn keep_cold(&mut self, id: u32) {
         let start = self.blocks[id as usize].start as usize;
