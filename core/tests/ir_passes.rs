@@ -391,3 +391,78 @@ fn a_constant_exit_on_one_arm_does_not_end_the_block() {
         (0..64).map(|seed| run(&block, &guest, false, seed).state.pc()).collect();
     assert_eq!(ends.into_iter().collect::<Vec<_>>(), [0x1004, 0x2000]);
 }
+
+/// Each idiom on its own: it becomes the one operation, and means what it meant.
+#[test]
+fn idioms_become_one_operation() {
+    type Make = fn(&mut Builder<'_>, Val<I64>, Val<I64>) -> Val<I64>;
+    fn shifts(b: &mut Builder<'_>, x: Val<I64>, left: u32, right: u32, signed: bool) -> Val<I64> {
+        let up = b.shli(x, left);
+        if signed { b.sari(up, right) } else { b.shri(up, right) }
+    }
+    fn rotate32(b: &mut Builder<'_>, x: Val<I64>, n: u32, swapped: bool) -> Val<I64> {
+        let (low, again) = (b.trunc(x), b.trunc(x));
+        let (left, right) = (b.shli(low, n), b.shri(again, 32 - n));
+        let (left, right) = (b.sext32(left), b.sext32(right));
+        if swapped { b.or(right, left) } else { b.xor(left, right) }
+    }
+    fn rotate64(b: &mut Builder<'_>, x: Val<I64>, n: u32) -> Val<I64> {
+        let (right, left) = (b.shri(x, 64 - n), b.shli(x, n));
+        b.or(right, left)
+    }
+    fn scaled(b: &mut Builder<'_>, x: Val<I64>, y: Val<I64>, n: u32) -> Val<I64> {
+        let x = b.shli(x, n);
+        if n == 2 { b.add(y, x) } else { b.add(x, y) }
+    }
+    let rows: &[(Op, Make)] = &[
+        (Op::Sh1add, |b, x, y| scaled(b, x, y, 1)),
+        (Op::Sh2add, |b, x, y| scaled(b, x, y, 2)),
+        (Op::Sh3add, |b, x, y| scaled(b, x, y, 3)),
+        (Op::Rotl, |b, x, _| rotate64(b, x, 13)),
+        (Op::Rotl, |b, x, _| rotate32(b, x, 7, false)),
+        (Op::Rotl, |b, x, _| rotate32(b, x, 31, true)),
+        (Op::Zext8, |b, x, _| shifts(b, x, 56, 56, false)),
+        (Op::Sext8, |b, x, _| shifts(b, x, 56, 56, true)),
+        (Op::Zext16, |b, x, _| shifts(b, x, 48, 48, false)),
+        (Op::Sext16, |b, x, _| shifts(b, x, 48, 48, true)),
+        (Op::Zext32, |b, x, _| shifts(b, x, 32, 32, false)),
+        (Op::Sext32, |b, x, _| shifts(b, x, 32, 32, true)),
+        // What looks alike and is none.
+        (Op::Shr, |b, x, _| shifts(b, x, 8, 16, false)),
+        (Op::Or, |b, x, y| {
+            let (left, right) = (b.shli(x, 13), b.shri(y, 51));
+            b.or(left, right)
+        }),
+        (Op::Or, |b, x, _| {
+            let (left, right) = (b.shli(x, 13), b.shri(x, 50));
+            b.or(left, right)
+        }),
+        (Op::Add, |b, x, y| scaled(b, x, y, 4)),
+    ];
+    let guest = BareGuest::new();
+    let layout = tern_core::frontend::Frontend::layout(&guest);
+    let slots: Vec<Slot> = layout.rows().iter().map(|r| r.slot).filter(|s| s.0 > 16).take(3).collect();
+    for (n, (op, make)) in rows.iter().enumerate() {
+        let arena = Bump::new();
+        let build = || {
+            let mut b = Builder::new(&arena, KEY);
+            b.insn(KEY.pc);
+            let (x, y) = (b.get::<I64>(slots[0]), b.get::<I64>(slots[1]));
+            let value = make(&mut b, x, y);
+            b.set(slots[2], value);
+            b.exit(Exit::Goto(KEY.pc + 4));
+            b.finish(KEY.pc + 4)
+        };
+        let (raw, mut folded) = (build(), build());
+        opt::run(&mut folded);
+        verify(&folded, Some(layout)).unwrap_or_else(|e| panic!("row {n}: {e}"));
+        let has = |op: Op| folded.insts.iter().any(|i| i.op == op);
+        assert!(has(*op), "row {n} has no {op:?}:\n{}", folded.text(Some(layout)));
+        let kept = matches!(op, Op::Shr | Op::Or | Op::Add);
+        assert_eq!(has(Op::Shl), kept, "row {n}:\n{}", folded.text(Some(layout)));
+        for seed in 0..40 {
+            let (a, b) = (run(&raw, &guest, false, seed), run(&folded, &guest, false, seed));
+            same(&a, &b, &guest, &format_args!("row {n}, seed {seed}\n{}", folded.text(Some(layout))));
+        }
+    }
+}
