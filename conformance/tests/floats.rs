@@ -1,5 +1,5 @@
 //! Floating-point words against the evaluator, which is softfloat: every operation with a form on host arithmetic, in
-//! every format and operand variant, fused or not, on special and random operands, in several environments.
+//! every format and operand variant, on special and random operands, in several environments.
 #![forbid(unsafe_code)]
 
 use bumpalo::Bump;
