@@ -47,7 +47,7 @@ impl Platform for Board {
 fn program(seed: u64) -> String {
     let mut next = splitmix(seed);
     let mut text = format!("lui s1, {:#x}; auipc s2, 0; li s0, 3000\n", DATA >> 12);
-    let stores = seed % 3 == 0;
+    let stores = seed.is_multiple_of(3);
     for part in 0..PARTS {
         text += &format!("{}: addi s0, s0, -1; beqz s0, 100f\n", part + 1);
         for _ in 0..next() % 5 {
