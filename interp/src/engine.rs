@@ -19,8 +19,8 @@ use tern_core::state::{Role, Slot, SlotDesc, State};
 /// Most guest instructions in a block.
 const MAX_INSNS: u32 = 64;
 
-/// Runs that make a block hot.  Measured with a start of python3 (millions of host instructions, all told): 64 2404,
-/// 256 2297, 1024 2259, 4096 2291; one translation of a hot block costs as much as a thousand runs of it save.
+/// Runs that make a block hot.  Measured with a start of python3 (millions of host instructions, all told): never 2024,
+/// 64 1738, 256 1647, 512 1617, 1024 1613; a translation costs what a thousand runs of a hot block save.
 const HOT: u32 = 512;
 /// Highest count of a cold block.
 const MAX_COUNT: u32 = i32::MAX as u32;
