@@ -150,7 +150,7 @@ const HEAD: &str = "//! The fused sequences, in the order in which they were fou
 use crate::body::{
     float::{self, Boxed, from},
     flow::{Branch, Goto, Jump, PushReturn, Return},
-    int::{Bin, Cmp, Conv, GetFar, Icount, Imm, Literal, Mov, Select, SetFar, Un, row, width},
+    int::{Bin, Cmp, Conv, GetFar, Icount, Imm, Literal, Mov, Select, SetEnv, SetFar, Un, row, width},
     memory::{Load, Store},
     variant,
 };
