@@ -331,7 +331,7 @@ unsafe fn operand<F: Form, const V: u8>(cx: *mut Cx, regs: &Regs) -> (F::Host, F
 unsafe fn result(cx: *mut Cx, regs: &mut Regs, value: u64) -> Step {
     // SAFETY: the caller is a body.
     unsafe { set_slot(cx, (*regs.pc).d(), value) };
-    regs.acc = value;
+    regs.note(value);
     Step::Next
 }
 

@@ -1,7 +1,7 @@
 //! Control flow: branches, gotos, indirect jumps, exits, fusion.
 
 use super::int::{Compare, width};
-use super::{Body, Coded, Regs, Step, slot, variant};
+use super::{Body, Coded, Regs, Step, slot, slot_before, variant};
 use crate::cx::{Cx, JumpEntry, Leave, RETURNS, jump_index};
 use crate::dispatch::code;
 use crate::word::Word;
@@ -38,12 +38,14 @@ impl<O: Compare, const W: u8, const V: u8> Body for Branch<O, W, V> {
         unsafe {
             let w = &*regs.pc;
             let a = match V {
-                variant::AS | variant::AI => regs.acc,
+                _ if variant::first_last(V) => regs.acc,
+                _ if variant::first_before(V) => slot_before(cx, regs, w.d()),
                 _ => slot(cx, w.d()),
             };
             let b = match V {
-                variant::SA => regs.acc,
-                variant::SI | variant::AI => w.a() as i8 as i64 as u64,
+                _ if variant::second_last(V) => regs.acc,
+                _ if variant::second_before(V) => slot_before(cx, regs, w.a()),
+                _ if variant::immediate(V) => w.a() as i8 as i64 as u64,
                 _ => slot(cx, w.a()),
             };
             let taken = if W == width::W32 { O::w32(a as u32, b as u32) } else { O::w64(a, b) };

@@ -1,6 +1,6 @@
 //! Integer words: every pure row of the op table in every width and operand variant.
 
-use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
+use super::{Body, Coded, Regs, Step, set_slot, slot, slot_before, variant};
 use crate::cx::Cx;
 use crate::dispatch::code;
 use tern_core::ir::Op;
@@ -91,10 +91,13 @@ tern_core::with_pure_ops!(rows);
 /// First operand of a three-slot or immediate word.
 #[inline(always)]
 unsafe fn first(cx: *mut Cx, regs: &Regs, v: u8) -> u64 {
-    match v {
-        variant::AS | variant::AI => regs.acc,
-        // SAFETY: the caller is a body; see `slot`.
-        _ => unsafe { slot(cx, (*regs.pc).a()) },
+    // SAFETY: the caller is a body; see `slot`.
+    unsafe {
+        match v {
+            _ if variant::first_last(v) => regs.acc,
+            _ if variant::first_before(v) => slot_before(cx, regs, (*regs.pc).a()),
+            _ => slot(cx, (*regs.pc).a()),
+        }
     }
 }
 
@@ -104,8 +107,9 @@ unsafe fn second(cx: *mut Cx, regs: &Regs, v: u8) -> u64 {
     // SAFETY: the caller is a body; `pc` points to its word.
     unsafe {
         match v {
-            variant::SA => regs.acc,
-            variant::SI | variant::AI => (*regs.pc).imm32(),
+            _ if variant::second_last(v) => regs.acc,
+            _ if variant::second_before(v) => slot_before(cx, regs, (*regs.pc).b()),
+            _ if variant::immediate(v) => (*regs.pc).imm32(),
             _ => slot(cx, (*regs.pc).b()),
         }
     }
@@ -116,7 +120,7 @@ unsafe fn second(cx: *mut Cx, regs: &Regs, v: u8) -> u64 {
 unsafe fn result(cx: *mut Cx, regs: &mut Regs, value: u64) -> Step {
     // SAFETY: the caller is a body; `pc` points to its word.
     unsafe { set_slot(cx, (*regs.pc).d(), value) };
-    regs.acc = value;
+    regs.note(value);
     Step::Next
 }
 

@@ -102,7 +102,7 @@ impl<const K: u8, const A: bool> Body for Load<K, A> {
             }
             let value = read::<K>(host.add(offset as usize));
             set_slot(cx, (*regs.pc).d(), value);
-            regs.acc = value;
+            regs.note(value);
             Step::Next
         }
     }

@@ -15,8 +15,19 @@ pub(crate) struct Regs {
     pub(crate) pc: *const Word,
     /// The last result.
     pub(crate) acc: u64,
+    /// The result before the last one, inside of a fused sequence; each dispatch forgets it.
+    pub(crate) before: Option<u64>,
     /// Guest instructions that may still retire.
     pub(crate) budget: i64,
+}
+
+impl Regs {
+    /// Notes a result.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, value: u64) {
+        self.before = Some(self.acc);
+        self.acc = value;
+    }
 }
 
 /// What follows a word.
@@ -67,6 +78,19 @@ pub(crate) unsafe fn slot(cx: *mut Cx, n: u8) -> u64 {
     unsafe { *cx.cast::<u64>().add(n as usize) }
 }
 
+/// Slot `n`, which the result before the last stands in.
+#[inline(always)]
+pub(crate) unsafe fn slot_before(cx: *mut Cx, regs: &Regs, n: u8) -> u64 {
+    // SAFETY: as in `slot`.
+    match regs.before {
+        Some(value) => {
+            debug_assert_eq!(value, unsafe { slot(cx, n) }, "the lowering knows the result before the last");
+            value
+        }
+        None => unsafe { slot(cx, n) },
+    }
+}
+
 /// Sets slot `n`.
 #[inline(always)]
 pub(crate) unsafe fn set_slot(cx: *mut Cx, n: u8, value: u64) {
@@ -86,6 +110,36 @@ pub(crate) mod variant {
     pub(crate) const SI: u8 = 3;
     /// First operand is the last result, second the immediate.
     pub(crate) const AI: u8 = 4;
+    /// First operand is the result before the last (`P`, for previous), which its slot holds too.
+    pub(crate) const PS: u8 = 5;
+    /// Second operand is the result before the last.
+    pub(crate) const SP: u8 = 6;
+    /// First operand is the result before the last, second the immediate.
+    pub(crate) const PI: u8 = 7;
+    /// The last result and the one before it.
+    pub(crate) const AP: u8 = 8;
+    /// The result before the last, and the last.
+    pub(crate) const PA: u8 = 9;
     /// How many there are.
-    pub(crate) const COUNT: u16 = 5;
+    pub(crate) const COUNT: u16 = 10;
+    /// Is the first operand the last result?
+    pub(crate) const fn first_last(v: u8) -> bool {
+        matches!(v, AS | AI | AP)
+    }
+    /// Is the first operand the result before the last?
+    pub(crate) const fn first_before(v: u8) -> bool {
+        matches!(v, PS | PI | PA)
+    }
+    /// Is the second operand the last result?
+    pub(crate) const fn second_last(v: u8) -> bool {
+        matches!(v, SA | PA)
+    }
+    /// Is the second operand the result before the last?
+    pub(crate) const fn second_before(v: u8) -> bool {
+        matches!(v, SP | AP)
+    }
+    /// Is the second operand the immediate?
+    pub(crate) const fn immediate(v: u8) -> bool {
+        matches!(v, SI | AI | PI)
+    }
 }

@@ -106,7 +106,7 @@ macro_rules! go {
 
 /// The tail handler of a body.
 pub(crate) unsafe fn tail<B: Body>(cx: *mut Cx, pc: *const Word, acc: u64, budget: i64, table: *const Entry) {
-    let mut regs = Regs { pc, acc, budget };
+    let mut regs = Regs { pc, acc, before: None, budget };
     // SAFETY: called by the dispatcher with the word's own body.
     match unsafe { B::run(cx, &mut regs) } {
         Step::Next => go!(cx, regs.pc.wrapping_add(1), regs.acc, regs.budget, table),
@@ -138,7 +138,7 @@ unsafe fn slow_tail<S: Slow>(cx: *mut Cx, pc: *const Word, acc: u64, budget: i64
 pub(crate) unsafe fn plain<B: Body>(cx: *mut Cx, pc: *const Word, acc: u64) -> (*const Word, u64) {
     // SAFETY: called by the dispatcher with the word's own body.
     unsafe {
-        let mut regs = Regs { pc, acc, budget: (*cx).budget };
+        let mut regs = Regs { pc, acc, before: None, budget: (*cx).budget };
         match B::run(cx, &mut regs) {
             Step::Next => (regs.pc.wrapping_add(1), regs.acc),
             Step::Jump => {

@@ -148,6 +148,11 @@ macro_rules! pure_rows {
         put!($t, $body::$name<row::$op, { $w }, { variant::SA }>);
         put!($t, $body::$name<row::$op, { $w }, { variant::SI }>);
         put!($t, $body::$name<row::$op, { $w }, { variant::AI }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::PS }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::SP }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::PI }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::AP }>);
+        put!($t, $body::$name<row::$op, { $w }, { variant::PA }>);
     };
     (@unary $t:ident, $op:ident, $w:expr) => {
         put!($t, int::Un<row::$op, { $w }, false>);

@@ -34,6 +34,7 @@ impl Lowerer {
             Op::Bind => {
                 self.labels[inst.imm as usize] = self.out.words.len() as u32;
                 self.acc = None;
+                self.before = None;
                 // A constant may have been put into its temporary on one path only.
                 for r in core::mem::take(&mut self.consts) {
                     if let super::Home::Temp(t) = self.values[r.index()].home {
@@ -64,7 +65,7 @@ impl Lowerer {
             (Some(imm), _) => {
                 let slot = self.slot_of(block, x)?;
                 let v = if self.acc == Some(self.root(x)) { variant::AI } else { variant::SI };
-                (v, slot, imm as u8)
+                (self.previous(v, x, None), slot, imm as u8)
             }
             (None, Some(y)) => {
                 if self.immediate(block, self.root(y)).is_some() {
@@ -73,10 +74,11 @@ impl Lowerer {
                 match self.pair(block, x, y)? {
                     (v, a, Operand::Slot(b)) => (v, a, b),
                     // The accumulator holds the constant that was just put into its slot, or the immediate does.
-                    (v, a, _) if v == variant::SA => (v, a, 0),
-                    (v, a, _) => {
+                    (v, a, Operand::Acc) => (v, a, 0),
+                    (v, a, Operand::Imm(_)) => {
+                        let v = if v == variant::AI { variant::AS } else { variant::SS };
                         let b = self.slot_of(block, y)?;
-                        (if v == variant::AI { variant::AS } else { variant::SS }, a, b)
+                        (self.previous(v, x, Some(y)), a, b)
                     }
                 }
             }

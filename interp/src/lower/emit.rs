@@ -60,7 +60,7 @@ impl Lowerer {
                 let d = self.dest(block, at)?;
                 let local = self.locals[inst.imm as usize];
                 self.push(Word::rrr(code::MOV, d, local, 0));
-                self.acc = Some(Ref(at));
+                self.note(Ref(at));
                 Ok(())
             }
             Op::SetLocal => {
@@ -76,7 +76,7 @@ impl Lowerer {
                 let d = self.dest(block, at)?;
                 let n = self.begun.saturating_sub(1) as i32;
                 self.push(Word::imm(code::ICOUNT, d, 0, n));
-                self.acc = Some(Ref(at));
+                self.note(Ref(at));
                 Ok(())
             }
             _ => self.control(block, at, inst),
@@ -190,7 +190,7 @@ impl Lowerer {
         self.constant(t, inst.imm, inst.ty);
         self.values[r.index()].home = Home::Temp(t);
         self.consts.push(r);
-        self.acc = Some(r);
+        self.note(r);
         Ok(t)
     }
 
@@ -249,12 +249,31 @@ impl Lowerer {
             Operand::Slot(b) => self.push(Word::rrr(code, d, a, b)),
             Operand::Acc => self.push(Word::rrr(code, d, a, 0)),
         };
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
     /// Two operands as variant, slot of the first (0 if it is the accumulator) and second operand.
     pub(super) fn pair(&mut self, block: &Block<'_>, x: Ref, y: Ref) -> Result<(u8, u8, Operand), TooComplex> {
+        let (v, a, b) = self.plain_pair(block, x, y)?;
+        Ok((self.previous(v, x, Some(y)), a, b))
+    }
+
+    /// The variant that takes the result before the last where an operand is that.
+    pub(super) fn previous(&self, v: u8, x: Ref, y: Option<Ref>) -> u8 {
+        let before = |r: Ref| self.before == Some(self.root(r));
+        match v {
+            variant::SS if before(x) => variant::PS,
+            variant::SI if before(x) => variant::PI,
+            variant::SA if before(x) => variant::PA,
+            variant::SS if y.is_some_and(before) => variant::SP,
+            variant::AS if y.is_some_and(before) => variant::AP,
+            v => v,
+        }
+    }
+
+    /// The same with at most one operand that is no slot.
+    fn plain_pair(&mut self, block: &Block<'_>, x: Ref, y: Ref) -> Result<(u8, u8, Operand), TooComplex> {
         let ry = self.root(y);
         let imm = if self.acc == Some(ry) { None } else { self.immediate(block, ry) };
         // A constant first operand may need a word, which takes the accumulator; so it goes first.
@@ -287,7 +306,7 @@ impl Lowerer {
             _ => Word::rrr(code(true), d, 0, 0),
         };
         self.push(word);
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
@@ -300,7 +319,7 @@ impl Lowerer {
         };
         let d = self.dest(block, at)?;
         self.push(Word::rrrr(code, d, a, b, c, 0));
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
@@ -312,14 +331,14 @@ impl Lowerer {
         if slot >= NEAR {
             let d = self.dest(block, at)?;
             self.push(Word::imm(code::GET_FAR, d, 0, (slot - NEAR) as i32));
-            self.acc = Some(Ref(at));
+            self.note(Ref(at));
             return Ok(());
         }
         if self.values[at as usize].kill < self.values[at as usize].last {
             // The slot changes while the value is still needed.
             let d = self.dest(block, at)?;
             self.push(Word::rrr(code::MOV, d, slot as u8, 0));
-            self.acc = Some(Ref(at));
+            self.note(Ref(at));
         } else {
             self.values[at as usize].home = Home::Slot(slot as u8);
             self.busy[slot] = self.busy[slot].max(self.values[at as usize].last);
@@ -342,7 +361,7 @@ impl Lowerer {
         if matches!(slot, FP_FLAGS | FP_CONTROL) {
             let a = self.slot_of(block, root)?;
             self.push(Word::rrr(code::SET_ENV, slot as u8, a, 0));
-            self.acc = Some(root);
+            self.note(root);
             self.release(block, at);
             return Ok(());
         }
@@ -362,7 +381,7 @@ impl Lowerer {
             };
             self.push(word);
         }
-        self.acc = Some(root);
+        self.note(root);
         self.release(block, at);
         Ok(())
     }
@@ -377,7 +396,7 @@ impl Lowerer {
             self.point();
             self.push(Word::rrr(code::LOAD_GENERAL, d, a, 0));
             self.push_literal(inst.imm);
-            self.acc = Some(Ref(at));
+            self.note(Ref(at));
             return Ok(());
         };
         let base = self.operand(block, inst.args[0], false)?;
@@ -388,7 +407,7 @@ impl Lowerer {
             _ => Word::imm(code::load(kind, true), d, 0, disp),
         };
         self.push(word);
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
@@ -439,7 +458,7 @@ impl Lowerer {
         let code = if inst.op == Op::Cas { code::CAS } else { code::RMW };
         self.push(Word::rrrr(code, d, a, b, c, 0));
         self.push_literal(inst.imm);
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
@@ -472,7 +491,7 @@ impl Lowerer {
         self.push(Word::rrrr(code::HELPER, d, args[0], args[1], args[2], inst.imm as u16));
         self.push_literal(inst.imm >> 16 << 16 | n);
         self.push_literal(self.pc);
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 
@@ -506,7 +525,7 @@ impl Lowerer {
         };
         let x16 = attr.pack() as u16 | if boxed.is_some() { BOXED } else { 0 };
         self.push(Word::rrrr(host.unwrap_or(code::float(inst.op)), d, args[0], args[1], args[2], x16));
-        self.acc = Some(Ref(at));
+        self.note(Ref(at));
         Ok(())
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Lowerer {
     busy: Vec<u32>,
     locals: Vec<u8>,
     acc: Option<Ref>,
+    /// The value before the last, as the last one's predecessor in the accumulator.
+    before: Option<Ref>,
     /// Constants that have a temporary now.
     consts: Vec<Ref>,
     literals: Vec<(u32, u64)>,
@@ -112,6 +114,7 @@ impl Lowerer {
         self.labels.clear();
         self.labels.resize(block.labels as usize, NEVER);
         self.acc = None;
+        self.before = None;
         self.pc = block.key.pc;
         self.begun = 0;
         self.softfloat = layout.styles().map(|s| s.ftz || s.daz || s.denormal == DenormalFlag::WhenUsed);
@@ -138,6 +141,12 @@ impl Lowerer {
         }
         self.finish();
         Ok(())
+    }
+
+    /// Notes that the word just pushed leaves this value as the last result.
+    fn note(&mut self, value: Ref) {
+        self.before = self.acc;
+        self.acc = Some(value);
     }
 
     fn push(&mut self, word: Word) -> u32 {
