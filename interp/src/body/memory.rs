@@ -1,7 +1,7 @@
 //! Loads and stores: one compare on the fast path, a slow path for everything else.
 
 use super::slow::{LoadSlow, StoreSlow};
-use super::{Body, Coded, Regs, Step, set_slot, slot, variant};
+use super::{Body, Coded, Regs, Step, set_slot, slot, slot_before};
 use crate::cx::{Cx, TlbEntry, tlb_index};
 use crate::dispatch::{SlowPath, code};
 use core::mem::offset_of;
@@ -52,12 +52,28 @@ unsafe fn write<const K: u8>(p: *mut u8, v: u64) {
     }
 }
 
+/// Where a base comes from.
+pub(crate) mod base {
+    /// A slot.
+    pub(crate) const SLOT: u8 = 0;
+    /// The last result.
+    pub(crate) const LAST: u8 = 1;
+    /// The result before the last.
+    pub(crate) const BEFORE: u8 = 2;
+    /// How many there are.
+    pub(crate) const COUNT: u16 = 3;
+}
+
 /// The effective address of a word with base in `a` and a displacement.
 #[inline(always)]
-unsafe fn address<const K: u8>(cx: *mut Cx, regs: &Regs, acc: bool) -> u64 {
+unsafe fn address<const K: u8>(cx: *mut Cx, regs: &Regs, from: u8) -> u64 {
     // SAFETY: the caller is a body.
     unsafe {
-        let base = if acc { regs.acc } else { slot(cx, (*regs.pc).a()) };
+        let base = match from {
+            base::LAST => regs.acc,
+            base::BEFORE => slot_before(cx, regs, (*regs.pc).a()),
+            _ => slot(cx, (*regs.pc).a()),
+        };
         let addr = base.wrapping_add((*regs.pc).imm32());
         if K & ADDR32 != 0 { addr & 0xffff_ffff } else { addr }
     }
@@ -76,24 +92,24 @@ unsafe fn entry(cx: *mut Cx, tlb: usize, addr: u64) -> TlbEntry {
     }
 }
 
-/// Load of kind `K`; `A`: the base is the last result.
-pub(crate) struct Load<const K: u8, const A: bool>;
+/// Load of kind `K`, base from `B`.
+pub(crate) struct Load<const K: u8, const B: u8>;
 
-impl<const K: u8, const A: bool> Load<K, A> {
+impl<const K: u8, const B: u8> Load<K, B> {
     const SLOW: SlowPath = SlowPath::of::<LoadSlow<K>>();
 }
 
-impl<const K: u8, const A: bool> Coded for Load<K, A> {
-    const CODE: u16 = code::load(K, A);
+impl<const K: u8, const B: u8> Coded for Load<K, B> {
+    const CODE: u16 = code::load(K, B);
 }
 
-impl<const K: u8, const A: bool> Body for Load<K, A> {
+impl<const K: u8, const B: u8> Body for Load<K, B> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
         // SAFETY: a TLB entry that matches describes a page that the platform resolved for loads in this generation; the
         // compare keeps the access inside it.
         unsafe {
-            let addr = address::<K>(cx, regs, A);
+            let addr = address::<K>(cx, regs, B);
             let TlbEntry { tag, host } = entry(cx, offset_of!(Cx, tlb_load), addr);
             let offset = addr.wrapping_sub(tag);
             if offset > PAGE_SIZE - (1 << (K & 3)) {
@@ -111,17 +127,27 @@ impl<const K: u8, const A: bool> Body for Load<K, A> {
 /// Operand variants of a store: where the base and the value come from.
 pub(crate) mod store_variant {
     /// Both in slots.
-    pub(crate) const SS: u8 = super::variant::SS;
+    pub(crate) const SS: u8 = 0;
     /// The base is the last result.
-    pub(crate) const AS: u8 = super::variant::AS;
+    pub(crate) const AS: u8 = 1;
     /// The value is the last result.
-    pub(crate) const SA: u8 = super::variant::SA;
+    pub(crate) const SA: u8 = 2;
     /// The value is zero.
     pub(crate) const SZ: u8 = 3;
     /// The base is the last result, the value zero.
     pub(crate) const AZ: u8 = 4;
+    /// The base is the result before the last.
+    pub(crate) const PS: u8 = 5;
+    /// The value is the result before the last.
+    pub(crate) const SP: u8 = 6;
+    /// The base is the last result, the value the one before.
+    pub(crate) const AP: u8 = 7;
+    /// The base is the result before the last, the value the last.
+    pub(crate) const PA: u8 = 8;
+    /// The base is the result before the last, the value zero.
+    pub(crate) const PZ: u8 = 9;
     /// How many there are.
-    pub(crate) const COUNT: u16 = 5;
+    pub(crate) const COUNT: u16 = 10;
 }
 
 /// Store of kind `K` (no sign), operand variant `V`.
@@ -138,13 +164,19 @@ impl<const K: u8, const V: u8> Coded for Store<K, V> {
 impl<const K: u8, const V: u8> Body for Store<K, V> {
     #[inline(always)]
     unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
-        use store_variant::{AS, AZ, SA, SZ};
+        use store_variant::{AP, AS, AZ, PA, PS, PZ, SA, SP, SZ};
         // SAFETY: as for loads; entries of the store TLB are resolved for stores.
         unsafe {
-            let addr = address::<K>(cx, regs, matches!(V, AS | AZ));
+            let from = match V {
+                AS | AZ | AP => base::LAST,
+                PS | PA | PZ => base::BEFORE,
+                _ => base::SLOT,
+            };
+            let addr = address::<K>(cx, regs, from);
             let value = match V {
-                SA => regs.acc,
-                SZ | AZ => 0,
+                SA | PA => regs.acc,
+                SP | AP => slot_before(cx, regs, (*regs.pc).d()),
+                SZ | AZ | PZ => 0,
                 _ => slot(cx, (*regs.pc).d()),
             };
             let TlbEntry { tag, host } = entry(cx, offset_of!(Cx, tlb_store), addr);

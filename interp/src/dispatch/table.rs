@@ -10,7 +10,7 @@ use crate::body::{flow, slow, variant};
 /// Code numbers.
 pub(crate) mod code {
     use crate::body::float::{form, from};
-    use crate::body::memory::store_variant;
+    use crate::body::memory::{base, store_variant};
     use crate::body::variant;
     use tern_core::ir::Op;
 
@@ -20,7 +20,7 @@ pub(crate) mod code {
     const CONVERT: u16 = UNARY + Op::UNARY.len() as u16 * 6;
     const BRANCH: u16 = CONVERT + Op::CONVERT.len() as u16 * 2;
     const LOAD: u16 = BRANCH + Op::COMPARE.len() as u16 * 2 * variant::COUNT;
-    const STORE: u16 = LOAD + 32 * 2;
+    const STORE: u16 = LOAD + 32 * base::COUNT;
     const FLOAT: u16 = STORE + 32 * store_variant::COUNT;
     const HOST: u16 = FLOAT + Op::OTHER.len() as u16;
     const MUL_ADD: u16 = HOST + Op::OTHER.len() as u16 * form::COUNT * from::COUNT;
@@ -58,8 +58,8 @@ pub(crate) mod code {
         BRANCH + ((op as u16 - Op::COMPARE[0] as u16) * 2 + width as u16) * variant::COUNT + variant as u16
     }
 
-    pub(crate) const fn load(kind: u8, acc: bool) -> u16 {
-        LOAD + kind as u16 * 2 + acc as u16
+    pub(crate) const fn load(kind: u8, from: u8) -> u16 {
+        LOAD + kind as u16 * base::COUNT + from as u16
     }
 
     pub(crate) const fn store(kind: u8, variant: u8) -> u16 {
@@ -166,8 +166,9 @@ const fn fill_pure(t: &mut Table) {
 
 macro_rules! memory {
     ($t:ident: $($k:literal)*) => { $(
-        put!($t, Load<$k, false>);
-        put!($t, Load<$k, true>);
+        put!($t, Load<$k, 0>);
+        put!($t, Load<$k, 1>);
+        put!($t, Load<$k, 2>);
     )* };
     (store $t:ident: $($k:expr),*) => { $(
         put!($t, Store<{ $k }, 0>);
@@ -175,6 +176,11 @@ macro_rules! memory {
         put!($t, Store<{ $k }, 2>);
         put!($t, Store<{ $k }, 3>);
         put!($t, Store<{ $k }, 4>);
+        put!($t, Store<{ $k }, 5>);
+        put!($t, Store<{ $k }, 6>);
+        put!($t, Store<{ $k }, 7>);
+        put!($t, Store<{ $k }, 8>);
+        put!($t, Store<{ $k }, 9>);
     )* };
 }
 

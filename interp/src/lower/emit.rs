@@ -400,11 +400,13 @@ impl Lowerer {
             return Ok(());
         };
         let base = self.operand(block, inst.args[0], false)?;
+        let before = self.before == Some(self.root(inst.args[0]));
         let d = self.dest(block, at)?;
         self.point();
         let word = match base {
-            Operand::Slot(a) => Word::imm(code::load(kind, false), d, a, disp),
-            _ => Word::imm(code::load(kind, true), d, 0, disp),
+            Operand::Slot(a) if before => Word::imm(code::load(kind, memory::base::BEFORE), d, a, disp),
+            Operand::Slot(a) => Word::imm(code::load(kind, memory::base::SLOT), d, a, disp),
+            _ => Word::imm(code::load(kind, memory::base::LAST), d, 0, disp),
         };
         self.push(word);
         self.note(Ref(at));
@@ -412,7 +414,7 @@ impl Lowerer {
     }
 
     fn store(&mut self, block: &Block<'_>, at: u32, inst: &Inst) -> Result<(), TooComplex> {
-        use memory::store_variant::{AS, AZ, SA, SS, SZ};
+        use memory::store_variant::{AP, AS, AZ, PA, PS, PZ, SA, SP, SS, SZ};
         let (op, disp) = inst.mem();
         let (base, value) = (self.root(inst.args[0]), self.root(inst.args[1]));
         let Some(kind) = kind_of(MemOp { signed: false, ..op }) else {
@@ -433,6 +435,14 @@ impl Lowerer {
             (Operand::Slot(a), false) if self.acc == Some(value) => (SA, 0, a),
             (Operand::Slot(a), false) => (SS, self.slot_of(block, value)?, a),
             (_, false) => (AS, self.slot_of(block, value)?, 0),
+        };
+        let v = match v {
+            SS if self.before == Some(base) => PS,
+            SA if self.before == Some(base) => PA,
+            SZ if self.before == Some(base) => PZ,
+            SS if self.before == Some(value) => SP,
+            AS if self.before == Some(value) => AP,
+            v => v,
         };
         self.point();
         self.push(Word::imm(code::store(kind, v), d, a, disp));
