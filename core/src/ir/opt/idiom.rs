@@ -1,4 +1,4 @@
-//! Guest idioms: shifts that only serve an addition, a rotation or a bit field become one operation.
+//! Guest idioms: shifts that only serve an addition, a rotation, a bit field or an index become one operation.
 //!
 //! Only a value that nobody else wants is folded, so nothing is computed twice; what it was is left as a constant, which
 //! costs nothing.
@@ -83,29 +83,55 @@ fn source(block: &Block<'_>, r: Ref) -> Ref {
     if inst.op == Op::Trunc { inst.args[0] } else { r }
 }
 
-/// `x << n >> n`: the low bits, zero- or sign-extended.
+/// `x << n >> m`: low bits, extended; for n = 32 and less m also shifted, which is how compilers scale an unsigned index.
 fn field(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst) {
+    let from = inst.args[0];
     let Some(right) = amount(block, inst, inst.op) else { return };
-    let Some(inner) = only(block, uses, inst.args[0]) else { return };
-    if inst.ty != Ty::I64 || amount(block, &inner, Op::Shl) != Some(right) {
+    let Some(inner) = only(block, uses, from) else { return };
+    let Some(left) = amount(block, &inner, Op::Shl) else { return };
+    if left != right {
+        if inst.op == Op::Shr && left == 32 && right < 32 {
+            scaled_index(block, uses, at, inst, 32 - right);
+        }
         return;
     }
-    let unary = |op, arg| Inst { op, ty: Ty::I64, args: [arg, Ref::NONE, Ref::NONE], imm: 0 };
-    let signed = inst.op == Op::Sar;
-    block.insts[at] = match (right, signed) {
-        (56, false) => unary(Op::Zext8, inner.args[0]),
-        (56, true) => unary(Op::Sext8, inner.args[0]),
-        (48, false) => unary(Op::Zext16, inner.args[0]),
-        (48, true) => unary(Op::Sext16, inner.args[0]),
-        (32, _) => {
-            block.insts[inst.args[0].index()] = Inst { ty: Ty::I32, ..unary(Op::Trunc, inner.args[0]) };
-            unary(if signed { Op::Sext32 } else { Op::Zext32 }, inst.args[0])
+    let bits = if inst.ty == Ty::I32 { 32 } else { 64 };
+    let op = match (bits - right, inst.op == Op::Sar) {
+        (8, false) => Op::Zext8,
+        (8, true) => Op::Sext8,
+        (16, false) => Op::Zext16,
+        (16, true) => Op::Sext16,
+        (32, signed) if bits == 64 => {
+            block.insts[from.index()] = Inst { op: Op::Trunc, ty: Ty::I32, args: inner_only(&inner), imm: 0 };
+            let op = if signed { Op::Sext32 } else { Op::Zext32 };
+            block.insts[at] = Inst { op, args: [from, Ref::NONE, Ref::NONE], ..*inst };
+            return;
         }
         _ => return,
     };
-    if right != 32 {
-        forget(block, inst.args[0]);
+    block.insts[at] = Inst { op, args: inner_only(&inner), ..*inst };
+    forget(block, from);
+}
+
+/// The first operand alone.
+fn inner_only(inst: &Inst) -> [Ref; 3] {
+    [inst.args[0], Ref::NONE, Ref::NONE]
+}
+
+/// `x << 32 >> 32 - n` becomes `zext32(x) << n`, in the places of the two shifts and of the first one's amount, if that
+/// has no other use and stands after `x`.
+fn scaled_index(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst, n: u64) {
+    let shifted = inst.args[0];
+    let [x, by, _] = block.insts[shifted.index()].args;
+    let amount = inst.args[1];
+    if uses[by.index()] != 1 || uses[amount.index()] != 1 || x > by {
+        return;
     }
+    let one = |op, ty, arg| Inst { op, ty, args: [arg, Ref::NONE, Ref::NONE], imm: 0 };
+    block.insts[by.index()] = one(Op::Trunc, Ty::I32, x);
+    block.insts[shifted.index()] = one(Op::Zext32, Ty::I64, by);
+    block.insts[amount.index()].imm = n;
+    block.insts[at] = Inst { op: Op::Shl, ..*inst };
 }
 
 /// Leaves a constant where a value was that nobody uses any more.
