@@ -82,13 +82,11 @@ pub(crate) unsafe fn slot(cx: *mut Cx, n: u8) -> u64 {
 #[inline(always)]
 pub(crate) unsafe fn slot_before(cx: *mut Cx, regs: &Regs, n: u8) -> u64 {
     // SAFETY: as in `slot`.
-    match regs.before {
-        Some(value) => {
-            debug_assert_eq!(value, unsafe { slot(cx, n) }, "the lowering knows the result before the last");
-            value
-        }
-        None => unsafe { slot(cx, n) },
+    let held = unsafe { slot(cx, n) };
+    if cfg!(debug_assertions) {
+        assert!(regs.before.is_none_or(|value| value == held), "the lowering knows the result before the last");
     }
+    regs.before.unwrap_or(held)
 }
 
 /// Sets slot `n`.

@@ -1,6 +1,7 @@
 //! The fused sequences, in the order in which they were found to save most: written by `examples/fuse.rs` from profiles
 //! of the benchmark's kernels and of Debian programs (`tern run --sequences FILE`).
 
+use super::*;
 #[allow(unused_imports, reason = "which bodies the rows name changes with the profiles")]
 use crate::body::{
     float::{self, Boxed, from},
@@ -9,7 +10,6 @@ use crate::body::{
     memory::{Load, Store},
     variant,
 };
-use super::*;
 use tern_core::ir::Op;
 
 fused! {
