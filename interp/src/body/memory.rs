@@ -1,4 +1,7 @@
 //! Loads and stores: one compare on the fast path, a slow path for everything else.
+//!
+//! What a cleverer look-up could gain is little: loads with no check at all (guest memory in one piece) took 6 % off
+//! CoreMark, 9 % off `trees`, nothing off `isort`, `sha256` and `mandel`; only `vm`, a chain of loads, gained 23 %.
 
 use super::slow::{LoadSlow, StoreSlow};
 use super::{Body, Coded, Regs, Step, set_slot, slot, slot_before};

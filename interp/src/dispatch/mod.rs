@@ -1,7 +1,8 @@
 //! The two dispatchers, made from one table of bodies.
 //!
 //! *Loop*: `loop { (pc, acc) = table[code](cx, pc, acc) }`, portable, the reference.  *Tail*: each handler ends in a call of
-//! the next one through the table, which optimised builds turn into a jump; twice as fast.  Both compose the same bodies.
+//! the next one through the table, which optimised builds turn into a jump; up to twice as fast.  Both compose the same
+//! bodies.  Handlers aligned to 64 bytes, one codegen unit, or the host's newest instructions change nothing measurable.
 
 #![allow(unsafe_code, reason = "handlers follow raw pointers into the code area; the engine keeps both alive")]
 
