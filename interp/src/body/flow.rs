@@ -165,6 +165,9 @@ impl<const A: bool, const EVEN: bool> Body for Return<A, EVEN> {
 }
 
 /// Notes a call: the return address is the literal `imm32` words ahead, the word to return to follows the literal.
+///
+/// With returns by the jump cache instead python3 takes 1.2 % fewer host instructions; the return stack stays, since the
+/// returns of large programs would meet in that cache.
 pub(crate) struct PushReturn;
 
 impl Coded for PushReturn {
