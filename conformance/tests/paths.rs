@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use std::rc::Rc;
-use tern_core::engine::{Event, Platform, Stop};
+use tern_core::bare::BareMachine;
+use tern_core::engine::Stop;
 use tern_core::frontend::Frontend;
 use tern_core::ir::random::splitmix;
-use tern_core::mem::{Access, FlatMemory, GuestMemory, MemFault, PAGE_SIZE, PageRef};
+use tern_core::mem::{Access, GuestMemory, PAGE_SIZE};
 use tern_core::state::State;
 use tern_interp::{CpuId, Dispatch, Engine, Options, Stats};
 use tern_riscv::{Features, Riscv};
@@ -18,30 +19,6 @@ const DATA: u64 = CODE + PAGE_SIZE;
 const PARTS: u64 = 24;
 /// A run of at most so many instructions is left to the evaluator.
 const EVALUATED: u64 = 64;
-
-struct Board(FlatMemory);
-
-impl GuestMemory for Board {
-    fn page(&mut self, addr: u64, access: Access, mode: u8) -> Result<PageRef, MemFault> {
-        self.0.page(addr, access, mode)
-    }
-    fn generation(&self) -> u64 {
-        self.0.generation()
-    }
-    fn set_code(&mut self, phys: u64, code: bool) {
-        self.0.set_code(phys, code);
-    }
-    fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
-        self.0.take_invalidated(pages);
-    }
-}
-
-impl Platform for Board {
-    fn time_ns(&mut self, icount: u64) -> u64 {
-        icount
-    }
-    fn event(&mut self, _: Event, _: core::fmt::Arguments<'_>) {}
-}
 
 /// A program: s0 counts parts down, s1 is the data page, s2 an address in the code.
 fn program(seed: u64) -> String {
@@ -92,7 +69,7 @@ struct Outcome {
 }
 
 fn run(frontend: &Rc<dyn Frontend>, code: &[u8], options: Options, mut chunk: impl FnMut() -> u64) -> (Outcome, Stats) {
-    let mut board = Board(FlatMemory::new(CODE, 2));
+    let mut board = BareMachine::new(CODE, 2);
     let memory: &mut dyn GuestMemory = &mut board;
     memory.write(CODE, code, 0).expect("the program fits");
     let mut engine = Engine::new(Rc::clone(frontend), options);

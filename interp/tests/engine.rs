@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{BASE, Flat, Toy, add, r};
+use common::{BASE, Toy, add, r};
 use std::cell::Cell;
 use std::rc::Rc;
+use tern_core::bare::BareMachine;
 use tern_core::engine::Stop;
 use tern_core::ir::{Exit, Hint, I64};
-use tern_core::mem::{Access, FaultKind, FlatMemory, MemFault, MemOp, Size};
+use tern_core::mem::{Access, FaultKind, MemFault, MemOp, Size};
 use tern_interp::{Dispatch, Engine, LogItem, LogSink, Options};
 
 fn dispatchers() -> impl Iterator<Item = Dispatch> {
@@ -36,7 +37,7 @@ fn countdown() -> Vec<common::Insn> {
 fn a_loop_runs_to_its_end() {
     for d in dispatchers() {
         let mut e = Engine::new(Toy::new(countdown()), options(d));
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         e.state_mut(cpu).set_pc(BASE);
         e.state_mut(cpu).set(r(1), 1000);
@@ -52,7 +53,7 @@ fn every_position_can_be_reached_exactly() {
     for d in dispatchers() {
         for stop_at in [1, 2, 3, 63, 64, 65, 66, 67, 128, 129, 200, 999, 1000, 1001] {
             let mut e = Engine::new(Toy::new(countdown()), options(d));
-            let mut p = Flat(FlatMemory::new(0, 16));
+            let mut p = BareMachine::new(0, 16);
             let cpu = e.add_cpu();
             e.state_mut(cpu).set_pc(BASE);
             e.state_mut(cpu).set(r(1), 1000);
@@ -80,7 +81,7 @@ fn a_fault_shows_the_exact_instruction() {
     ];
     for d in dispatchers() {
         let mut e = Engine::new(Toy::new(program.clone()), options(d));
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         e.state_mut(cpu).set_pc(BASE);
         e.state_mut(cpu).set(r(1), 0xfff8);
@@ -110,7 +111,7 @@ fn stores_into_code_take_effect() {
     ];
     for d in dispatchers() {
         let mut e = Engine::new(Toy::new(program.clone()), options(d));
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         for (round, value) in [(0, 0), (1, 5), (2, 7)] {
             e.state_mut(cpu).set_pc(BASE);
@@ -135,7 +136,7 @@ fn a_small_cache_is_flushed_and_nothing_changes() {
     }
     for d in dispatchers() {
         let mut e = Engine::new(Toy::new(vec![hop; 3000]), Options { cache_words: 1 << 12, ..options(d) });
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         e.state_mut(cpu).set_pc(BASE);
         for round in 1..=5 {
@@ -153,7 +154,7 @@ fn a_hot_block_takes_the_place_of_the_cold_one() {
             [(None, 1, 0), (Some(0), 1, 0), (Some(1), 2, 1), (Some(7), 2, 1), (Some(2000), 1, 0)]
         {
             let mut e = Engine::new(Toy::new(countdown()), Options { hot, ..options(d) });
-            let mut p = Flat(FlatMemory::new(0, 16));
+            let mut p = BareMachine::new(0, 16);
             let cpu = e.add_cpu();
             e.state_mut(cpu).set_pc(BASE);
             e.state_mut(cpu).set(r(1), 1000);
@@ -172,7 +173,7 @@ fn the_log_shows_each_entry_once() {
         let sink: LogSink = Rc::new(move |_, _| counter.set(counter.get() + 1));
         let log = Some((LogItem::Exec as u32, sink));
         let mut e = Engine::new(Toy::new(countdown()), Options { hot: Some(3), log, ..options(d) });
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         e.state_mut(cpu).set_pc(BASE);
         e.state_mut(cpu).set(r(1), 100);
@@ -206,7 +207,7 @@ fn calls_and_returns_go_where_registers_say() {
     ];
     for d in dispatchers() {
         let mut e = Engine::new(Toy::new(program.clone()), options(d));
-        let mut p = Flat(FlatMemory::new(0, 16));
+        let mut p = BareMachine::new(0, 16);
         let cpu = e.add_cpu();
         e.state_mut(cpu).set_pc(BASE);
         e.state_mut(cpu).set(r(1), 500);

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{BASE, Flat, Toy, add, r};
+use common::{BASE, Toy, add, r};
+use tern_core::bare::BareMachine;
 use tern_core::engine::Stop;
 use tern_core::ir::{Exit, I64};
-use tern_core::mem::{FlatMemory, MemOp, Size};
+use tern_core::mem::{MemOp, Size};
 use tern_interp::{Dispatch, Engine, Options};
 
 fn torture(dispatch: Dispatch, rounds: u64) {
@@ -34,7 +35,7 @@ fn torture(dispatch: Dispatch, rounds: u64) {
         |b, pc| b.exit(Exit::Syscall(pc + 4)),
     ];
     let mut e = Engine::new(Toy::new(program), Options { dispatch, ..Options::default() });
-    let mut p = Flat(FlatMemory::new(0, 0x1100));
+    let mut p = BareMachine::new(0, 0x1100);
     let cpu = e.add_cpu();
     e.state_mut(cpu).set_pc(BASE);
     e.state_mut(cpu).set(r(1), rounds);

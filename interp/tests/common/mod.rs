@@ -1,10 +1,9 @@
 //! A guest made of closures: address `0x1000 + 4 * n` holds instruction n of a little program.
 
 use std::rc::Rc;
-use tern_core::engine::{Event, Platform};
 use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
 use tern_core::ir::{Builder, I64, Ty};
-use tern_core::mem::{Access, FlatMemory, GuestMemory, MemFault, PageRef};
+use tern_core::mem::MemFault;
 use tern_core::state::{LayoutBuilder, Role, Slot, State, StateLayout};
 use tern_softfloat::Style;
 
@@ -80,29 +79,4 @@ impl Frontend for Toy {
     fn disassemble(&self, _bytes: &[u8], pc: u64, _mode: u32) -> Option<(String, usize)> {
         Some((format!("insn {}", (pc - BASE) / 4), 4))
     }
-}
-
-/// Flat memory as a platform.
-pub(crate) struct Flat(pub(crate) FlatMemory);
-
-impl GuestMemory for Flat {
-    fn page(&mut self, addr: u64, access: Access, mode: u8) -> Result<PageRef, MemFault> {
-        self.0.page(addr, access, mode)
-    }
-    fn generation(&self) -> u64 {
-        self.0.generation()
-    }
-    fn set_code(&mut self, phys: u64, code: bool) {
-        self.0.set_code(phys, code);
-    }
-    fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
-        self.0.take_invalidated(pages);
-    }
-}
-
-impl Platform for Flat {
-    fn time_ns(&mut self, icount: u64) -> u64 {
-        icount
-    }
-    fn event(&mut self, _event: Event, _text: std::fmt::Arguments<'_>) {}
 }
