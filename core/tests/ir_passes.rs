@@ -440,6 +440,7 @@ fn idioms_become_one_operation() {
         }),
         // What looks alike and is none.
         (Op::Shr, |b, x, _| shifts(b, x, 8, 16, false)),
+        (Op::Shr, |b, x, _| shifts(b, x, 70, 70, false)),
         (Op::Or, |b, x, y| {
             let (left, right) = (b.shli(x, 13), b.shri(y, 51));
             b.or(left, right)

@@ -95,8 +95,9 @@ fn field(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst) {
         }
         return;
     }
-    let bits = if inst.ty == Ty::I32 { 32 } else { 64 };
-    let op = match (bits - right, inst.op == Op::Sar) {
+    let bits: u64 = if inst.ty == Ty::I32 { 32 } else { 64 };
+    // An amount beyond the width counts modulo the width; no frontend writes one.
+    let op = match (bits.saturating_sub(right), inst.op == Op::Sar) {
         (8, false) => Op::Zext8,
         (8, true) => Op::Sext8,
         (16, false) => Op::Zext16,
@@ -119,12 +120,12 @@ fn inner_only(inst: &Inst) -> [Ref; 3] {
 }
 
 /// `x << 32 >> 32 - n` becomes `zext32(x) << n`, in the places of the two shifts and of the first one's amount, if that
-/// has no other use and stands after `x`.
+/// has no other use and stands between `x` and its shift (a constant, unlike what takes its place, may cross a label).
 fn scaled_index(block: &mut Block<'_>, uses: &[u8], at: usize, inst: &Inst, n: u64) {
     let shifted = inst.args[0];
     let [x, by, _] = block.insts[shifted.index()].args;
     let amount = inst.args[1];
-    if uses[by.index()] != 1 || uses[amount.index()] != 1 || x > by {
+    if uses[by.index()] != 1 || uses[amount.index()] != 1 || x > by || by.0 + 1 != shifted.0 {
         return;
     }
     let one = |op, ty, arg| Inst { op, ty, args: [arg, Ref::NONE, Ref::NONE], imm: 0 };
