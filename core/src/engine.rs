@@ -30,6 +30,19 @@ pub trait Platform: GuestMemory {
     /// from it (I1).
     fn time_ns(&mut self, icount: u64) -> u64;
 
+    /// Sets or clears a timer of the running CPU: at guest time `at_ns` its interrupt line `timer` goes up.  A machine
+    /// takes it down again when the timer is set anew.
+    fn set_timer(&mut self, timer: u32, at_ns: Option<u64>) {
+        let _ = (timer, at_ns);
+    }
+
+    /// Reads and, with (value, mask of the bits to change), writes a CPU register that lies outside of the CPU (an interrupt
+    /// controller's); the old value.  `None`: nothing answers to that number.
+    fn cpu_register(&mut self, register: u32, write: Option<(u64, u64)>) -> Option<u64> {
+        let _ = (register, write);
+        None
+    }
+
     /// Counts a guest mistake (`guest_errors`) or something that tern has not built (`unimp`).
     fn event(&mut self, event: Event, text: core::fmt::Arguments<'_>);
 }

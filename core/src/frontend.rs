@@ -5,6 +5,7 @@ use crate::engine::Platform;
 use crate::ir::{BlockKey, Builder};
 use crate::mem::MemFault;
 use crate::state::{State, StateLayout};
+use crate::system::{Flush, System, Virtual};
 
 /// Code bytes for the translator.
 pub trait Fetch {
@@ -40,6 +41,8 @@ pub struct Limits {
     pub insns: u32,
     /// Follow direct jumps and calls into the same block.
     pub follow: bool,
+    /// The block stays in the virtual page in which it begins; only its first instruction may reach into the next one.
+    pub one_page: bool,
 }
 
 /// Why a helper did not finish normally.
@@ -60,10 +63,22 @@ pub enum HelperExit {
 pub struct HelperCx<'a> {
     /// The CPU's slots, complete.
     pub state: &'a mut State,
-    /// Memory, time, events.
+    /// Time, events, and memory as the platform has it: physical where there is a privileged side.
     pub platform: &'a mut dyn Platform,
+    /// The privileged side.
+    pub system: Option<&'a dyn System>,
+    /// What the engine shall forget when the helper is done; the instruction must end its block with
+    /// [`crate::ir::Exit::Resync`].
+    pub flush: Flush,
     /// Instructions retired before the current one.
     pub icount: u64,
+}
+
+impl HelperCx<'_> {
+    /// Memory as instructions see it.
+    pub fn memory(&mut self) -> Virtual<'_> {
+        Virtual { system: self.system, state: self.state, platform: self.platform }
+    }
 }
 
 /// A helper's code: arguments in order (missing ones are 0; the upper half of an `I32` is not defined) and the constant
@@ -107,6 +122,11 @@ pub trait Frontend {
     /// # Errors
     /// The fetch fault, if not even the first instruction could be read.
     fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault>;
+
+    /// The privileged side, if this CPU has one.
+    fn system(&self) -> Option<&dyn System> {
+        None
+    }
 
     /// Disassembles the instruction at the start of `bytes`: text and length.  `None` if `bytes` is too short.
     fn disassemble(&self, bytes: &[u8], pc: u64, mode: u32) -> Option<(String, usize)>;

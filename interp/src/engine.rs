@@ -439,7 +439,7 @@ impl Engine {
         self.arena.reset();
         let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), Path::Straight);
         let mut builder = Builder::new(&self.arena, key);
-        let limits = Limits { insns, follow: true };
+        let limits = Limits { insns, follow: true, one_page: false };
         let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
             Ok(next) => next,
             Err(fault) => return Some(Stop::Fault(fault)),
@@ -512,7 +512,7 @@ impl Engine {
         };
         let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), path);
         let mut builder = Builder::new(&self.arena, key);
-        let limits = Limits { insns, follow: count.is_none() };
+        let limits = Limits { insns, follow: count.is_none(), one_page: false };
         let next = self.frontend.translate(&mut fetch, &mut builder, limits)?;
         for page in &fetch.pages {
             builder.page(page.1);

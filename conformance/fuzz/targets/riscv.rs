@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = cpu.disassemble(bytes, BASE, 0);
         let arena = bumpalo::Bump::new();
         let mut b = Builder::new(&arena, BlockKey { pc: BASE, mode: 0 });
-        if let Ok(next) = cpu.translate(&mut Code(bytes), &mut b, Limits { insns: 64, follow: true }) {
+        if let Ok(next) = cpu.translate(&mut Code(bytes), &mut b, Limits { insns: 64, follow: true, one_page: false }) {
             let mut block = b.finish(next);
             verify::verify(&block, Some(cpu.layout())).expect("translators build well-formed blocks");
             opt::run(&mut block);

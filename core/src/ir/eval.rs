@@ -6,6 +6,7 @@ use crate::engine::{Platform, Stop};
 use crate::frontend::{Frontend, Helper, HelperCx, HelperExit};
 use crate::mem::{Access, FaultKind, HostSpan, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, RmwOp, Size};
 use crate::state::{Slot, State};
+use crate::system::{Careful, Flush, System, Virtual};
 
 /// How a block ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,9 +15,14 @@ pub struct EvalEnd {
     pub stop: Option<Stop>,
     /// Guest instructions retired.
     pub retired: u32,
+    /// What is to be forgotten about address translation.
+    pub flush: Flush,
+    /// The instruction reached a device, so that whatever that signalled is to be looked at.
+    pub device: bool,
 }
 
-/// Runs a block from its beginning; `icount` is the position at which it begins.
+/// Runs a block from its beginning; `icount` is the position at which it begins.  Devices are reached by a block's first
+/// instruction only, so that they see exact positions: a block ends before any other that would, and after that one.
 pub fn eval_block(
     block: &Block<'_>,
     frontend: &dyn Frontend,
@@ -28,6 +34,9 @@ pub fn eval_block(
         values: vec![0; block.insts.len()],
         locals: vec![0; block.locals as usize],
         helpers: frontend.helpers(),
+        system: frontend.system(),
+        flush: Flush::None,
+        device: false,
         styles: *frontend.layout().styles(),
         state,
         platform,
@@ -42,6 +51,9 @@ struct Machine<'a> {
     values: Vec<u64>,
     locals: Vec<u64>,
     helpers: &'static [Helper],
+    system: Option<&'a dyn System>,
+    flush: Flush,
+    device: bool,
     styles: [tern_softfloat::Style; 4],
     state: &'a mut State,
     platform: &'a mut dyn Platform,
@@ -83,7 +95,7 @@ impl Machine<'_> {
 
     fn leave(&mut self, pc: u64, stop: Option<Stop>, retired: u32) -> EvalEnd {
         self.state.set(Slot::PC, pc);
-        EvalEnd { stop, retired }
+        EvalEnd { stop, retired, flush: self.flush, device: self.device }
     }
 
     fn end(&mut self, exit: &Exit) -> EvalEnd {
@@ -139,14 +151,17 @@ impl Machine<'_> {
             }
             Op::Load | Op::Store | Op::Rmw | Op::Cas | Op::Probe => match self.memory(inst, [a, b, c]) {
                 Ok(v) => v,
-                Err(fault) => return Flow::Stop(Stop::Fault(fault)),
+                Err(None) => return self.before(),
+                Err(Some(fault)) => return Flow::Stop(Stop::Fault(fault)),
             },
             Op::Helper => match self.helper(inst, [a, b, c]) {
                 Ok(v) => v,
-                Err(HelperExit::Fault(fault)) => return Flow::Stop(Stop::Fault(fault)),
-                Err(HelperExit::Trap { cause, value }) => return Flow::Stop(Stop::Trap { cause, value }),
+                Err(None) => return self.before(),
+                Err(Some(HelperExit::Fault(fault))) => return Flow::Stop(Stop::Fault(fault)),
+                Err(Some(HelperExit::Trap { cause, value })) => return Flow::Stop(Stop::Trap { cause, value }),
             },
             Op::Icount => self.icount + u64::from(self.begun.saturating_sub(1)),
+            Op::Insn if self.device => return Flow::Leave(inst.imm),
             Op::Insn => {
                 self.begun += 1;
                 self.pc = inst.imm;
@@ -160,27 +175,58 @@ impl Machine<'_> {
         })
     }
 
-    fn helper(&mut self, inst: &super::Inst, args: [u64; 3]) -> Result<u64, HelperExit> {
+    /// Leaves before the current instruction, which has done nothing yet.
+    fn before(&mut self) -> Flow {
+        self.begun -= 1;
+        Flow::Leave(self.pc)
+    }
+
+    /// `Err(None)`: it reaches a device, and is not the block's first instruction.
+    fn helper(&mut self, inst: &super::Inst, args: [u64; 3]) -> Result<u64, Option<HelperExit>> {
         let helper = self.helpers[(inst.imm & 0xffff) as usize];
         // A helper sees pc as any other slot.
         self.state.set(Slot::PC, self.pc);
         let icount = self.icount + u64::from(self.begun.saturating_sub(1));
-        (helper.call)(&mut HelperCx { state: self.state, platform: self.platform, icount }, args, inst.imm >> 16)
+        let mut careful = Careful::new(self.platform, self.begun > 1);
+        let mut cx =
+            HelperCx { state: self.state, platform: &mut careful, system: self.system, icount, flush: Flush::None };
+        let result = (helper.call)(&mut cx, args, inst.imm >> 16);
+        self.flush = self.flush.and(cx.flush);
+        match careful.refused() {
+            true => Err(None),
+            false => {
+                self.device |= careful.reached();
+                result.map_err(Some)
+            }
+        }
     }
 
-    fn memory(&mut self, inst: &super::Inst, [a, b, c]: [u64; 3]) -> Result<u64, MemFault> {
-        let (op, disp) = inst.mem();
-        let addr = op.effective(a.wrapping_add(i64::from(disp) as u64));
-        match inst.op {
-            Op::Load => load(self.platform, op, addr),
-            Op::Store => store(self.platform, op, addr, b).map(|()| 0),
-            Op::Probe => probe(self.platform, op, addr).map(|()| 0),
-            Op::Rmw => {
-                let rmw = RmwOp::ALL[(inst.imm >> 16 & 0xff) as usize % RmwOp::ALL.len()];
-                atomic(self.platform, op, addr, |old| Some(rmw.apply(op.size, old, b)))
-            }
-            _ => atomic(self.platform, op, addr, |old| (old == b & op.size.mask()).then_some(c)),
+    /// `Err(None)` as for helpers.
+    fn memory(&mut self, inst: &super::Inst, args: [u64; 3]) -> Result<u64, Option<MemFault>> {
+        let mut careful = Careful::new(self.platform, self.begun > 1);
+        let mut memory = Virtual { system: self.system, state: self.state, platform: &mut careful };
+        let result = access(&mut memory, inst, args);
+        if careful.refused() {
+            return Err(None);
         }
+        self.device |= careful.reached();
+        result.map_err(Some)
+    }
+}
+
+/// The access that `inst` makes.
+fn access(memory: &mut dyn Platform, inst: &super::Inst, [a, b, c]: [u64; 3]) -> Result<u64, MemFault> {
+    let (op, disp) = inst.mem();
+    let addr = op.effective(a.wrapping_add(i64::from(disp) as u64));
+    match inst.op {
+        Op::Load => load(memory, op, addr),
+        Op::Store => store(memory, op, addr, b).map(|()| 0),
+        Op::Probe => probe(memory, op, addr).map(|()| 0),
+        Op::Rmw => {
+            let rmw = RmwOp::ALL[(inst.imm >> 16 & 0xff) as usize % RmwOp::ALL.len()];
+            atomic(memory, op, addr, |old| Some(rmw.apply(op.size, old, b)))
+        }
+        _ => atomic(memory, op, addr, |old| (old == b & op.size.mask()).then_some(c)),
     }
 }
 
@@ -211,7 +257,7 @@ pub fn load(platform: &mut dyn Platform, op: MemOp, addr: u64) -> Result<u64, Me
     }
     let page = platform.page(addr, Access::Load, op.mode)?;
     if page.flags.has(PageFlags::DEVICE) {
-        return platform.device_load(addr, op.size).map(|raw| op.decode(raw));
+        return platform.device_load(addr, op.mode, op.size).map(|raw| op.decode(raw));
     }
     let raw = page.span.load((addr & PAGE_MASK) as usize, op.size);
     raw.map(|raw| op.decode(raw)).ok_or(MemFault { addr, access: Access::Load, kind: FaultKind::Bus })
@@ -249,7 +295,7 @@ pub fn store(platform: &mut dyn Platform, op: MemOp, addr: u64, value: u64) -> R
     }
     let page = platform.page(addr, Access::Store, op.mode)?;
     if page.flags.has(PageFlags::DEVICE) {
-        return platform.device_store(addr, op.size, op.encode(value));
+        return platform.device_store(addr, op.mode, op.size, op.encode(value));
     }
     if page.span.write((addr & PAGE_MASK) as usize, &raw[..n as usize]) {
         Ok(())
@@ -277,9 +323,9 @@ pub fn atomic(
     let page = platform.page(addr, Access::Store, op.mode)?;
     if page.flags.has(PageFlags::DEVICE) {
         let plain = MemOp { signed: false, ..op };
-        let old = plain.decode(platform.device_load(addr, op.size)?);
+        let old = plain.decode(platform.device_load(addr, op.mode, op.size)?);
         if let Some(value) = new(old) {
-            platform.device_store(addr, op.size, op.encode(value))?;
+            platform.device_store(addr, op.mode, op.size, op.encode(value))?;
         }
         return Ok(op.decode(op.encode(old)));
     }

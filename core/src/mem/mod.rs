@@ -88,8 +88,8 @@ pub trait GuestMemory {
     ///
     /// # Errors
     /// The fault that the device raises.
-    fn device_load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
-        let _ = size;
+    fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {
+        let _ = (mode, size);
         Err(MemFault { addr, access: Access::Load, kind: FaultKind::Bus })
     }
 
@@ -97,8 +97,8 @@ pub trait GuestMemory {
     ///
     /// # Errors
     /// The fault that the device raises.
-    fn device_store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
-        let _ = (size, value);
+    fn device_store(&mut self, addr: u64, mode: u8, size: Size, value: u64) -> Result<(), MemFault> {
+        let _ = (mode, size, value);
         Err(MemFault { addr, access: Access::Store, kind: FaultKind::Bus })
     }
 }

@@ -3,7 +3,7 @@
 use crate::crypto;
 use crate::vector;
 use tern_core::frontend::{Helper, HelperCx, HelperExit, HelperFn};
-use tern_core::mem::Access;
+use tern_core::mem::{Access, GuestMemory};
 
 /// Ticks of the time base per second; boards announce it in `timebase-frequency`, Linux in `riscv_hwprobe`.
 pub const TIMEBASE_HZ: u64 = 10_000_000;
@@ -123,10 +123,11 @@ helpers! {
 /// Cache-block management needs a block that may be loaded or stored; else it faults as a store does (CMO manual,
 /// "Address translation and protection").
 fn cbo_check(cx: &mut HelperCx<'_>, args: [u64; 3], _: u64) -> Result<u64, HelperExit> {
-    if cx.platform.page(args[0], Access::Load, 0).is_ok() {
+    let mut memory = cx.memory();
+    if memory.page(args[0], Access::Load, 0).is_ok() {
         return Ok(0);
     }
-    cx.platform.page(args[0], Access::Store, 0).map(|_| 0).map_err(HelperExit::Fault)
+    memory.page(args[0], Access::Store, 0).map(|_| 0).map_err(HelperExit::Fault)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use tern_core::ir::{Builder, Exit, Hint};
 use tern_core::mem::{Access, FaultKind, MemFault};
 use tern_riscv::{Features, Riscv};
 
-const FOLLOW: Limits = Limits { insns: 64, follow: true };
-const PLAIN: Limits = Limits { insns: 64, follow: false };
+const FOLLOW: Limits = Limits { insns: 64, follow: true, one_page: false };
+const PLAIN: Limits = Limits { insns: 64, follow: false, one_page: false };
 
 /// Code at an address, with nothing after it, and the side of branches to follow.
 struct Bytes<'a>(u64, &'a [u8], Side);
@@ -101,7 +101,7 @@ fn branches_are_followed_to_the_side_asked_for() {
 #[test]
 fn blocks_end_at_the_limit() {
     let cpu = cpu("max");
-    let one = Limits { insns: 1, follow: true };
+    let one = Limits { insns: 1, follow: true, one_page: false };
     assert_eq!(block(&cpu, "nop; nop", one), (Exit::Goto(CODE + 4), 1));
     assert_eq!(block(&cpu, "c.nop; nop", one), (Exit::Goto(CODE + 2), 1));
     assert_eq!(block(&cpu, "j .+8", one), (Exit::Goto(CODE + 8), 1));
@@ -148,7 +148,11 @@ fn addresses_of_rv32_wrap() {
     let mut b = Builder::new(&arena, tern_core::ir::BlockKey { pc: 0xffff_fffc, mode: 0 });
     let code = 0x0000_0013u32.to_le_bytes();
     assert_eq!(
-        cpu.translate(&mut Bytes(0xffff_fffc, &code, Side::Next), &mut b, Limits { insns: 1, follow: true }),
+        cpu.translate(
+            &mut Bytes(0xffff_fffc, &code, Side::Next),
+            &mut b,
+            Limits { insns: 1, follow: true, one_page: false }
+        ),
         Ok(0)
     );
 }

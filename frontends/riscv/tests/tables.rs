@@ -86,7 +86,7 @@ fn any_bytes_translate_to_sound_blocks() {
             let pc = [0x1000, 0x1ffe, 0xffff_fffc, 0][(random() % 4) as usize];
             let key = BlockKey { pc, mode: (random() & 1) as u32 };
             let mut b = Builder::new(&arena, key);
-            let limits = Limits { insns: 64, follow: random() & 1 == 0 };
+            let limits = Limits { insns: 64, follow: random() & 1 == 0, one_page: false };
             let next = cpu.translate(&mut Page(code), &mut b, limits).expect("the page never faults");
             let block = b.finish(next);
             assert!((1..=64).contains(&block.insns));

@@ -49,11 +49,11 @@ impl GuestMemory for Watch<'_> {
     fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
         self.platform.take_invalidated(pages);
     }
-    fn device_load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
-        self.platform.device_load(addr, size)
+    fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {
+        self.platform.device_load(addr, mode, size)
     }
-    fn device_store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
-        self.platform.device_store(addr, size, value)
+    fn device_store(&mut self, addr: u64, mode: u8, size: Size, value: u64) -> Result<(), MemFault> {
+        self.platform.device_store(addr, mode, size, value)
     }
 }
 
@@ -343,8 +343,17 @@ impl Slow for Helper {
         cx.state.set(Slot::PC, guest_pc);
         let mut dirty = core::mem::take(&mut cx.dirty_code);
         let mut watch = Watch { platform: platform(cx), dirty: &mut dirty };
-        let result =
-            (helper.call)(&mut HelperCx { state: &mut cx.state, platform: &mut watch, icount }, args, payload >> 16);
+        let result = (helper.call)(
+            &mut HelperCx {
+                state: &mut cx.state,
+                platform: &mut watch,
+                icount,
+                system: None,
+                flush: Default::default(),
+            },
+            args,
+            payload >> 16,
+        );
         cx.dirty_code = dirty;
         settle(cx);
         cx.settle_fp();

@@ -71,9 +71,9 @@ fn element(v: &mut V<'_, '_>, op: MemOp, addr: u64, (reg, i, eew): (u32, u64, u3
     let addr = op.effective(addr);
     if v.is_store() {
         let value = v.get(reg, i, eew);
-        store(v.cx.platform, op, addr, value)
+        store(&mut v.cx.memory(), op, addr, value)
     } else {
-        let value = load(v.cx.platform, op, addr)?;
+        let value = load(&mut v.cx.memory(), op, addr)?;
         v.set(reg, i, eew, value);
         Ok(())
     }

@@ -32,11 +32,11 @@ impl GuestMemory for Board {
     fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
         self.0.take_invalidated(pages);
     }
-    fn device_load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
-        self.0.device_load(addr, size)
+    fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {
+        self.0.device_load(addr, mode, size)
     }
-    fn device_store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
-        self.0.device_store(addr, size, value)
+    fn device_store(&mut self, addr: u64, mode: u8, size: Size, value: u64) -> Result<(), MemFault> {
+        self.0.device_store(addr, mode, size, value)
     }
 }
 

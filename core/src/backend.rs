@@ -1,0 +1,91 @@
+//! What stands behind a device: the traits that the host room implements.  Everything that a backend tells a guest is an
+//! input (I1): it enters at a position, through the session.
+
+use core::fmt;
+
+/// Where a serial port, a console or a debug port writes to.  Output never blocks the guest: what cannot be written at
+/// once is kept by the backend.
+pub trait CharSink {
+    /// Takes bytes.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+/// Where a network device sends frames.
+pub trait NetSink {
+    /// Takes one Ethernet frame without preamble and checksum.
+    fn send(&mut self, frame: &[u8]);
+}
+
+/// Random bytes.
+pub trait Entropy {
+    /// Fills `buf`; the number of bytes that are there now, 0 to all of them.
+    fn fill(&mut self, buf: &mut [u8]) -> usize;
+}
+
+/// Why a block operation failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BlockError {
+    /// Outside of the medium.
+    OutOfRange,
+    /// The medium may not be written.
+    ReadOnly,
+    /// The host has no room left.
+    NoSpace,
+    /// The backend cannot do this.
+    Unsupported,
+    /// Anything else, in one line.
+    Io(String),
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BlockError::OutOfRange => f.write_str("access beyond the end of the medium"),
+            BlockError::ReadOnly => f.write_str("the medium is read-only"),
+            BlockError::NoSpace => f.write_str("no space left on the host"),
+            BlockError::Unsupported => f.write_str("the backend cannot do this"),
+            BlockError::Io(text) => f.write_str(text),
+        }
+    }
+}
+
+impl core::error::Error for BlockError {}
+
+/// A disk's medium.  Offsets and lengths are bytes, any value; an operation is done when it returns.
+pub trait Block {
+    /// Size of the medium in bytes.
+    fn size(&self) -> u64;
+
+    /// May it not be written?
+    fn read_only(&self) -> bool;
+
+    /// Fills `buf` from `offset` on.
+    ///
+    /// # Errors
+    /// [`BlockError`]; the contents of `buf` are then undefined.
+    fn read(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError>;
+
+    /// Writes `buf` from `offset` on.
+    ///
+    /// # Errors
+    /// [`BlockError`]; any part may have been written.
+    fn write(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError>;
+
+    /// Returns when all earlier writes survive the loss of the host's power.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn flush(&mut self) -> Result<(), BlockError>;
+
+    /// The guest no longer needs these bytes; they may read as anything that they were, or zero.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn discard(&mut self, offset: u64, len: u64) -> Result<(), BlockError>;
+
+    /// These bytes become zero; with `unmap` their space may be given back.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError>;
+}

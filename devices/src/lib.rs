@@ -1,0 +1,13 @@
+//! tern-devices: device models, by class; one file per part.
+//!
+//! # Adding a device
+//! Write its file in the directory of its class: registers as rows (`tern_core::registers!`), its state as one plain
+//! serde struct, side effects as methods.  Name it in the class's `devices!` list: that declares the module and puts the
+//! part's [`Part`] row into the catalogue, from which `tern list devices` and the contract tests (DESIGN section 6) follow.
+#![forbid(unsafe_code)]
+
+pub mod bench;
+mod catalogue;
+pub mod misc;
+
+pub use catalogue::{Class, Part, catalogue};

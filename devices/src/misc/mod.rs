@@ -1,0 +1,6 @@
+//! Parts that fit nowhere else.
+
+crate::devices! {
+    /// SiFive's test finisher.
+    sifive_test,
+}

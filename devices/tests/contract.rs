@@ -1,0 +1,148 @@
+//! The contract that every part of the catalogue keeps (DESIGN section 6).
+#![forbid(unsafe_code)]
+
+use tern_core::device::Device;
+use tern_core::mem::Size;
+use tern_devices::bench::Bench;
+use tern_devices::{Part, catalogue};
+
+const SIZES: [Size; 4] = [Size::B1, Size::B2, Size::B4, Size::B8];
+
+/// A small generator of test data (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+fn sample(part: &Part) -> (Bench, Box<dyn Device>) {
+    let mut bench = Bench::new();
+    let device = (part.sample)(&mut bench);
+    (bench, device)
+}
+
+/// Random accesses, most of them near registers that exist; returns what was read.
+fn poke(device: &mut dyn Device, bench: &mut Bench, random: &mut Random, steps: usize) -> Vec<u64> {
+    let windows = device.windows();
+    let mut seen = Vec::new();
+    for _ in 0..steps {
+        let Some(n) = (random.next() as usize).checked_rem(windows.len()) else { break };
+        let reach = [64, 0x1000, windows[n].size][random.next() as usize % 3].min(windows[n].size).max(1);
+        let size = SIZES[random.next() as usize % 4];
+        let offset = random.next() % reach & if random.next() % 8 == 0 { u64::MAX } else { !(size.bytes() - 1) };
+        match random.next() % 8 {
+            0..3 => seen.push(device.read(n as u32, offset, size)),
+            3..6 => device.write(n as u32, offset, size, random.next() >> (random.next() % 64)),
+            6 => {
+                let now = bench.queue.now() + random.next() % 1_000_000;
+                bench.advance(device, 0, now);
+            }
+            _ => {
+                let port = random.next() as u32 % 2;
+                let data: Vec<u8> = (0..device.room(port).min(32)).map(|_| random.next() as u8).collect();
+                device.receive(port, &data);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn reset_equals_new() {
+    for part in catalogue() {
+        let (mut bench, mut device) = sample(part);
+        let new = device.save().unwrap();
+        poke(&mut *device, &mut bench, &mut Random(1), 2000);
+        device.reset();
+        assert_eq!(device.save().unwrap(), new, "{}", part.name);
+        assert_eq!(device.kind(), part.name);
+    }
+}
+
+#[test]
+fn what_is_saved_is_loaded_and_goes_on_alike() {
+    for part in catalogue() {
+        for seed in 1..20 {
+            let (mut bench, mut device) = sample(part);
+            poke(&mut *device, &mut bench, &mut Random(seed), 500);
+            let saved = device.save().unwrap();
+            let queue = bench.queue.save().unwrap();
+            let (mut other_bench, mut other) = sample(part);
+            other.load(&saved).unwrap_or_else(|e| panic!("{}: {e}", part.name));
+            other_bench.queue.load(&queue).unwrap();
+            other_bench.wires.load(&bench.wires.save().unwrap()).unwrap();
+            assert_eq!(other.save().unwrap(), saved, "{}", part.name);
+            if device.windows().iter().any(|w| w.name.contains("virtio") || w.name.contains("fw_cfg")) {
+                // What these do next depends on memory too.
+                continue;
+            }
+            let ahead = |d: &mut dyn Device, b: &mut Bench| poke(d, b, &mut Random(seed + 1000), 200);
+            assert_eq!(ahead(&mut *device, &mut bench), ahead(&mut *other, &mut other_bench), "{}", part.name);
+            assert_eq!(device.save().unwrap(), other.save().unwrap(), "{}", part.name);
+        }
+    }
+}
+
+#[test]
+fn damaged_states_are_refused_or_harmless() {
+    for part in catalogue() {
+        let (mut bench, mut device) = sample(part);
+        poke(&mut *device, &mut bench, &mut Random(7), 300);
+        let saved = device.save().unwrap();
+        for n in 0..saved.len() {
+            assert!(device.load(&saved[..n]).is_err(), "{}: {n} of {} bytes", part.name, saved.len());
+        }
+        let mut random = Random(3);
+        for _ in 0..300 {
+            let mut bytes = saved.clone();
+            let at = random.next() as usize % bytes.len();
+            bytes[at] ^= 1 << (random.next() % 8);
+            if device.load(&bytes).is_ok() {
+                poke(&mut *device, &mut bench, &mut random, 50);
+                device.reset();
+            }
+        }
+    }
+}
+
+#[test]
+fn accesses_off_the_map_are_counted_and_change_nothing() {
+    for part in catalogue() {
+        let (bench, mut device) = sample(part);
+        let new = device.save().unwrap();
+        for (n, window) in device.windows().iter().enumerate() {
+            let before = bench.guest_errors();
+            for size in SIZES {
+                let outside = window.size;
+                assert_eq!(device.read(n as u32, outside, size), 0, "{} {}", part.name, window.name);
+                device.write(n as u32, outside, size, u64::MAX);
+            }
+            assert_eq!(bench.guest_errors(), before + 8, "{} {}", part.name, window.name);
+        }
+        assert_eq!(device.save().unwrap(), new, "{}", part.name);
+    }
+}
+
+#[test]
+fn random_access_finishes() {
+    for part in catalogue() {
+        for seed in 100..140 {
+            let (mut bench, mut device) = sample(part);
+            poke(&mut *device, &mut bench, &mut Random(seed), 1000);
+        }
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    let mut names: Vec<&str> = catalogue().map(|p| p.name).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
