@@ -162,8 +162,10 @@ fn cases() -> Vec<(String, Features, Case<'static>)> {
 
 #[test]
 fn instructions_do_what_the_manual_says() {
-    let ways =
-        [(Limits { insns: 64, follow: true, one_page: false }, true), (Limits { insns: 1, follow: false }, false)];
+    let ways = [
+        (Limits { insns: 64, follow: true, one_page: false }, true),
+        (Limits { insns: 1, follow: false, one_page: false }, false),
+    ];
     let mut wrong = Vec::new();
     for (name, features, case) in cases() {
         wrong.extend(ways.iter().filter_map(|w| Some(format!("{name}\n    {}", check(&features, &case, w.0, w.1)?))));
