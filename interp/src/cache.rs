@@ -48,6 +48,8 @@ pub(crate) struct ExitRec {
     pub(crate) pc: u64,
     /// Instructions that the engine charges.
     pub(crate) n: u8,
+    /// It stays on the page that its block begins in, or pages do not move: it may be linked.
+    pub(crate) near: bool,
     /// The word that goes here.
     pub(crate) branch: u32,
     /// The stub that leaves.
@@ -60,14 +62,18 @@ pub(crate) struct ExitRec {
 const NO_EXIT: u32 = u32::MAX;
 
 impl ExitRec {
-    pub(crate) fn new(kind: ExitKind, pc: u64, n: u8) -> ExitRec {
-        ExitRec { kind, pc, n, branch: 0, stub: 0, next: NO_EXIT }
+    pub(crate) fn new(kind: ExitKind, pc: u64, n: u8, near: bool) -> ExitRec {
+        ExitRec { kind, pc, n, near, branch: 0, stub: 0, next: NO_EXIT }
     }
 }
+
+/// Where a block is found: its key and, where pages may move, the physical page of its first instruction (else 0).
+pub(crate) type Place = (BlockKey, u64);
 
 /// A block in the cache.
 pub(crate) struct BlockInfo {
     pub(crate) key: BlockKey,
+    phys: u64,
     pub(crate) start: u32,
     pub(crate) end: u32,
     live: bool,
@@ -86,7 +92,7 @@ pub(crate) struct Cache {
     capacity: usize,
     pub(crate) blocks: Vec<BlockInfo>,
     points: Vec<Point>,
-    map: HashMap<BlockKey, u32>,
+    map: HashMap<Place, u32>,
     by_page: HashMap<u64, Vec<u32>>,
     pub(crate) exits: Vec<ExitRec>,
     /// Counts changes after which remembered words may be stale.
@@ -116,9 +122,19 @@ impl Cache {
         }
     }
 
-    /// The block of a key.
-    pub(crate) fn find(&self, key: BlockKey) -> Option<u32> {
-        self.map.get(&key).copied()
+    /// The block of a place.
+    pub(crate) fn find(&self, place: Place) -> Option<u32> {
+        self.map.get(&place).copied()
+    }
+
+    /// The physical page that the block reaches into after its first one, if it does.
+    pub(crate) fn second_page(&self, block: u32) -> Option<u64> {
+        self.blocks[block as usize].pages.get(1).copied()
+    }
+
+    /// The place of the block that a word belongs to.
+    pub(crate) fn place_at(&self, pc: *const Word) -> Option<Place> {
+        self.block_at(pc).map(|b| (b.key, b.phys))
     }
 
     /// The first word of a block.
@@ -168,7 +184,7 @@ impl Cache {
             return Some(block.key.pc);
         }
         let word = self.words[at as usize];
-        if word.code() == crate::dispatch::code::EXIT {
+        if [crate::dispatch::code::EXIT, crate::dispatch::code::FAR].contains(&word.code()) {
             return self.exits.get(word.imm32() as u32 as usize).map(|e| e.pc);
         }
         None
@@ -189,9 +205,9 @@ impl Cache {
         self.blocks[block as usize].count.is_some()
     }
 
-    /// How often the block of a key has run; blocks that are not cold have run most often, unknown ones never.
-    pub(crate) fn heat(&self, key: BlockKey) -> u32 {
-        let Some(id) = self.find(key) else { return 0 };
+    /// How often the block of a place has run; blocks that are not cold have run most often, unknown ones never.
+    pub(crate) fn heat(&self, place: Place) -> u32 {
+        let Some(id) = self.find(place) else { return 0 };
         let block = &self.blocks[id as usize];
         match block.count {
             Some(count) => count.wrapping_sub(self.words[block.start as usize].imm32() as u32),
@@ -223,7 +239,7 @@ impl Cache {
     /// Puts a lowered block in.
     pub(crate) fn insert(
         &mut self,
-        key: BlockKey,
+        (key, phys): Place,
         count: Option<u32>,
         pages: SmallVec<[u64; 2]>,
         lowered: &Lowered,
@@ -235,7 +251,8 @@ impl Cache {
         self.words.extend_from_slice(&lowered.words);
         for (i, rec) in lowered.exits.iter().enumerate() {
             let (branch, stub) = (rec.branch + start, rec.stub + start);
-            self.words[stub as usize] = Word::imm(crate::dispatch::code::EXIT, 0, 0, (exit_base + i as u32) as i32);
+            let code = self.words[stub as usize].code();
+            self.words[stub as usize] = Word::imm(code, 0, 0, (exit_base + i as u32) as i32);
             self.exits.push(ExitRec { branch, stub, ..*rec });
         }
         for page in &pages {
@@ -248,6 +265,7 @@ impl Cache {
         }
         self.blocks.push(BlockInfo {
             key,
+            phys,
             start,
             end: self.words.len() as u32,
             live: true,
@@ -257,7 +275,7 @@ impl Cache {
             incoming: NO_EXIT,
         });
         self.points.extend_from_slice(&lowered.points);
-        self.map.insert(key, id);
+        self.map.insert((key, phys), id);
         id
     }
 
@@ -274,16 +292,22 @@ impl Cache {
         *word = word.with_rel(target.start as i32 - rec.branch as i32);
     }
 
+    /// Takes a block out of use whose second page is mapped elsewhere by now.
+    pub(crate) fn retire(&mut self, id: u32) {
+        self.kill(id);
+        self.epoch += 1;
+    }
+
     fn kill(&mut self, id: u32) {
         let block = &mut self.blocks[id as usize];
         if !block.live {
             return;
         }
         block.live = false;
-        let key = block.key;
+        let place = (block.key, block.phys);
         let mut exit = core::mem::replace(&mut block.incoming, NO_EXIT);
-        if self.map.get(&key) == Some(&id) {
-            self.map.remove(&key);
+        if self.map.get(&place) == Some(&id) {
+            self.map.remove(&place);
         }
         while exit != NO_EXIT {
             exit = self.unlink(exit);

@@ -5,6 +5,7 @@ use tern_core::engine::Platform;
 use tern_core::frontend::Helper;
 use tern_core::mem::{Access, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageRef};
 use tern_core::state::{Slot, State};
+use tern_core::system::{Flush, System};
 use tern_softfloat::{Flags, Style};
 
 /// Slot of the flags of floating-point environment 0.
@@ -16,6 +17,8 @@ pub(crate) const FP_CONTROL: usize = Slot::fp_control(0).0 as usize;
 pub(crate) const TLB_SIZE: usize = 2048;
 /// Entries of the jump cache.
 pub(crate) const JUMPS: usize = 4096;
+/// Entries of the table of code pages.
+pub(crate) const CODE_PAGES: usize = 256;
 /// Entries of the return stack.
 pub(crate) const RETURNS: usize = 16;
 
@@ -82,8 +85,9 @@ pub(crate) enum Leave {
     Trap,
     /// The block at word `pc` has run often enough to be translated again; nothing of it has been done yet.
     Hot,
-    /// The store at word `pc` would change the code of this very block; nothing is done yet.
-    OwnCode,
+    /// The instruction at word `pc` must run alone, in the evaluator, and has done nothing yet: it reaches a device, or stores
+    /// into the code of its own block.
+    Alone,
 }
 
 /// Context.  The state comes first, so that slot n is word n.
@@ -116,12 +120,21 @@ pub(crate) struct Cx {
     pub(crate) styles: [Style; 4],
     pub(crate) helpers: &'static [Helper],
     pub(crate) generation: u64,
+    /// The cache's epochs that this context has followed.
+    pub(crate) epoch: u64,
+    pub(crate) code_epoch: u64,
+    /// What helpers want forgotten about address translation.
+    pub(crate) flush: Flush,
+    /// Virtual and physical numbers of pages that code was found in; see [`Cx::code_page`].
+    code_pages: [(u64, u64); CODE_PAGES],
     /// What has been put into the tables.
     filled_load: Filled,
     filled_store: Filled,
     filled_jumps: Filled,
     /// The platform of the current run; null outside.
     pub(crate) platform: Option<*mut (dyn Platform + 'static)>,
+    /// The guest's privileged side, if it has one, for the time of a run.
+    pub(crate) system: Option<*const (dyn System + 'static)>,
     /// The cache that the current run works on; null outside.
     pub(crate) cache: *mut crate::cache::Cache,
     /// Counts words, if wanted.
@@ -157,6 +170,10 @@ impl Cx {
             styles = styles,
             helpers = helpers,
             generation = u64::MAX,
+            epoch = 0,
+            code_epoch = 0,
+            flush = Flush::None,
+            system = None,
             filled_load = Filled::NONE,
             filled_store = Filled::NONE,
             filled_jumps = Filled::NONE,
@@ -172,6 +189,7 @@ impl Cx {
         empty(&mut cx.tlb_store, 0);
         empty_jump(&mut cx.jumps, 0);
         cx.flush_returns();
+        cx.code_pages.fill(NO_CODE_PAGE);
         cx
     }
 
@@ -221,8 +239,20 @@ impl Cx {
         self.fp_ready = u64::from(control == 0 && flags & u64::from(Flags::NX.0) != 0);
     }
 
+    /// The physical page number of the virtual page `vpn`, if code was found there.
+    pub(crate) fn code_page(&self, vpn: u64) -> Option<u64> {
+        let (known, phys) = self.code_pages[vpn as usize % CODE_PAGES];
+        (known == vpn).then_some(phys)
+    }
+
+    /// Remembers it.
+    pub(crate) fn remember_code_page(&mut self, vpn: u64, phys: u64) {
+        self.code_pages[vpn as usize % CODE_PAGES] = (vpn, phys);
+    }
+
     /// Forgets all pages.
     pub(crate) fn flush_tlb(&mut self) {
+        self.code_pages.fill(NO_CODE_PAGE);
         self.filled_load.clear(TLB_SIZE, |i| empty(&mut self.tlb_load, i));
         self.flush_tlb_store();
     }
@@ -235,6 +265,27 @@ impl Cx {
     /// Forgets where indirect jumps and returns went.
     pub(crate) fn flush_jumps(&mut self) {
         self.filled_jumps.clear(JUMPS, |i| empty_jump(&mut self.jumps, i));
+        self.flush_returns();
+    }
+
+    /// Forgets everything about the translation of the page that holds `addr`.
+    pub(crate) fn forget_page(&mut self, addr: u64) {
+        let (i, vpn) = (tlb_index(addr), addr >> PAGE_SHIFT);
+        for tlb in [&mut self.tlb_load, &mut self.tlb_store] {
+            if tlb[i].tag == addr & !PAGE_MASK {
+                empty(tlb, i);
+            }
+        }
+        if self.code_page(vpn).is_some() {
+            self.code_pages[vpn as usize % CODE_PAGES] = NO_CODE_PAGE;
+        }
+        // An instruction that begins in the page before may reach into this one.
+        let reaches = |pc: u64| pc >> PAGE_SHIFT == vpn || pc.wrapping_add(MAX_INSN) >> PAGE_SHIFT == vpn;
+        for i in 0..JUMPS {
+            if reaches(self.jumps[i].pc) {
+                empty_jump(&mut self.jumps, i);
+            }
+        }
         self.flush_returns();
     }
 
@@ -264,6 +315,11 @@ fn empty_jump(jumps: &mut [JumpEntry; JUMPS], i: usize) {
     const { assert!(jump_index(0) == 0 && jump_index(2) == 1) };
     jumps[i] = JumpEntry { pc: if i == 0 { 2 } else { 0 }, word: core::ptr::null() };
 }
+
+/// What an empty entry of the table of code pages holds; page numbers are smaller.
+const NO_CODE_PAGE: (u64, u64) = (u64::MAX, 0);
+/// No instruction is longer than this many bytes and one.
+const MAX_INSN: u64 = 15;
 
 /// The set of an address.
 #[inline(always)]

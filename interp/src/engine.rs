@@ -1,7 +1,8 @@
 //! The engine: virtual CPUs of one address space, their translations, the run loop.
 
 use crate::body::slow::Watch;
-use crate::cache::{Cache, ExitKind, TrapValue};
+use crate::cache::{Cache, ExitKind, Place, TrapValue};
+use crate::context::Contexts;
 use crate::cx::{Cx, Leave};
 use crate::dispatch::{self, Dispatch};
 use crate::lower::Lowerer;
@@ -13,8 +14,9 @@ use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::{Fetch, Frontend, Limits, Side};
 use tern_core::ir::{BlockKey, Builder, eval, opt};
-use tern_core::mem::{Access, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
+use tern_core::mem::{Access, GuestMemory, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 use tern_core::state::{Role, Slot, SlotDesc, State};
+use tern_core::system::{Flush, System, Virtual};
 
 /// Most guest instructions in a block.
 const MAX_INSNS: u32 = 64;
@@ -104,9 +106,8 @@ pub struct Stats {
 
 struct Cpu {
     cx: Box<Cx>,
+    contexts: Contexts,
     icount: u64,
-    epoch: u64,
-    code_epoch: u64,
 }
 
 /// Runs the virtual CPUs of one address space.
@@ -130,10 +131,11 @@ impl Engine {
         if options.count != Count::Nothing {
             options.dispatch = Dispatch::Loop;
         }
+        let paged = frontend.system().is_some();
         Engine {
             frontend,
             cache: Cache::new(options.cache_words),
-            lowerer: Lowerer::new(matches!(options.count, Count::Nothing | Count::Dispatches)),
+            lowerer: Lowerer::new(matches!(options.count, Count::Nothing | Count::Dispatches), paged),
             options,
             arena: Bump::new(),
             cpus: Vec::new(),
@@ -150,11 +152,12 @@ impl Engine {
         let mut cpu = match self.spare.pop() {
             Some(mut cpu) => {
                 cpu.cx.renew(state);
+                cpu.contexts = Contexts::default();
                 Cpu { icount: 0, ..cpu }
             }
             None => {
                 let cx = Cx::new(state, *layout.styles(), self.frontend.helpers());
-                Cpu { cx, icount: 0, epoch: 0, code_epoch: 0 }
+                Cpu { cx, contexts: Contexts::default(), icount: 0 }
             }
         };
         cpu.cx.profile = Profile::new(self.options.count);
@@ -237,8 +240,6 @@ impl Engine {
             self.cpus.get_mut(id.0).and_then(Option::take).expect("a CpuId is used only while its CPU is there");
         let limit = cpu.icount.saturating_add(insns);
         let stop = self.run_cpu(&mut cpu, platform, limit);
-        cpu.cx.platform = None;
-        cpu.cx.cache = core::ptr::null_mut();
         self.cpus[id.0] = Some(cpu);
         stop
     }
@@ -264,6 +265,7 @@ impl Engine {
 
     /// Follows what happened to memory and translations since this CPU ran.
     fn synchronise(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform) {
+        self.forget(cpu);
         if cpu.cx.generation != platform.generation() {
             platform.take_invalidated(&mut self.invalidated);
             for phys in self.invalidated.drain(..) {
@@ -277,12 +279,12 @@ impl Engine {
 
     /// Forgets what translations made stale: jumps to blocks that are gone, pages that became code.
     fn follow_cache(&mut self, cpu: &mut Cpu) {
-        if cpu.epoch != self.cache.epoch {
-            cpu.epoch = self.cache.epoch;
+        if cpu.cx.epoch != self.cache.epoch {
+            cpu.cx.epoch = self.cache.epoch;
             cpu.cx.flush_jumps();
         }
-        if cpu.code_epoch != self.cache.code_epoch {
-            cpu.code_epoch = self.cache.code_epoch;
+        if cpu.cx.code_epoch != self.cache.code_epoch {
+            cpu.cx.code_epoch = self.cache.code_epoch;
             cpu.cx.flush_tlb_store();
         }
     }
@@ -291,7 +293,7 @@ impl Engine {
     fn interpret(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, budget: i64) -> Option<Stop> {
         let key = self.frontend.key(&cpu.cx.state);
         let mode = key.mode;
-        let mut block = match self.block(key, platform) {
+        let mut block = match self.block(cpu, key, platform) {
             Ok(Some(block)) => block,
             Ok(None) => return self.evaluate(cpu, platform, 1),
             Err(fault) => return Some(Stop::Fault(fault)),
@@ -310,7 +312,7 @@ impl Engine {
                     if rec.kind != ExitKind::Goto {
                         return Some(self.stop(cpu, rec.kind, rec.pc, i64::from(rec.n)));
                     }
-                    (rec.pc, Some(cpu.cx.exit))
+                    (rec.pc, Some((cpu.cx.exit, rec.near)))
                 }
                 Leave::Indirect => (cpu.cx.target, None),
                 Leave::Budget => {
@@ -328,11 +330,11 @@ impl Engine {
                     return Some(Stop::Trap { cause, value });
                 }
                 Leave::Hot => {
-                    let pc = self.cache.target_pc(cpu.cx.pc).expect("blocks count at their start");
-                    self.heat(BlockKey { pc, mode }, platform);
-                    (pc, None)
+                    let place = self.cache.place_at(cpu.cx.pc).expect("words belong to blocks");
+                    self.heat(cpu, place, platform);
+                    (place.0.pc, None)
                 }
-                Leave::OwnCode => {
+                Leave::Alone => {
                     self.at_point(cpu);
                     return self.evaluate(cpu, platform, 1);
                 }
@@ -341,7 +343,7 @@ impl Engine {
                 return self.pause(cpu, pc);
             }
             let flushes = self.cache.flushes;
-            block = match self.block(BlockKey { pc, mode }, platform) {
+            block = match self.block(cpu, BlockKey { pc, mode }, platform) {
                 Ok(Some(block)) => block,
                 Ok(None) => return self.pause(cpu, pc),
                 Err(fault) => {
@@ -357,8 +359,10 @@ impl Engine {
             if self.cache.flushes == flushes {
                 match exit {
                     _ if !self.options.chain || self.logs(LogItem::Exec) || self.logs(LogItem::Cpu) => {}
-                    Some(exit) => self.cache.link(exit, block),
-                    None => {
+                    Some((exit, true)) if !self.paged() || self.cache.second_page(block).is_none() => {
+                        self.cache.link(exit, block);
+                    }
+                    _ => {
                         let word = self.cache.entry(block);
                         cpu.cx.remember_jump(pc, word);
                     }
@@ -374,10 +378,16 @@ impl Engine {
         let raw = unsafe { core::mem::transmute::<*mut (dyn Platform + '_), *mut (dyn Platform + 'static)>(platform) };
         cpu.cx.platform = Some(raw);
         cpu.cx.cache = &raw mut self.cache;
+        // SAFETY: as for the platform; the frontend outlives the run.
+        cpu.cx.system = self
+            .frontend
+            .system()
+            .map(|s| unsafe { core::mem::transmute::<*const (dyn System + '_), *const (dyn System + 'static)>(s) });
         // SAFETY: `entry` is the start of a live block, platform and cache are set and not used by anybody else until the
         // dispatcher returns.
         unsafe { dispatch::run(self.options.dispatch, &raw mut *cpu.cx, entry, budget) };
         cpu.cx.platform = None;
+        cpu.cx.system = None;
         cpu.cx.cache = core::ptr::null_mut();
     }
 
@@ -437,9 +447,10 @@ impl Engine {
     fn evaluate(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform, insns: u32) -> Option<Stop> {
         let key = self.frontend.key(&cpu.cx.state);
         self.arena.reset();
-        let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), Path::Straight);
+        let memory = Virtual { system: self.frontend.system(), state: &cpu.cx.state, platform };
+        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), Path::Straight);
         let mut builder = Builder::new(&self.arena, key);
-        let limits = Limits { insns, follow: true, one_page: false };
+        let limits = Limits { insns, follow: true, one_page: self.paged() };
         let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
             Ok(next) => next,
             Err(fault) => return Some(Stop::Fault(fault)),
@@ -453,24 +464,69 @@ impl Engine {
         for phys in dirty {
             self.cache.invalidate(phys, platform);
         }
-        end.stop
+        cpu.cx.flush = cpu.cx.flush.and(end.flush);
+        match end.stop {
+            None if end.device => Some(Stop::Resync),
+            stop => stop,
+        }
     }
 
     /// The block of a key, translated if need be; `None`: its first instruction alone needs more temporaries than there
     /// are, and only the evaluator can run it.
-    fn block(&mut self, key: BlockKey, platform: &mut dyn Platform) -> Result<Option<u32>, MemFault> {
-        if let Some(block) = self.cache.find(key) {
-            return Ok(Some(block));
+    fn block(&mut self, cpu: &mut Cpu, key: BlockKey, platform: &mut dyn Platform) -> Result<Option<u32>, MemFault> {
+        let phys = if self.paged() { self.code_page(cpu, key, key.pc, platform)? } else { 0 };
+        if let Some(block) = self.cache.find((key, phys)) {
+            match self.cache.second_page(block) {
+                Some(second) if self.paged() => {
+                    let after = (key.pc | PAGE_MASK).wrapping_add(1);
+                    if self.code_page(cpu, key, after, platform)? == second {
+                        return Ok(Some(block));
+                    }
+                    self.cache.retire(block);
+                }
+                _ => return Ok(Some(block)),
+            }
         }
         let count = self.options.hot.filter(|n| *n > 0 && self.options.block_insns > 1);
-        self.translate_some(key, platform, count.map(|n| n.min(MAX_COUNT)))
+        self.translate_some(cpu, (key, phys), platform, count.map(|n| n.min(MAX_COUNT)))
+    }
+
+    /// Does the guest translate addresses?
+    fn paged(&self) -> bool {
+        self.lowerer.paged()
+    }
+
+    /// The physical page number of the code at `addr`.
+    fn code_page(&self, cpu: &mut Cpu, key: BlockKey, addr: u64, platform: &mut dyn Platform) -> Result<u64, MemFault> {
+        let vpn = addr >> PAGE_SHIFT;
+        if let Some(phys) = cpu.cx.code_page(vpn) {
+            return Ok(phys);
+        }
+        let mode = self.frontend.fetch_mode(key.mode);
+        let mut memory = Virtual { system: self.frontend.system(), state: &cpu.cx.state, platform };
+        let page = memory.page(addr, Access::Fetch, mode)?;
+        if page.flags.cacheable(Access::Fetch) {
+            cpu.cx.remember_code_page(vpn, page.phys);
+        }
+        Ok(page.phys)
+    }
+
+    /// Forgets what helpers asked for, in all contexts, and changes to the context that the CPU is in now.
+    fn forget(&mut self, cpu: &mut Cpu) {
+        let Some(system) = self.frontend.system() else { return };
+        match core::mem::take(&mut cpu.cx.flush) {
+            Flush::None => {}
+            flush => cpu.contexts.flush(&mut cpu.cx, flush),
+        }
+        let key = (self.frontend.mode(&cpu.cx.state), system.space(&cpu.cx.state));
+        cpu.contexts.select(&mut cpu.cx, key);
     }
 
     /// Translates a block again that has become hot.  If that cannot be done now, it stays as it is.
-    fn heat(&mut self, key: BlockKey, platform: &mut dyn Platform) {
-        let Some(old) = self.cache.find(key).filter(|b| self.cache.is_cold(*b)) else { return };
+    fn heat(&mut self, cpu: &Cpu, place: Place, platform: &mut dyn Platform) {
+        let Some(old) = self.cache.find(place).filter(|b| self.cache.is_cold(*b)) else { return };
         let flushes = self.cache.flushes;
-        match self.translate_some(key, platform, None) {
+        match self.translate_some(cpu, place, platform, None) {
             _ if self.cache.flushes != flushes => {}
             Ok(Some(new)) => {
                 self.cache.replace(old, new);
@@ -483,13 +539,14 @@ impl Engine {
     /// Translates a block, cold if it gets a `count`, as long as can be.
     fn translate_some(
         &mut self,
-        key: BlockKey,
+        cpu: &Cpu,
+        place: Place,
         platform: &mut dyn Platform,
         count: Option<u32>,
     ) -> Result<Option<u32>, MemFault> {
         let mut insns = self.options.block_insns.clamp(1, MAX_INSNS);
         loop {
-            match self.translate(key, platform, insns, count)? {
+            match self.translate(cpu, place, platform, insns, count)? {
                 None if insns > 1 => insns /= 2,
                 block => return Ok(block),
             }
@@ -499,20 +556,23 @@ impl Engine {
     /// Translates a block; `None`: it needs too many temporaries.
     fn translate(
         &mut self,
-        key: BlockKey,
+        cpu: &Cpu,
+        place: Place,
         platform: &mut dyn Platform,
         insns: u32,
         count: Option<u32>,
     ) -> Result<Option<u32>, MemFault> {
         self.arena.reset();
+        let key = place.0;
         let path = match (count, self.options.hot) {
             (Some(_), _) => Path::None,
             (None, None | Some(0)) => Path::Straight,
-            (None, Some(_)) => Path::Hot(&self.cache, key.mode),
+            (None, Some(_)) => Path::Hot(&self.cache, place),
         };
-        let mut fetch = Pages::new(platform, self.frontend.fetch_mode(key.mode), path);
+        let memory = Virtual { system: self.frontend.system(), state: &cpu.cx.state, platform };
+        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), path);
         let mut builder = Builder::new(&self.arena, key);
-        let limits = Limits { insns, follow: count.is_none(), one_page: false };
+        let limits = Limits { insns, follow: count.is_none(), one_page: self.paged() };
         let next = self.frontend.translate(&mut fetch, &mut builder, limits)?;
         for page in &fetch.pages {
             builder.page(page.1);
@@ -532,19 +592,20 @@ impl Engine {
         self.stats.blocks += 1;
         self.stats.insns += u64::from(block.insns);
         self.stats.words += self.lowerer.out.words.len() as u64;
-        let id = self.cache.insert(key, count, block.pages.clone(), &self.lowerer.out, platform);
-        self.log_block(id, &block, platform);
+        let id = self.cache.insert(place, count, block.pages.clone(), &self.lowerer.out, platform);
+        self.log_block(id, &block, &cpu.cx.state, platform);
         Ok(Some(id))
     }
 
-    fn log_block(&self, id: u32, block: &tern_core::ir::Block<'_>, platform: &mut dyn Platform) {
+    fn log_block(&self, id: u32, block: &tern_core::ir::Block<'_>, state: &State, platform: &mut dyn Platform) {
         let Some((items, log)) = &self.options.log else { return };
+        let mut memory = Virtual { system: self.frontend.system(), state, platform };
         if items & LogItem::InAsm as u32 != 0 {
             log(LogItem::InAsm, format_args!("----------------\nIN: "));
             for inst in block.insts.iter().filter(|i| i.op == tern_core::ir::Op::Insn) {
                 let mut bytes = [0; 16];
                 let mut n = 0;
-                while n < bytes.len() && platform_read(platform, inst.imm + n as u64, &mut bytes[n..n + 2]) {
+                while n < bytes.len() && platform_read(&mut memory, inst.imm + n as u64, &mut bytes[n..n + 2]) {
                     n += 2;
                 }
                 if let Some((text, _)) = self.frontend.disassemble(&bytes[..n], inst.imm, block.key.mode) {
@@ -579,13 +640,13 @@ enum Path<'a> {
     None,
     /// What comes next.
     Straight,
-    /// The side that has run more often, by the blocks with this mode word.
-    Hot(&'a Cache, u32),
+    /// The side that has run more often, by the blocks with the mode word of this one, and on its page.
+    Hot(&'a Cache, Place),
 }
 
 /// Code bytes for the translator, and the pages that they came from.
 struct Pages<'a> {
-    platform: &'a mut dyn Platform,
+    memory: Virtual<'a>,
     /// Virtual page number, physical page, contents.
     pages: SmallVec<[(u64, u64, tern_core::mem::HostSpan); 2]>,
     mode: u8,
@@ -593,8 +654,8 @@ struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    fn new(platform: &'a mut dyn Platform, mode: u8, path: Path<'a>) -> Pages<'a> {
-        Pages { platform, pages: SmallVec::new(), mode, path }
+    fn new(memory: Virtual<'a>, mode: u8, path: Path<'a>) -> Pages<'a> {
+        Pages { memory, pages: SmallVec::new(), mode, path }
     }
 }
 
@@ -607,7 +668,7 @@ impl Fetch for Pages<'_> {
             let span = match self.pages.iter().rev().find(|p| p.0 == vpn) {
                 Some(p) => p.2,
                 None => {
-                    let page = self.platform.page(at, Access::Fetch, self.mode)?;
+                    let page = self.memory.page(at, Access::Fetch, self.mode)?;
                     self.pages.push((vpn, page.phys, page.span));
                     page.span
                 }
@@ -627,8 +688,8 @@ impl Fetch for Pages<'_> {
         match self.path {
             Path::None => Side::Neither,
             Path::Straight => Side::Next,
-            Path::Hot(cache, mode) => {
-                let heat = |pc| cache.heat(BlockKey { pc, mode });
+            Path::Hot(cache, (key, phys)) => {
+                let heat = |pc| cache.heat((BlockKey { pc, ..key }, phys));
                 if heat(taken) > heat(next) { Side::Taken } else { Side::Next }
             }
         }

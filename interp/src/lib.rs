@@ -12,6 +12,7 @@
 
 mod body;
 mod cache;
+mod context;
 mod cx;
 mod dispatch;
 mod engine;

@@ -88,6 +88,34 @@ impl Body for Exit {
     }
 }
 
+/// Leaves with exit record `imm32` unless the jump cache knows the address in the literal that follows: an exit to another
+/// page, which is not linked, since the page may be mapped elsewhere by the time.
+pub(crate) struct Far;
+
+impl Coded for Far {
+    const CODE: u16 = code::FAR;
+}
+
+impl Body for Far {
+    #[inline(always)]
+    unsafe fn run(cx: *mut Cx, regs: &mut Regs) -> Step {
+        // SAFETY: same contract as ours; the literal follows; cached words belong to live blocks.
+        unsafe {
+            let target = (*regs.pc.add(1)).number();
+            let at = offset_of!(Cx, jumps);
+            let index = jump_index(target) * size_of::<JumpEntry>();
+            let pc = cx.byte_add(index).byte_add(at + offset_of!(JumpEntry, pc)).cast::<u64>().read();
+            if pc == target {
+                regs.pc = cx.byte_add(index).byte_add(at + offset_of!(JumpEntry, word)).cast::<*const Word>().read();
+                return Step::Jump;
+            }
+            (*cx).exit = (*regs.pc).imm32() as u32;
+            (*cx).leave = Leave::Exit;
+        }
+        Step::Leave
+    }
+}
+
 /// Jumps to the address in slot `d` (or the last result), `n` instructions retired; `EVEN`: with bit 0 cleared.
 pub(crate) struct Jump<const A: bool, const EVEN: bool>;
 

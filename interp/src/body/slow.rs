@@ -13,6 +13,7 @@ use tern_core::mem::{
     Access, Endian, GuestMemory, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, PageRef, RmwOp, Size,
 };
 use tern_core::state::Slot;
+use tern_core::system::{Careful, Flush, System, Virtual};
 
 /// The memory attributes that kind `K` stands for.
 pub(crate) const fn memop(k: u8) -> MemOp {
@@ -64,6 +65,12 @@ impl Platform for Watch<'_> {
     fn event(&mut self, event: Event, text: core::fmt::Arguments<'_>) {
         self.platform.event(event, text);
     }
+    fn set_timer(&mut self, timer: u32, at_ns: Option<u64>) {
+        self.platform.set_timer(timer, at_ns);
+    }
+    fn cpu_register(&mut self, register: u32, write: Option<(u64, u64)>) -> Option<u64> {
+        self.platform.cpu_register(register, write)
+    }
 }
 
 /// The platform of the current run.
@@ -76,9 +83,46 @@ fn platform(cx: &Cx) -> &'static mut dyn Platform {
     }
 }
 
-fn fault(cx: &mut Cx, pc: *const Word, fault: MemFault) -> Option<u64> {
-    cx.fault = Some(fault);
-    leave(cx, pc, Leave::Fault)
+/// The privileged side of the current run's guest.
+fn system(cx: &Cx) -> Option<&'static dyn System> {
+    // SAFETY: set by the engine for the time of a run from the frontend that it holds; references to it are not kept.
+    cx.system.map(|s| unsafe { &*s })
+}
+
+/// Memory as the guest's instructions see it; `platform` is that of the run, or something around it.
+fn memory<'a>(cx: &'a Cx, platform: &'a mut dyn Platform) -> Virtual<'a> {
+    Virtual { system: system(cx), state: &cx.state, platform }
+}
+
+/// Resolves a page for an access of the guest.
+fn page(cx: &Cx, addr: u64, access: Access, mode: u8) -> Result<PageRef, Miss> {
+    let page = memory(cx, platform(cx)).page(addr, access, mode).map_err(Miss::Fault)?;
+    if page.flags.has(PageFlags::DEVICE) { Err(Miss::Alone) } else { Ok(page) }
+}
+
+/// Does an access by the general path, if it reaches no device.
+fn general<T>(cx: &Cx, access: impl FnOnce(&mut dyn Platform) -> Result<T, MemFault>) -> Result<T, Miss> {
+    let mut careful = Careful::new(platform(cx), true);
+    let result = access(&mut memory(cx, &mut careful));
+    if careful.refused() { Err(Miss::Alone) } else { result.map_err(Miss::Fault) }
+}
+
+/// Why an access is not done.
+enum Miss {
+    /// The guest's fault.
+    Fault(MemFault),
+    /// The instruction must run alone.
+    Alone,
+}
+
+fn miss(cx: &mut Cx, pc: *const Word, miss: Miss) -> Option<u64> {
+    match miss {
+        Miss::Fault(fault) => {
+            cx.fault = Some(fault);
+            leave(cx, pc, Leave::Fault)
+        }
+        Miss::Alone => leave(cx, pc, Leave::Alone),
+    }
 }
 
 fn leave(cx: &mut Cx, pc: *const Word, why: Leave) -> Option<u64> {
@@ -117,18 +161,17 @@ impl<const K: u8> Slow for LoadSlow<K> {
                 cx.state.near[usize::from(unsafe { *pc }.d())] = value;
                 Some(value)
             }
-            Err(f) => fault(cx, pc, f),
+            Err(f) => miss(cx, pc, f),
         }
     }
 }
 
-fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, MemFault> {
-    let platform = platform(cx);
+fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, Miss> {
     if op.mode == 0 && (addr & PAGE_MASK) + op.size.bytes() <= PAGE_SIZE {
         let span = match cx.known_load(addr, op.size.bytes()) {
             Some(span) => Some(span),
             None => {
-                let page = platform.page(addr, Access::Load, 0)?;
+                let page = page(cx, addr, Access::Load, 0)?;
                 cx.remember_load(addr, &page);
                 page.flags.cacheable(Access::Load).then_some(page.span)
             }
@@ -137,7 +180,7 @@ fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, MemFault> {
             return Ok(op.decode(raw));
         }
     }
-    eval::load(platform, op, addr)
+    general(cx, |memory| eval::load(memory, op, addr))
 }
 
 /// A store that missed the TLB, at `Cx::addr` of `Cx::value`.
@@ -152,21 +195,24 @@ impl<const K: u8> Slow for StoreSlow<K> {
 }
 
 fn store(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, value: u64) -> Option<()> {
-    let platform = platform(cx);
     let last = op.effective(addr.wrapping_add(op.size.bytes() - 1));
     for at in [addr, last] {
         if at == last && (addr ^ last) & !PAGE_MASK == 0 && at != addr {
             break;
         }
-        match platform.page(at, Access::Store, op.mode) {
-            Err(f) => {
+        match page(cx, at, Access::Store, op.mode) {
+            Err(Miss::Fault(f)) => {
                 let addr = if at == addr { addr } else { last & !PAGE_MASK };
-                fault(cx, pc, MemFault { addr, ..f });
+                miss(cx, pc, Miss::Fault(MemFault { addr, ..f }));
+                return None;
+            }
+            Err(Miss::Alone) => {
+                leave(cx, pc, Leave::Alone);
                 return None;
             }
             Ok(page) if page.flags.has(PageFlags::CODE) => {
                 if owns(cx, pc, page.phys) {
-                    leave(cx, pc, Leave::OwnCode);
+                    leave(cx, pc, Leave::Alone);
                     return None;
                 }
                 cx.dirty_code.push(page.phys);
@@ -181,10 +227,10 @@ fn store(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, value: u64) -> Opti
     if !cx.dirty_code.is_empty() {
         settle(cx);
     }
-    match eval::store(platform, op, addr, value) {
+    match general(cx, |memory| eval::store(memory, op, addr, value)) {
         Ok(()) => Some(()),
         Err(f) => {
-            fault(cx, pc, f);
+            miss(cx, pc, f);
             None
         }
     }
@@ -212,7 +258,7 @@ impl Slow for LoadGeneral {
                 cx.state.near[usize::from(w.d())] = value;
                 Some(value)
             }
-            Err(f) => fault(cx, pc, f),
+            Err(f) => miss(cx, pc, f),
         }
     }
 }
@@ -224,9 +270,9 @@ fn general_address(cx: &mut Cx, base: u8, literal: u64) -> (MemOp, u64) {
     (op, op.effective(base.wrapping_add((literal as i64 >> 32) as u64)))
 }
 
-fn check_aligned(op: MemOp, addr: u64, access: Access) -> Result<(), MemFault> {
+fn check_aligned(op: MemOp, addr: u64, access: Access) -> Result<(), Miss> {
     if op.aligned && addr & (op.size.bytes() - 1) != 0 {
-        return Err(MemFault { addr, access, kind: tern_core::mem::FaultKind::Misaligned });
+        return Err(Miss::Fault(MemFault { addr, access, kind: tern_core::mem::FaultKind::Misaligned }));
     }
     Ok(())
 }
@@ -242,7 +288,7 @@ impl Slow for StoreGeneral {
         let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
         if let Err(f) = check_aligned(op, addr, Access::Store) {
-            return fault(cx, pc, f);
+            return miss(cx, pc, f);
         }
         let value = cx.state.near[usize::from(w.d())];
         store(cx, pc, op, addr, value).map(|()| acc)
@@ -260,9 +306,9 @@ impl Slow for Probe {
         // SAFETY: `pc` is a probe; its literal follows.
         let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
-        match eval::probe(platform(cx), op, addr) {
+        match general(cx, |memory| eval::probe(memory, op, addr)) {
             Ok(()) => Some(acc),
-            Err(f) => fault(cx, pc, f),
+            Err(f) => miss(cx, pc, f),
         }
     }
 }
@@ -299,13 +345,12 @@ impl Slow for Cas {
 }
 
 fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
-    let platform = platform(cx);
     let aligned = addr & (op.size.bytes() - 1) == 0;
     let known = if aligned && op.mode == 0 { cx.known_store(addr, op.size.bytes()) } else { None };
     let old = match known {
-        Some(span) => eval::atomic_in(span, op, addr, new),
+        Some(span) => eval::atomic_in(span, op, addr, new).map_err(Miss::Fault),
         None => {
-            if let Ok(page) = platform.page(addr, Access::Store, op.mode) {
+            if let Ok(page) = page(cx, addr, Access::Store, op.mode) {
                 if page.flags.has(PageFlags::CODE) {
                     cx.dirty_code.push(page.phys);
                     settle(cx);
@@ -313,7 +358,7 @@ fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) 
                     cx.remember_store(addr, &page);
                 }
             }
-            eval::atomic(platform, op, addr, new)
+            general(cx, |memory| eval::atomic(memory, op, addr, new))
         }
     };
     match old {
@@ -322,7 +367,7 @@ fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) 
             cx.state.near[usize::from(unsafe { *pc }.d())] = old;
             Some(old)
         }
-        Err(f) => fault(cx, pc, f),
+        Err(f) => miss(cx, pc, f),
     }
 }
 
@@ -342,27 +387,24 @@ impl Slow for Helper {
         let icount = cx.horizon.wrapping_sub(budget as u64).wrapping_add(payload & 0xffff);
         cx.state.set(Slot::PC, guest_pc);
         let mut dirty = core::mem::take(&mut cx.dirty_code);
+        let system = system(cx);
         let mut watch = Watch { platform: platform(cx), dirty: &mut dirty };
-        let result = (helper.call)(
-            &mut HelperCx {
-                state: &mut cx.state,
-                platform: &mut watch,
-                icount,
-                system: None,
-                flush: Default::default(),
-            },
-            args,
-            payload >> 16,
-        );
+        let mut careful = Careful::new(&mut watch, system.is_some());
+        let mut hcx = HelperCx { state: &mut cx.state, platform: &mut careful, system, icount, flush: Flush::None };
+        let result = (helper.call)(&mut hcx, args, payload >> 16);
+        let flush = hcx.flush;
+        let refused = careful.refused();
+        cx.flush = cx.flush.and(flush);
         cx.dirty_code = dirty;
         settle(cx);
         cx.settle_fp();
         match result {
+            _ if refused => leave(cx, pc, Leave::Alone),
             Ok(value) => {
                 cx.state.near[usize::from(w.d())] = value;
                 Some(value)
             }
-            Err(HelperExit::Fault(f)) => fault(cx, pc, f),
+            Err(HelperExit::Fault(f)) => miss(cx, pc, Miss::Fault(f)),
             Err(HelperExit::Trap { cause, value }) => {
                 cx.trap = (cause, value);
                 leave(cx, pc, Leave::Trap)

@@ -35,7 +35,7 @@ pub(crate) mod code {
     misc! {
         MOV = 0, MOV_A = 1, IMM = 2, LITERAL = 3, SELECT = 4, SELECT_A = 5, GET_FAR = 6, SET_FAR = 7, ICOUNT = 8,
         GOTO = 9, EXIT = 10, PUSH_RETURN = 11, LOAD_GENERAL = 12, STORE_GENERAL = 13, RMW = 14, CAS = 15, HELPER = 16,
-        BAD = 17, PROBE = 18, COUNT = 19, JUMP = 20, RETURN = 24, SET_ENV = 28,
+        BAD = 17, PROBE = 18, COUNT = 19, JUMP = 20, RETURN = 24, SET_ENV = 28, FAR = 29,
     }
 
     pub(crate) const fn binary(op: Op, width: u8, variant: u8) -> u16 {
@@ -234,6 +234,7 @@ const fn fill_misc(t: &mut Table) {
     put!(t, int::Icount);
     put!(t, flow::Goto);
     put!(t, flow::Exit);
+    put!(t, flow::Far);
     put!(t, flow::Jump<false, false>);
     put!(t, flow::Jump<true, false>);
     put!(t, flow::Jump<false, true>);

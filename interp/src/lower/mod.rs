@@ -13,6 +13,7 @@ use crate::cache::{ExitKind, ExitRec, Point};
 use crate::word::Word;
 use plan::Value;
 use tern_core::ir::{Block, Ref};
+use tern_core::mem::PAGE_SHIFT;
 use tern_core::state::{NEAR, StateLayout};
 use tern_softfloat::DenormalFlag;
 
@@ -81,6 +82,10 @@ pub(crate) struct Lowerer {
     choices: Vec<crate::fused::Choice>,
     /// Fuse sequences?
     fuse: bool,
+    /// Exits are linked only inside of the page that the block begins in.
+    paged: bool,
+    /// Where the block begins.
+    start: u64,
     pc: u64,
     begun: u32,
     /// Environments whose style flushes, or flags denormal operands, which host arithmetic does not tell.
@@ -90,9 +95,14 @@ pub(crate) struct Lowerer {
 }
 
 impl Lowerer {
-    /// Fusing sequences or not.
-    pub(crate) fn new(fuse: bool) -> Lowerer {
-        Lowerer { fuse, fma: crate::body::float::has_fma(), ..Lowerer::default() }
+    /// Fusing sequences or not; for guests whose pages may move under a running block, or not.
+    pub(crate) fn new(fuse: bool, paged: bool) -> Lowerer {
+        Lowerer { fuse, paged, fma: crate::body::float::has_fma(), ..Lowerer::default() }
+    }
+
+    /// May pages move under a running block?
+    pub(crate) fn paged(&self) -> bool {
+        self.paged
     }
 
     /// Lowers a block into `self.out`.  With a `count` it is a cold block, which leaves when it has run so often.
@@ -115,6 +125,7 @@ impl Lowerer {
         self.labels.resize(block.labels as usize, NEVER);
         self.acc = None;
         self.before = None;
+        self.start = block.key.pc;
         self.pc = block.key.pc;
         self.begun = 0;
         self.softfloat = layout.styles().map(|s| s.ftz || s.daz || s.denormal == DenormalFlag::WhenUsed);
@@ -167,7 +178,8 @@ impl Lowerer {
     }
 
     fn new_exit(&mut self, kind: ExitKind, pc: u64, n: u32) -> u32 {
-        self.out.exits.push(ExitRec::new(kind, pc, n as u8));
+        let near = !self.paged || (pc ^ self.start) >> PAGE_SHIFT == 0;
+        self.out.exits.push(ExitRec::new(kind, pc, n as u8, near));
         self.out.exits.len() as u32 - 1
     }
 
@@ -181,7 +193,13 @@ impl Lowerer {
         }
         for (word, exit) in self.stubs.drain(..) {
             let stub = self.out.words.len() as u32;
-            self.out.words.push(Word::imm(crate::dispatch::code::EXIT, 0, 0, exit as i32));
+            let pc = self.out.exits[exit as usize].pc;
+            let far = self.paged && self.out.exits[exit as usize].kind == ExitKind::Goto;
+            let code = if far { crate::dispatch::code::FAR } else { crate::dispatch::code::EXIT };
+            self.out.words.push(Word::imm(code, 0, 0, exit as i32));
+            if far {
+                self.out.words.push(Word::literal(pc));
+            }
             let w = &mut self.out.words[word as usize];
             *w = w.with_rel(stub as i32 - word as i32);
             let rec = &mut self.out.exits[exit as usize];
