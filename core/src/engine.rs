@@ -26,6 +26,11 @@ pub enum Stop {
 
 /// What a running CPU can reach besides its own state.
 pub trait Platform: GuestMemory {
+    /// The running CPU is about to run one instruction at position `icount`, which may reach devices.
+    fn at(&mut self, icount: u64) {
+        let _ = icount;
+    }
+
     /// Nanoseconds of guest time at position `icount` (instructions retired by this CPU).  All clock registers derive
     /// from it (I1).
     fn time_ns(&mut self, icount: u64) -> u64;

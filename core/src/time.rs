@@ -107,10 +107,8 @@ impl EventQueue {
         Some(Due { at, owner, token })
     }
 
-    /// Forgets everything; time starts again at 0.
-    pub fn reset(&self) {
-        self.0.now.set(0);
-        self.0.sequence.set(0);
+    /// Forgets all events; time goes on.
+    pub fn clear(&self) {
         self.0.events.borrow_mut().clear();
         self.0.places.borrow_mut().clear();
     }

@@ -209,6 +209,17 @@ impl Engine {
         self.cpu(id).icount
     }
 
+    /// Sets the number of guest instructions that a CPU has retired: it goes on from a saved state.
+    pub fn set_icount(&mut self, id: CpuId, icount: u64) {
+        self.cpu_mut(id).icount = icount;
+    }
+
+    /// Lets a CPU forget about address translation before it runs again.
+    pub fn forget_later(&mut self, id: CpuId, flush: Flush) {
+        let cx = &mut self.cpu_mut(id).cx;
+        cx.flush = cx.flush.and(flush);
+    }
+
     /// The ISA.
     #[must_use]
     pub fn frontend(&self) -> &Rc<dyn Frontend> {
@@ -457,6 +468,7 @@ impl Engine {
         };
         let block = builder.finish(next);
         let mut dirty = Vec::new();
+        platform.at(cpu.icount);
         let mut watch = Watch { platform, dirty: &mut dirty };
         let end = eval::eval_block(&block, &*self.frontend, &mut cpu.cx.state, &mut watch, cpu.icount);
         cpu.icount += u64::from(end.retired);

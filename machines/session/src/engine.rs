@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::Frontend;
 use tern_core::state::State;
+use tern_core::system::Flush;
 use tern_interp::{Count, Dispatch, LogItem, Stats};
 
 /// A CPU of an engine.
@@ -133,6 +134,25 @@ impl Engine {
             }
             Stop::Syscall => log.write(Items::INT, format_args!("cpu {} syscall before {pc:#x}", id.0)),
             Stop::Limit | Stop::Halt | Stop::Resync => {}
+        }
+    }
+
+    /// Sets the number of instructions that a CPU has retired: it goes on from a saved state.
+    pub fn set_icount(&mut self, id: CpuId, icount: u64) {
+        let inner = self.inner(id);
+        self.interp.set_icount(inner, icount);
+    }
+
+    /// Lets a CPU forget about address translation.
+    pub fn forget(&mut self, id: CpuId, flush: Flush) {
+        let inner = self.inner(id);
+        self.interp.forget_later(inner, flush);
+    }
+
+    /// Logs an interrupt that a CPU takes.
+    pub(crate) fn log_interrupt(&self, id: CpuId, cause: u64) {
+        if let Some(log) = &self.log {
+            log.write(Items::INT, format_args!("cpu {} interrupt {cause:#x}", id.0));
         }
     }
 
