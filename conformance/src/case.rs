@@ -215,6 +215,7 @@ fn ending(item: &str) -> Result<Stop, String> {
     Ok(match words.as_slice() {
         ["syscall"] => Stop::Syscall,
         ["halt"] => Stop::Halt,
+        ["yield"] => Stop::Yield,
         ["resync"] => Stop::Resync,
         ["trap", cause, value] => Stop::Trap { cause: number(cause)? as u32, value: number(value)? },
         ["fault", access, kind, addr] => {

@@ -20,6 +20,8 @@ pub enum Stop {
     Fault(MemFault),
     /// The CPU waits for something to happen; pc is the next instruction.
     Halt,
+    /// The CPU waits in a loop for another one, which had better run now; pc is the next instruction.
+    Yield,
     /// The instruction before pc asked for the engine's attention (a mode changed, code was written).
     Resync,
 }

@@ -38,6 +38,7 @@ pub(crate) enum ExitKind {
     Syscall,
     Resync,
     Halt,
+    Yield,
     Trap(u32, TrapValue),
 }
 

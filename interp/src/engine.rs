@@ -443,6 +443,7 @@ impl Engine {
         match kind {
             ExitKind::Syscall => Stop::Syscall,
             ExitKind::Halt => Stop::Halt,
+            ExitKind::Yield => Stop::Yield,
             ExitKind::Goto | ExitKind::Resync => Stop::Resync,
             ExitKind::Trap(cause, value) => {
                 let value = match value {

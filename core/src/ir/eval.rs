@@ -113,6 +113,7 @@ impl Machine<'_> {
             }
             Exit::Resync(pc) => self.leave(pc, Some(Stop::Resync), self.begun),
             Exit::Halt(pc) => self.leave(pc, Some(Stop::Halt), self.begun),
+            Exit::Yield(pc) => self.leave(pc, Some(Stop::Yield), self.begun),
         }
     }
 

@@ -445,6 +445,8 @@ pub enum Exit {
     Resync(u64),
     /// Set pc to this address and stop the CPU until something happens.
     Halt(u64),
+    /// Set pc to this address and let other CPUs run first.
+    Yield(u64),
 }
 
 impl Exit {

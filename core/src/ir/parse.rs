@@ -465,6 +465,7 @@ impl<'t> Parser<'t, '_, '_> {
             }
             "resync" => Exit::Resync(c.number()?),
             "halt" => Exit::Halt(c.number()?),
+            "yield" => Exit::Yield(c.number()?),
             other => return Err(format!("there is no exit \"{other}\"")),
         };
         c.end()?;

@@ -488,7 +488,7 @@ impl Generator<'_, '_> {
 
     fn exit(&mut self) -> Exit {
         let (pc, other) = (self.pc, self.pc.wrapping_add(0x100));
-        match self.below(11) {
+        match self.below(12) {
             0 => Exit::Call(other, pc),
             1..=2 => Exit::Branch(self.value(Ty::Bool), other, pc),
             3 => Exit::Indirect(self.value(Ty::I64), Hint::Jump),
@@ -501,6 +501,7 @@ impl Generator<'_, '_> {
             }
             8 => Exit::Resync(pc),
             9 => Exit::Halt(pc),
+            10 => Exit::Yield(pc),
             _ => Exit::Goto(pc),
         }
     }

@@ -147,6 +147,7 @@ fn exit(f: &mut Formatter<'_>, exit: &Exit) -> Result {
         Exit::Trap(cause, r) => writeln!(f, "trap {cause}, v{}", r.0),
         Exit::Resync(pc) => writeln!(f, "resync {pc:#x}"),
         Exit::Halt(pc) => writeln!(f, "halt {pc:#x}"),
+        Exit::Yield(pc) => writeln!(f, "yield {pc:#x}"),
     }
 }
 

@@ -129,6 +129,7 @@ impl Lowerer {
             Exit::Syscall(pc) => self.stop(ExitKind::Syscall, pc, n),
             Exit::Resync(pc) => self.stop(ExitKind::Resync, pc, n),
             Exit::Halt(pc) => self.stop(ExitKind::Halt, pc, n),
+            Exit::Yield(pc) => self.stop(ExitKind::Yield, pc, n),
             Exit::Trap(cause, value) => {
                 let value = self.trap_value(block, value)?;
                 let pc = self.pc;

@@ -133,7 +133,7 @@ impl Engine {
                 log.write(Items::INT, format_args!("cpu {} fault at {pc:#x}: {access:?} {addr:#x}, {kind:?}", id.0));
             }
             Stop::Syscall => log.write(Items::INT, format_args!("cpu {} syscall before {pc:#x}", id.0)),
-            Stop::Limit | Stop::Halt | Stop::Resync => {}
+            Stop::Limit | Stop::Halt | Stop::Yield | Stop::Resync => {}
         }
     }
 

@@ -186,6 +186,9 @@ impl Machine {
             }
             let stop = self.engine.run(id, &mut self.fabric, insns);
             self.stopped(cpu, stop);
+            if stop == Stop::Yield && self.harts.len() > 1 {
+                break;
+            }
             if !self.fabric.changes.is_empty() {
                 let others = self.fabric.changes.iter().any(|c| c.cpu != cpu as u32);
                 self.apply();
@@ -212,7 +215,7 @@ impl Machine {
     fn stopped(&mut self, cpu: usize, stop: Stop) {
         let id = self.harts[cpu].cpu;
         match stop {
-            Stop::Limit | Stop::Resync => {}
+            Stop::Limit | Stop::Resync | Stop::Yield => {}
             Stop::Halt => {
                 let system = self.frontend.system().expect("looked at when the machine was made");
                 if !system.wakes(self.engine.state(id)) {
