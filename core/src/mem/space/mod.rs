@@ -13,10 +13,14 @@
 mod access;
 mod block;
 mod flat;
+#[cfg(test)]
+mod model;
 mod state;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod text_tests;
 mod tree;
 
 pub use access::{DeviceAccess, Target};

@@ -206,7 +206,7 @@ fn restored(tree: &Tree, saved: &SavedMap) -> Result<Tree, StateError> {
     let mut new = tree.clone();
     for (node, saved) in new.nodes.iter_mut().zip(&saved.regions) {
         check(node.name == saved.name, "name", || format!("{} saved for {}", saved.name, node.name))?;
-        node.parent = None;
+        node.displace();
         node.children.clear();
         node.enabled = saved.enabled;
         match &mut node.kind {

@@ -93,6 +93,13 @@ pub(super) struct Node {
     pub(super) children: Vec<Region>,
 }
 
+impl Node {
+    /// It lies nowhere.
+    pub(super) fn displace(&mut self) {
+        (self.parent, self.offset, self.priority, self.order) = (None, 0, 0, 0);
+    }
+}
+
 /// All regions; a [`Region`] is an index.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Tree {
@@ -147,7 +154,8 @@ impl Tree {
 
     /// Takes `child` out of its parent; true if it was in one.
     pub(super) fn remove(&mut self, child: Region) -> bool {
-        let Some(parent) = self.get_mut(child).parent.take() else { return false };
+        let Some(parent) = self.get(child).parent else { return false };
+        self.get_mut(child).displace();
         self.get_mut(parent).children.retain(|c| *c != child);
         true
     }
