@@ -9,5 +9,6 @@
 pub mod bench;
 mod catalogue;
 pub mod misc;
+pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};
