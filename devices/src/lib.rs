@@ -9,6 +9,7 @@
 pub mod bench;
 mod catalogue;
 pub mod misc;
+pub mod serial;
 pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};
