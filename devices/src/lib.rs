@@ -8,6 +8,7 @@
 
 pub mod bench;
 mod catalogue;
+pub mod firmware;
 pub mod misc;
 pub mod serial;
 pub mod virtio;
