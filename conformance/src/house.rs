@@ -97,9 +97,10 @@ pub fn imports(packages: &[Package]) -> Vec<String> {
 }
 
 /// Where `unsafe` may stand, and why.  A name that ends in `/` is a folder.
-pub const UNSAFE: [(&str, &str); 10] = [
+pub const UNSAFE: [(&str, &str); 11] = [
     ("core/src/mem/span.rs", "raw host memory behind guest pages"),
     ("core/src/mem/flat.rs", "hands out spans of its own memory"),
+    ("core/src/mem/ram.rs", "allocates guest RAM"),
     ("interp/src/dispatch/", "handlers follow raw pointers into the code area"),
     ("interp/src/body/", "what handlers do: slots and guest pages through raw pointers"),
     ("interp/src/cx.rs", "the context begins as zeros from the system; TLB entries as guest pages"),

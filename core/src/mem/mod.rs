@@ -2,6 +2,8 @@
 
 mod access;
 mod flat;
+mod ram;
+pub mod space;
 mod span;
 
 pub use access::{Access, Endian, FaultKind, MemFault, MemOp, RmwOp, Size};
@@ -57,7 +59,8 @@ impl PageFlags {
 pub struct PageRef {
     /// The page's bytes: exactly [`PAGE_SIZE`] of them (empty for a device page).
     pub span: HostSpan,
-    /// The page's identity for translated code: its number in the physical space (user mode: in the process's space).
+    /// The page's identity for translated code.  Memory that is mapped twice has one identity, so it is not an address
+    /// (user mode: the page's number in the process's space).
     pub phys: u64,
     /// What is exceptional about it.
     pub flags: PageFlags,

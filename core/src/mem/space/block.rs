@@ -1,0 +1,264 @@
+//! Blocks of RAM: host memory with a name and what is known about each of its pages.
+
+use super::SpaceError;
+use crate::mem::ram::HostRam;
+use crate::mem::{HostSpan, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
+use core::any::Any;
+use core::fmt;
+use core::ops::Range;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Who wants to know which pages were written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum DirtyClient {
+    /// Sends pages again that were written after they had been sent.
+    Migration = 1,
+    /// Redraws what was drawn.
+    Display = 2,
+    /// Keeps what differs from the checkpoint before.
+    Checkpoint = 4,
+    /// Tests and tools.
+    Inspect = 8,
+}
+
+/// All of [`DirtyClient`].
+const CLIENTS: u8 = 15;
+/// The page holds code that has been translated.
+const CODE: u8 = 1 << 6;
+/// The page may hold something else than zeros.
+const TOUCHED: u8 = 1 << 7;
+/// What a write sets.
+const WRITTEN: u8 = CLIENTS | TOUCHED;
+
+/// What address spaces tell the tiers: see [`crate::mem::GuestMemory`].
+#[derive(Default)]
+pub(super) struct Tracker {
+    generation: Cell<u64>,
+    invalidated: RefCell<Vec<u64>>,
+}
+
+impl Tracker {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Earlier page references no longer hold.
+    pub(super) fn bump(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    /// Moves out the pages whose code is gone.
+    pub(super) fn take(&self, pages: &mut Vec<u64>) {
+        pages.append(&mut self.invalidated.borrow_mut());
+    }
+}
+
+struct Block {
+    name: String,
+    span: HostSpan,
+    /// Number of its first page among the pages of all blocks.
+    base: u64,
+    marks: Box<[Cell<u8>]>,
+    tracker: Rc<Tracker>,
+    /// Keeps the host memory.
+    _owner: Rc<dyn Any>,
+}
+
+/// A block of RAM: named host memory.  Clones are handles to the same one; it lives as long as its address space.
+///
+/// Pages are counted from the block's start; the last one may be short.
+#[derive(Clone)]
+pub struct RamBlock(Rc<Block>);
+
+impl PartialEq for RamBlock {
+    fn eq(&self, other: &RamBlock) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RamBlock {}
+
+impl fmt::Debug for RamBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RamBlock({}, {:#x})", self.0.name, self.size())
+    }
+}
+
+impl RamBlock {
+    /// Zeroed memory.
+    pub(super) fn zeroed(name: &str, size: u64, base: u64, tracker: &Rc<Tracker>) -> Result<RamBlock, SpaceError> {
+        let no_memory = || SpaceError::NoMemory { name: name.to_owned(), size };
+        let ram = HostRam::new(size).ok_or_else(no_memory)?;
+        Ok(RamBlock::over(name, ram.span(), Rc::new(ram), base, tracker, 0))
+    }
+
+    /// Memory with contents that are not known.
+    pub(super) fn foreign(
+        name: &str,
+        span: HostSpan,
+        owner: Rc<dyn Any>,
+        base: u64,
+        tracker: &Rc<Tracker>,
+    ) -> Result<RamBlock, SpaceError> {
+        if span.is_empty() {
+            return Err(SpaceError::Size { name: name.to_owned() });
+        }
+        Ok(RamBlock::over(name, span, owner, base, tracker, TOUCHED))
+    }
+
+    fn over(name: &str, span: HostSpan, owner: Rc<dyn Any>, base: u64, tracker: &Rc<Tracker>, mark: u8) -> RamBlock {
+        let marks = vec![Cell::new(mark); span.len().div_ceil(PAGE_SIZE as usize)].into_boxed_slice();
+        let tracker = tracker.clone();
+        RamBlock(Rc::new(Block { name: name.to_owned(), span, base, marks, tracker, _owner: owner }))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.span.len() as u64
+    }
+
+    /// Its pages.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.0.marks.len() as u64
+    }
+
+    /// Copies bytes out; false, and nothing copied, if they are not all inside.
+    #[must_use]
+    pub fn read(&self, offset: u64, buf: &mut [u8]) -> bool {
+        usize::try_from(offset).is_ok_and(|at| self.0.span.read(at, buf))
+    }
+
+    /// Copies bytes in, marks them written, gives up translations of code there; false, and nothing done, if they are not
+    /// all inside.
+    #[must_use]
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> bool {
+        let done = usize::try_from(offset).is_ok_and(|at| self.0.span.write(at, bytes));
+        if done {
+            self.written(offset, bytes.len() as u64);
+        }
+        done
+    }
+
+    /// The host memory of `offset..offset + len`, marked written if it is going to be; `None` if it is not all inside.
+    #[must_use]
+    pub fn span(&self, offset: u64, len: u64, write: bool) -> Option<HostSpan> {
+        let span = self.0.span.sub(usize::try_from(offset).ok()?, usize::try_from(len).ok()?)?;
+        if write {
+            self.written(offset, len);
+        }
+        Some(span)
+    }
+
+    /// Zeroes `offset..offset + len` as far as it is inside; what was never written stays uncommitted.
+    pub fn zero(&self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len).min(self.size());
+        let mut at = offset;
+        while at < end {
+            let next = (at | PAGE_MASK).saturating_add(1).min(end);
+            if self.touched(at >> PAGE_SHIFT) {
+                let n = (next - at) as usize;
+                let _ = self.write(at, &[0; PAGE_SIZE as usize][..n]);
+            }
+            at = next;
+        }
+    }
+
+    /// Which pages were written, or could have been, since `client` asked last (or since the block is there), in order.
+    /// Tiers have to ask again for pages that they store to.
+    #[must_use]
+    pub fn take_dirty(&self, client: DirtyClient) -> Vec<u64> {
+        let mut pages = Vec::new();
+        for (mark, page) in self.0.marks.iter().zip(0..) {
+            if mark.get() & client as u8 != 0 {
+                mark.set(mark.get() & !(client as u8));
+                pages.push(page);
+            }
+        }
+        if !pages.is_empty() {
+            self.0.tracker.bump();
+        }
+        pages
+    }
+
+    /// May page `page` hold something else than zeros?
+    pub(super) fn touched(&self, page: u64) -> bool {
+        self.mark(page).is_some_and(|mark| mark.get() & TOUCHED != 0)
+    }
+
+    /// Number of page `page` among the pages of all blocks.
+    pub(super) fn number(&self, page: u64) -> u64 {
+        self.0.base + page
+    }
+
+    /// The page of this block with number `number`.
+    pub(super) fn page_of(&self, number: u64) -> Option<u64> {
+        number.checked_sub(self.0.base).filter(|page| *page < self.pages())
+    }
+
+    /// Does page `page` hold code?
+    pub(super) fn code(&self, page: u64) -> bool {
+        self.mark(page).is_some_and(|mark| mark.get() & CODE != 0)
+    }
+
+    pub(super) fn set_code(&self, page: u64, code: bool) {
+        if let Some(mark) = self.mark(page) {
+            mark.set(if code { mark.get() | CODE } else { mark.get() & !CODE });
+        }
+    }
+
+    /// A tier has resolved page `page` for stores.
+    pub(super) fn resolved(&self, page: u64) {
+        if let Some(mark) = self.mark(page) {
+            mark.set(mark.get() | WRITTEN);
+        }
+    }
+
+    /// Bytes were written, or will be, behind the tiers' back.
+    fn written(&self, offset: u64, len: u64) {
+        let mut code = false;
+        let pages = self.pages_of(offset, len);
+        for mark in &self.0.marks[pages.start as usize..pages.end as usize] {
+            code |= mark.get() & CODE != 0;
+            mark.set(mark.get() | WRITTEN);
+        }
+        if code {
+            self.give_up(pages);
+        }
+    }
+
+    /// Reports the code in these bytes as gone.
+    pub(super) fn invalidate(&self, offset: u64, len: u64) {
+        self.give_up(self.pages_of(offset, len));
+    }
+
+    fn give_up(&self, pages: Range<u64>) {
+        let code: Vec<u64> = pages.filter(|page| self.code(*page)).collect();
+        for page in &code {
+            self.set_code(*page, false);
+        }
+        if !code.is_empty() {
+            self.0.tracker.invalidated.borrow_mut().extend(code.iter().map(|page| self.number(*page)));
+            self.0.tracker.bump();
+        }
+    }
+
+    /// The pages that these bytes are on, as far as they are inside.
+    fn pages_of(&self, offset: u64, len: u64) -> Range<u64> {
+        let end = offset.saturating_add(len).min(self.size());
+        if offset >= end { 0..0 } else { offset >> PAGE_SHIFT..end.div_ceil(PAGE_SIZE) }
+    }
+
+    fn mark(&self, page: u64) -> Option<&Cell<u8>> {
+        self.0.marks.get(usize::try_from(page).ok()?)
+    }
+}
