@@ -11,6 +11,7 @@ mod catalogue;
 pub mod firmware;
 pub mod misc;
 pub mod serial;
+pub mod storage;
 pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};
