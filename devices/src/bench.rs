@@ -1,10 +1,12 @@
 //! A test bench for devices: memory, time, wires and counters, and no machine around them.
 
+use crate::storage::cfi_flash::Array;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tern_core::backend::{Block, BlockError, CharSink, Entropy, NetSink};
 use tern_core::device::{Bus, BusError, Device, Dma, IrqLine, Kit, Mapper, Reporter, Signal, Sink, Wires};
 use tern_core::engine::Event;
+use tern_core::mem::space::AddressSpace;
 use tern_core::mem::{Access, FlatMemory, GuestMemory, HostSpan, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 use tern_core::time::{Clock, EventQueue, Owner};
 
@@ -161,6 +163,19 @@ impl Bench {
     #[must_use]
     pub fn disk(&self, size: usize) -> Box<dyn Block> {
         Box::new(MemoryDisk { bytes: vec![0; size], read_only: false })
+    }
+
+    /// Zeroed memory of `size` bytes for a flash bank, at address 0 of an address space of its own.
+    ///
+    /// # Panics
+    /// If the host does not have so much.
+    #[must_use]
+    pub fn flash(&self, size: u64) -> Array {
+        let space = AddressSpace::new("flash", "flash", Reporter::new("flash", |_, _| {}));
+        let block = space.block("flash0", size).expect("the host has memory for a flash bank");
+        let region = space.rom_device(&block, 0, 0);
+        space.add(space.root(), region, 0, 0).expect("nothing else is there");
+        Array { block, space, region }
     }
 
     /// Takes all signals that devices have given.

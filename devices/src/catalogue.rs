@@ -46,5 +46,8 @@ macro_rules! devices {
 
 /// All parts, by class.
 pub fn catalogue() -> impl Iterator<Item = &'static Part> {
-    [crate::misc::PARTS].into_iter().flatten().copied()
+    [crate::firmware::PARTS, crate::misc::PARTS, crate::serial::PARTS, crate::storage::PARTS]
+        .into_iter()
+        .flatten()
+        .copied()
 }

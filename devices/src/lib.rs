@@ -8,6 +8,10 @@
 
 pub mod bench;
 mod catalogue;
+pub mod firmware;
 pub mod misc;
+pub mod serial;
+pub mod storage;
+pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};

@@ -1,0 +1,6 @@
+//! Serial ports.
+
+crate::devices! {
+    /// The 16550A UART of National Semiconductor.
+    ns16550a,
+}

@@ -1,0 +1,6 @@
+//! Disks, drives and memories that keep what is written to them.
+
+crate::devices! {
+    /// Parallel NOR flash with Intel's command set.
+    cfi_flash,
+}
