@@ -46,5 +46,5 @@ macro_rules! devices {
 
 /// All parts, by class.
 pub fn catalogue() -> impl Iterator<Item = &'static Part> {
-    [crate::misc::PARTS].into_iter().flatten().copied()
+    [crate::interrupt::PARTS, crate::misc::PARTS, crate::timer::PARTS].into_iter().flatten().copied()
 }

@@ -8,6 +8,8 @@
 
 pub mod bench;
 mod catalogue;
+pub mod interrupt;
 pub mod misc;
+pub mod timer;
 
 pub use catalogue::{Class, Part, catalogue};
