@@ -177,7 +177,8 @@ fn initial(config: &AplicConfig) -> State {
     let domain = |domain: &DomainConfig| Domain {
         enable: false,
         sourcecfg: per_source.clone(),
-        target: per_source.clone(),
+        // In direct mode a priority number is never zero.
+        target: vec![u32::from(!config.msi); per_source.len()],
         pending: bits.clone(),
         enabled: bits.clone(),
         genmsi: 0,
@@ -287,26 +288,17 @@ impl Aplic {
         {
             self.withdraw(child, source);
         }
-        let was_active = self.mode(domain, source).is_some();
         self.state.domains[domain].sourcecfg[source as usize] = new;
         let rectified = self.rectified(domain, source);
         let mode = self.mode(domain, source);
-        let (msi, slot) = (self.config.msi, &mut self.state.domains[domain]);
+        let slot = &mut self.state.domains[domain];
         match mode {
             None => {
                 set_bit(&mut slot.pending, source, false);
                 set_bit(&mut slot.enabled, source, false);
-                slot.target[source as usize] = 0;
             }
-            Some(mode) => {
-                if matches!(mode, Mode::Level { .. }) {
-                    set_bit(&mut slot.pending, source, rectified);
-                }
-                if !was_active {
-                    // Unspecified, but a value that the register can hold.
-                    slot.target[source as usize] = u32::from(!msi);
-                }
-            }
+            Some(Mode::Level { .. }) => set_bit(&mut slot.pending, source, rectified),
+            Some(Mode::Detached | Mode::Edge { .. }) => {}
         }
         self.deliver_all(domain);
     }
@@ -321,7 +313,6 @@ impl Aplic {
         set_bit(&mut slot.pending, source, false);
         set_bit(&mut slot.enabled, source, false);
         slot.sourcecfg[source as usize] = 0;
-        slot.target[source as usize] = 0;
         self.deliver_all(domain);
     }
 
@@ -391,12 +382,15 @@ impl Aplic {
         }
     }
 
+    /// Zero while the source is inactive.  The values that it gets when it becomes active are unspecified: here they are
+    /// those that were written last.
     fn target(&self, source: u32) -> u64 {
-        self.state.domains[self.here].target.get(source as usize).map_or(0, |target| u64::from(*target))
+        let active = self.mode(self.here, source).is_some();
+        if active { u64::from(self.state.domains[self.here].target[source as usize]) } else { 0 }
     }
 
     fn set_target(&mut self, source: u32, value: u32) {
-        if self.mode(self.here, source).is_none() {
+        if !self.present(self.here, source) {
             return;
         }
         let priority = (value & self.priority_mask()).max(1);
@@ -531,7 +525,7 @@ impl Aplic {
                 let (cfg, n) = (domain.sourcecfg[n], n as u32);
                 let active = matches!(cfg, 1 | 4..=7);
                 let delegated = cfg & DELEGATE != 0 && cfg & !(DELEGATE | 0x3ff) == 0;
-                let idle = !bits.iter().any(|bits| bit(bits, n)) && domain.target[n as usize] == 0;
+                let idle = !bits.iter().any(|bits| bit(bits, n));
                 (n != 0 || cfg == 0) && (active || (idle && (cfg == 0 || delegated)))
             })
             && (like.sourcecfg.len()..32 * like.pending.len()).all(|n| !bits.iter().any(|bits| bit(bits, n as u32)))

@@ -2,7 +2,7 @@
 //! privilege level for all harts of a machine.
 //!
 //! Software reaches an interrupt file's registers through its hart's CSRs; those accesses arrive as
-//! [`Device::cpu_register`].  A register's number is `privilege << 16 | what`, where privilege is 3 for machine level, 1 for
+//! [`tern_core::device::Device::cpu_register`].  A register's number is `privilege << 16 | what`, where privilege is 3 for machine level, 1 for
 //! supervisor level and 0x10 + n for guest interrupt file n, and what is `0x1000 | iselect` for `*ireg` and 0x2000 for
 //! `*topei`, which a write claims.  An even `eip`/`eie` register reads as 64 bits, of which RV32 takes the lower half, an odd
 //! one as the upper 32 of them (RV64's exception for odd ones is the CPU's business).

@@ -89,6 +89,8 @@ fn registers_hold_what_exists() {
     // A target is zero until its source is active, and then has a priority that is not zero.
     set(&mut d, 0, target(3), 7);
     assert_eq!((get(&mut d, 0, target(3)), get(&mut d, 0, target(1))), (0, 1));
+    set(&mut d, 0, sourcecfg(3), DETACHED);
+    assert_eq!(get(&mut d, 0, target(3)), 7);
     set(&mut d, 0, target(1), 0xffff_fff8);
     assert_eq!(get(&mut d, 0, target(1)), 0xfffc_0001);
     for offset in [0x1bc0, 0x1bc4, 0x1bc8, 0x1bcc, 0x3000] {
