@@ -46,8 +46,15 @@ macro_rules! devices {
 
 /// All parts, by class.
 pub fn catalogue() -> impl Iterator<Item = &'static Part> {
-    [crate::firmware::PARTS, crate::misc::PARTS, crate::serial::PARTS, crate::storage::PARTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        crate::firmware::PARTS,
+        crate::interrupt::PARTS,
+        crate::misc::PARTS,
+        crate::serial::PARTS,
+        crate::storage::PARTS,
+        crate::timer::PARTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

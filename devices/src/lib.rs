@@ -9,9 +9,11 @@
 pub mod bench;
 mod catalogue;
 pub mod firmware;
+pub mod interrupt;
 pub mod misc;
 pub mod serial;
 pub mod storage;
+pub mod timer;
 pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};

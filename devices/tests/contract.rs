@@ -34,13 +34,22 @@ fn poke(device: &mut dyn Device, bench: &mut Bench, random: &mut Random, steps: 
         let Some(n) = (random.next() as usize).checked_rem(windows.len()) else { break };
         let reach = [64, 0x1000, windows[n].size][random.next() as usize % 3].min(windows[n].size).max(1);
         let size = SIZES[random.next() as usize % 4];
-        let offset = random.next() % reach & if random.next() % 8 == 0 { u64::MAX } else { !(size.bytes() - 1) };
-        match random.next() % 8 {
+        let aligned = if random.next().is_multiple_of(8) { u64::MAX } else { !(size.bytes() - 1) };
+        let offset = (random.next() % reach) & aligned;
+        match random.next() % 10 {
             0..3 => seen.push(device.read(n as u32, offset, size)),
             3..6 => device.write(n as u32, offset, size, random.next() >> (random.next() % 64)),
             6 => {
                 let now = bench.queue.now() + random.next() % 1_000_000;
                 bench.advance(device, 0, now);
+            }
+            7 => device.pin(random.next() as u32 % 128, random.next().is_multiple_of(2)),
+            8 => {
+                // A CPU register that there may be: any privilege, any number.
+                let (privilege, base) = ((random.next() % 0x20) << 16, 0x1000 << (random.next() % 2));
+                let register = (privilege | base | (random.next() % 0x101)) as u32;
+                let write = random.next().is_multiple_of(2).then(|| (random.next(), random.next()));
+                seen.extend(device.cpu_register(random.next() as u32 % 4, register, write));
             }
             _ => {
                 let port = random.next() as u32 % 2;
