@@ -46,5 +46,5 @@ macro_rules! devices {
 
 /// All parts, by class.
 pub fn catalogue() -> impl Iterator<Item = &'static Part> {
-    [crate::misc::PARTS].into_iter().flatten().copied()
+    [crate::misc::PARTS, crate::virtio::PARTS].into_iter().flatten().copied()
 }
