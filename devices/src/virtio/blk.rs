@@ -403,3 +403,172 @@ impl VirtioDevice for Blk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Driver;
+    use super::*;
+    use crate::bench::MemoryDisk;
+    use tern_core::mem::Size;
+
+    const DISK: usize = 1 << 19;
+
+    fn disk(read_only: bool) -> impl FnOnce(&mut Bench) -> Box<dyn VirtioDevice> {
+        let bytes = (0..DISK).map(|n| (n / 512 + n) as u8).collect();
+        let config = Config { serial: "tern-disk".into(), queues: 3, ..Config::default() };
+        move |_| Box::new(Blk::new(Box::new(MemoryDisk { bytes, read_only }), config))
+    }
+
+    fn header(kind: u32, sector: u64) -> Vec<u8> {
+        [&kind.to_le_bytes()[..], &[0; 4], &sector.to_le_bytes()].concat()
+    }
+
+    fn read(d: &mut Driver, queue: u16, sector: u64, cuts: &[usize]) -> (u8, Vec<u8>) {
+        let mut back = cuts.to_vec();
+        back.push(1);
+        let mut data = d.ask(queue, &[&header(T_IN, sector)], &back).data;
+        let status = data.pop().unwrap();
+        (status, data)
+    }
+
+    #[test]
+    fn what_is_written_is_read_however_it_is_cut() {
+        for mut d in [Driver::split(u64::MAX >> 16, disk(false)), Driver::packed(u64::MAX >> 16, disk(false))] {
+            let data: Vec<u8> = (0..2048).map(|n| (n * 7) as u8).collect();
+            let (a, b) = data.split_at(513);
+            let done = d.ask(1, &[&header(T_OUT, 9), a, b], &[1]);
+            assert_eq!((done.data, done.len), (vec![0], 1));
+            assert_eq!(read(&mut d, 2, 9, &[1, 1000, 1047]), (0, data.clone()));
+            // Header and data in one buffer, data and status in one buffer.
+            let all = [&header(T_OUT, 1)[..], &data].concat();
+            assert_eq!(d.ask(0, &[&all[..5], &all[5..]], &[1]).data, [0]);
+            let done = d.ask(0, &[&header(T_IN, 1)], &[2049]);
+            assert_eq!((&done.data[..2048], done.data[2048], done.len), (&data[..], 0, 2049));
+            // Larger than a piece.
+            assert_eq!(d.ask(0, &[&header(T_OUT, 0), &[0x5a; 300 << 10]], &[1]).data, [0]);
+            assert_eq!(read(&mut d, 0, 0, &[300 << 10]), (0, vec![0x5a; 300 << 10]));
+            assert_eq!(d.bench.guest_errors(), 0);
+        }
+    }
+
+    #[test]
+    fn requests_off_the_medium_fail_and_touch_nothing() {
+        let mut d = Driver::split(u64::MAX >> 16, disk(false));
+        let last = DISK as u64 / 512;
+        for (sector, len) in [(last, 512), (last - 1, 1024), (u64::MAX, 512), (1 << 55, 512), (0, 511)] {
+            assert_eq!(read(&mut d, 0, sector, &[len]).0, 1, "{sector:#x} {len}");
+            assert_eq!(d.ask(0, &[&header(T_OUT, sector), &vec![1; len]], &[1]).data, [1]);
+        }
+        assert_eq!(d.bench.guest_errors(), 10);
+        assert_eq!(read(&mut d, 0, last - 1, &[512]).0, 0);
+        assert_eq!(read(&mut d, 0, last, &[]).0, 0, "nothing, at the very end");
+        assert_eq!(d.ask(0, &[&header(99, 0)], &[1]).data, [2]);
+        assert!(!d.is_broken());
+        d.add(0, &[&header(T_IN, 0)[..15]], &[1], false);
+        d.kick(0);
+        assert!(d.is_broken());
+    }
+
+    #[test]
+    fn discards_zeroes_flushes_and_names() {
+        let mut d = Driver::split(u64::MAX >> 16, disk(false));
+        let segment = |sector: u64, n: u32, flags: u32| {
+            [&sector.to_le_bytes()[..], &n.to_le_bytes(), &flags.to_le_bytes()].concat()
+        };
+        let mut range = |kind, s: Vec<u8>| d.ask(0, &[&header(kind, 0), &s], &[1]).data[0];
+        assert_eq!(range(T_WRITE_ZEROES, segment(2, 3, 1)), 0);
+        assert_eq!(range(T_DISCARD, segment(5, 1, 0)), 0);
+        assert_eq!(range(T_DISCARD, segment(5, 1, 1)), 2);
+        assert_eq!(range(T_WRITE_ZEROES, segment(5, 1, 2)), 2);
+        assert_eq!(range(T_WRITE_ZEROES, segment(DISK as u64 / 512 - 1, 2, 0)), 1);
+        assert_eq!(range(T_WRITE_ZEROES, segment(0, u32::MAX, 0)), 1);
+        assert_eq!(range(T_WRITE_ZEROES, vec![0; 15]), 1);
+        assert_eq!(read(&mut d, 0, 2, &[1536]), (0, vec![0; 1536]));
+        assert_ne!(read(&mut d, 0, 1, &[512]).1, vec![0; 512]);
+        assert_eq!(d.ask(0, &[&header(T_FLUSH, 0)], &[1]).data, [0]);
+        let id = d.ask(0, &[&header(T_GET_ID, 0)], &[20, 1]).data;
+        assert_eq!((&id[..10], id[20]), (&b"tern-disk\0"[..], 0));
+        assert_eq!(d.ask(0, &[&header(T_GET_ID, 0)], &[4, 1]).data, *b"tern\0");
+    }
+
+    #[test]
+    fn read_only_media_are_not_written() {
+        let mut d = Driver::split(u64::MAX >> 16, disk(true));
+        assert_eq!(d.features & (RO | DISCARD | WRITE_ZEROES), RO);
+        let before = read(&mut d, 0, 0, &[512]);
+        assert_eq!(d.ask(0, &[&header(T_OUT, 0), &[9; 512]], &[1]).data, [1]);
+        assert_eq!(d.ask(0, &[&header(T_DISCARD, 0), &[0; 16]], &[1]).data, [2]);
+        assert_eq!(read(&mut d, 0, 0, &[512]), before);
+    }
+
+    /// A medium that counts flushes, and fails when told.
+    struct Watched(MemoryDisk, Rc<Cell<u32>>, Rc<Cell<bool>>);
+
+    impl Block for Watched {
+        fn size(&self) -> u64 {
+            self.0.size()
+        }
+        fn read_only(&self) -> bool {
+            false
+        }
+        fn read(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError> {
+            if self.2.get() { Err(BlockError::Io("broken".into())) } else { self.0.read(offset, buf) }
+        }
+        fn write(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
+            if self.2.get() { Err(BlockError::NoSpace) } else { self.0.write(offset, buf) }
+        }
+        fn flush(&mut self) -> Result<(), BlockError> {
+            self.1.set(self.1.get() + 1);
+            Ok(())
+        }
+        fn discard(&mut self, _: u64, _: u64) -> Result<(), BlockError> {
+            Err(BlockError::Unsupported)
+        }
+        fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError> {
+            self.0.write_zeroes(offset, len, unmap)
+        }
+    }
+
+    #[test]
+    fn caching_is_what_was_agreed_on_and_failures_are_told() {
+        let (flushes, fails) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        let make = |wanted: u64| {
+            let medium = MemoryDisk { bytes: vec![0; DISK], read_only: false };
+            let disk = Box::new(Watched(medium, flushes.clone(), fails.clone()));
+            let blk = Blk::new(disk, Config::default());
+            let statistics = blk.statistics();
+            (Driver::split(wanted, |_| Box::new(blk)), statistics)
+        };
+        let write = |d: &mut Driver| d.ask(0, &[&header(T_OUT, 0), &[1; 512]], &[1]).data[0];
+        // A driver that cannot flush gets durable writes.
+        let (mut d, _) = make(0);
+        assert_eq!((write(&mut d), flushes.take()), (0, 1));
+        // One that can flush does it itself.
+        let (mut d, _) = make(FLUSH);
+        assert_eq!((write(&mut d), flushes.take()), (0, 0));
+        // One that may choose, chooses.
+        let (mut d, statistics) = make(FLUSH | CONFIG_WCE | DISCARD);
+        assert_eq!((write(&mut d), flushes.take()), (0, 0));
+        d.device.write(0, 0x100 + 32, Size::B1, 0);
+        assert_eq!(flushes.take(), 1);
+        assert_eq!((write(&mut d), flushes.take(), d.device.read(0, 0x120, Size::B1)), (0, 1, 0));
+        d.device.write(0, 0x100 + 32, Size::B1, 2);
+        assert_eq!(d.bench.guest_errors(), 1);
+        assert_eq!(d.ask(0, &[&header(T_DISCARD, 0), &[0; 16]], &[1]).data, [2]);
+        fails.set(true);
+        assert_eq!((write(&mut d), read(&mut d, 0, 0, &[512]).0), (1, 1));
+        let counts = statistics.counts();
+        assert_eq!((counts.writes, counts.written_bytes, counts.errors), (2, 1024, 3));
+    }
+
+    #[test]
+    fn the_configuration_space_is_laid_out_as_specified() {
+        let mut d = Driver::split(u64::MAX >> 16, disk(false));
+        let mut at = |offset: u64, size| d.device.read(0, 0x100 + offset, size);
+        assert_eq!((at(0, Size::B8), at(12, Size::B4)), (DISK as u64 / 512, 254));
+        assert_eq!((at(20, Size::B4), at(32, Size::B1), at(34, Size::B2)), (512, 1, 3));
+        assert_eq!((at(36, Size::B4), at(40, Size::B4), at(44, Size::B4)), (u64::from(MAX_RANGE), 1, 1));
+        assert_eq!((at(48, Size::B4), at(52, Size::B4), at(56, Size::B4)), (u64::from(MAX_RANGE), 1, 1));
+        assert_eq!((at(58, Size::B2), d.bench.guest_errors()), (0, 0));
+    }
+}

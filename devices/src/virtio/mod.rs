@@ -178,3 +178,8 @@ pub trait VirtioDevice {
     /// A state that is not one of this device; it is then as before.
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError>;
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
