@@ -53,6 +53,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Part> {
         crate::serial::PARTS,
         crate::storage::PARTS,
         crate::timer::PARTS,
+        crate::virtio::PARTS,
     ]
     .into_iter()
     .flatten()

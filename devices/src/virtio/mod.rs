@@ -5,11 +5,15 @@
 
 pub mod chain;
 pub mod context;
+pub mod mmio;
 pub mod queue;
+mod transport;
 
 pub use chain::{Buffer, Chain};
 pub use context::{Broken, Cx};
+pub use mmio::VirtioMmio;
 pub use queue::Queue;
+pub use transport::Options;
 
 use tern_core::snapshot::StateError;
 
@@ -27,6 +31,48 @@ pub mod feature {
     pub const RING_PACKED: u64 = 1 << 34;
     /// Single queues can be reset.
     pub const RING_RESET: u64 = 1 << 40;
+}
+
+/// Declares a kind of virtio device: `KIND`, and its rows in the catalogue behind both transports, `PART` and `PCI_PART`.
+///
+/// `ID, "name", [aliases], Class, class PCI_CLASS, legacy PCI_ID, "about", |bench| Box<dyn VirtioDevice>`; for the
+/// numbers see [`Kind`].  The catalogue says `name-device` and `name-pci`.
+#[macro_export]
+macro_rules! virtio_part {
+    ($id:literal, $name:literal, [$($alias:literal),*], $class:ident, class $code:literal, legacy $legacy:literal,
+        $about:literal, $sample:expr) => {
+        /// What it is called.
+        pub static KIND: $crate::virtio::Kind = $crate::virtio::Kind {
+            id: $id,
+            mmio: concat!($name, "-device"),
+            pci: concat!($name, "-pci"),
+            class: $code,
+            legacy_id: $legacy,
+        };
+
+        /// The part's row behind a memory-mapped transport.
+        pub static PART: $crate::Part = $crate::Part {
+            name: concat!($name, "-device"),
+            aliases: &[$($alias),*],
+            class: $crate::Class::$class,
+            about: concat!($about, " (virtio-mmio)"),
+            sample: |bench| $crate::virtio::VirtioMmio::sample(bench, $sample),
+        };
+    };
+}
+
+/// Declares the kinds of virtio devices: their modules, and the list of their rows.
+macro_rules! virtio_devices {
+    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
+        $($(#[$meta])* pub mod $name;)*
+        /// The parts of this class.
+        pub(crate) static PARTS: &[&$crate::Part] = &[&mmio::PART, $(&$name::PART),*];
+    };
+}
+
+virtio_devices! {
+    /// A disk.
+    blk,
 }
 
 /// What a kind of virtio device is called.
@@ -132,3 +178,8 @@ pub trait VirtioDevice {
     /// A state that is not one of this device; it is then as before.
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError>;
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -169,18 +169,21 @@ impl Queue {
         self.state.ready = addr != 0;
     }
 
-    /// Takes a saved state on.
+    /// Can a queue be in this state?
     ///
     /// # Errors
     /// What no queue can be.
-    pub fn load(&mut self, state: QueueState, packed: bool) -> Result<(), StateError> {
+    pub(super) fn check(&self, state: &QueueState, packed: bool) -> Result<(), StateError> {
         let (size, max) = (state.size, self.max);
-        check(self.allows(size, packed) || !state.ready, "queue size", || format!("{size} of {max}"))?;
-        let inside = !packed || !state.ready || (state.next_avail < size && state.next_used < size);
-        check(inside, "queue position", || format!("{} and {} of {size}", state.next_avail, state.next_used))?;
+        check((1..=max).contains(&size), "queue size", || format!("{size} of {max}"))?;
+        let inside = !packed || (state.next_avail < size && state.next_used < size);
+        check(inside, "queue position", || format!("{} and {} of {size}", state.next_avail, state.next_used))
+    }
+
+    /// Takes on a state that [`Queue::check`] has found good.
+    pub(super) fn load(&mut self, state: QueueState) {
         self.state = state;
         self.used.clear();
-        Ok(())
     }
 
     /// A call of the device begins.
