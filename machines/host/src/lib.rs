@@ -16,6 +16,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod file;
+pub mod image;
 pub mod map;
 #[cfg(target_os = "linux")]
 pub mod signal;
