@@ -207,7 +207,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Box<dyn Block>, ImageError
     let file = open_file(path, &options)?;
     let format = match options.format {
         Some(format) => format,
-        None => probe(path, &file)?,
+        None => probe(path, plain(path, options.cache)?.as_ref().unwrap_or(&file))?,
     };
     let mut block: Box<dyn Block> = match format {
         Format::Raw if options.cache.direct() => qcow2::open_raw(path, file, &options)?,
@@ -234,6 +234,12 @@ fn probe(path: &Path, file: &File) -> Result<Format, ImageError> {
     let mut magic = [0; 4];
     let n = file::read_at(file, &mut magic, 0).map_err(ImageError::io(path, "cannot read"))?;
     Ok(if n == 4 && magic == header::MAGIC { Format::Qcow2 } else { Format::Raw })
+}
+
+/// Another opening of a file that is open with `O_DIRECT`, for reads of any place and length.
+fn plain(path: &Path, cache: Cache) -> Result<Option<File>, ImageError> {
+    let file = cache.direct().then(|| File::open(path)).transpose();
+    file.map_err(ImageError::io(path, "cannot open"))
 }
 
 /// Opens and locks a file.

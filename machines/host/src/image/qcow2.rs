@@ -12,7 +12,8 @@ pub use without::{create, open, open_raw};
 #[cfg(any(unix, windows))]
 mod with_imago {
     use crate::image::{
-        Backing, Cache, Format, ImageError, Options, SECTOR, beside, block_error, header, inside, open_file, probe,
+        Backing, Cache, Format, ImageError, Options, SECTOR, beside, block_error, header, inside, open_file, plain,
+        probe,
     };
     use imago::{DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, StorageOpenOptions};
     use std::fs::File;
@@ -69,12 +70,7 @@ mod with_imago {
 
     /// The image and those behind it; `depth` counts them.
     fn chain(path: &Path, file: File, options: &Options, depth: usize) -> Result<Access, ImageError> {
-        let header = {
-            // The header lies at no multiple of a sector: read it without `O_DIRECT`.
-            let plain = options.cache.direct().then(|| File::open(path)).transpose();
-            let plain = plain.map_err(ImageError::io(path, "cannot open"))?;
-            header::check(path, plain.as_ref().unwrap_or(&file))?
-        };
+        let header = header::check(path, plain(path, options.cache)?.as_ref().unwrap_or(&file))?;
         let backing = match &header.backing {
             Some(name) => Some(backing(path, name, header.backing_format, options, depth)?),
             None => None,
@@ -110,7 +106,7 @@ mod with_imago {
         let file = open_file(&below, &options)?;
         let format = match format {
             Some(format) => format,
-            None => probe(&below, &file)?,
+            None => probe(&below, plain(&below, options.cache)?.as_ref().unwrap_or(&file))?,
         };
         match format {
             Format::Raw => raw(&below, file, &options),
