@@ -67,29 +67,30 @@ fn churn(name: &str, disk: &mut dyn Block, model: &mut [u8], seed: u64, steps: u
         match random.below(12) {
             0..=3 => {
                 let mut buf = vec![0xa5; len as usize];
-                disk.read(offset, &mut buf).expect(&at("read"));
+                disk.read(offset, &mut buf).unwrap_or_else(|e| panic!("{}: {e}", at("read")));
                 assert!(buf == model[range], "{}", at("read other bytes"));
             }
             4..=7 => {
                 let fill = random.next();
                 let buf: Vec<u8> = (0..len).map(|i| (fill >> (i % 8 * 8)) as u8 ^ i as u8).collect();
-                disk.write(offset, &buf).expect(&at("write"));
+                disk.write(offset, &buf).unwrap_or_else(|e| panic!("{}: {e}", at("write")));
                 model[range].copy_from_slice(&buf);
             }
             8 | 9 => {
-                disk.write_zeroes(offset, len, random.below(2) == 0).expect(&at("write_zeroes"));
+                disk.write_zeroes(offset, len, random.below(2) == 0)
+                    .unwrap_or_else(|e| panic!("{}: {e}", at("write_zeroes")));
                 model[range].fill(0);
             }
             10 => {
-                disk.discard(offset, len).expect(&at("discard"));
+                disk.discard(offset, len).unwrap_or_else(|e| panic!("{}: {e}", at("discard")));
                 let mut buf = vec![0; len as usize];
-                disk.read(offset, &mut buf).expect(&at("read after discard"));
+                disk.read(offset, &mut buf).unwrap_or_else(|e| panic!("{}: {e}", at("read after discard")));
                 for (new, old) in buf.iter().zip(&mut model[range]) {
                     assert!(*new == *old || *new == 0, "{}", at("discard made up bytes"));
                     *old = *new;
                 }
             }
-            _ => disk.flush().expect(&at("flush")),
+            _ => disk.flush().unwrap_or_else(|e| panic!("{}: {e}", at("flush"))),
         }
     }
     same(name, disk, model);
