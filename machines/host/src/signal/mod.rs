@@ -20,7 +20,8 @@
 //!   signal hits it.
 //!
 //! A signal to the process runs its handler on any thread that does not block it. With several host threads, either all
-//! but one block signals, or the thread that took a signal for another one wakes it with `tgkill`.
+//! but one block signals, or the thread that took a signal for another one wakes it with `tgkill`; a thread that waits in
+//! a [`Poller`](crate::wait::Poller) is woken in any case, since the handler writes to the newest poller's eventfd.
 //!
 //! The timer signals with `SIGURG`, whose default action is to be ignored; its expiries carry a mark, so the guest can
 //! use `SIGURG` as any other signal. In return `SIGURG` stays unblocked: [`set_mask`] leaves it out.
@@ -40,9 +41,9 @@ mod queue;
 
 pub use info::SigInfo;
 
-use crate::sys::{Errno, KSigset, Time};
+use crate::sys::{Errno, Fd, KSigset, Time};
 use core::ffi::{c_int, c_long, c_void};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Does the guest catch `SIGURG`? Our handler for it is there in any case.
 static URG_CAUGHT: AtomicBool = AtomicBool::new(false);
@@ -190,8 +191,28 @@ extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, _context: *mut c
     // SAFETY: the C library's errno of this thread, which the interrupted code may be about to read.
     let saved = unsafe { *libc::__errno_location() };
     kick::handler_ran();
+    let wake = WAKE.load(Ordering::SeqCst);
+    if wake >= 0 {
+        // SAFETY: `write` is async-signal-safe; pointer and length are those of a constant.
+        unsafe { libc::write(wake, WAKE_WORD.as_ptr().cast(), WAKE_WORD.len()) };
+    }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = saved };
+}
+
+/// A descriptor that the handler writes to, or -1.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+/// What makes an eventfd readable in either byte order.
+pub(crate) const WAKE_WORD: [u8; 8] = [1, 0, 0, 0, 0, 0, 0, 1];
+
+/// Has every caught signal, on whatever thread it comes, write to this eventfd from now on, which must not block.
+pub(crate) fn wake_by(fd: Fd) {
+    WAKE.store(fd, Ordering::SeqCst);
+}
+
+/// Ends [`wake_by`], if it still is about this descriptor.
+pub(crate) fn wake_no_more(fd: Fd) {
+    let _ = WAKE.compare_exchange(fd, -1, Ordering::SeqCst, Ordering::SeqCst);
 }
 
 /// Writes one line and ends the process by `signo`, from within a handler.

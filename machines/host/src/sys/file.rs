@@ -73,6 +73,17 @@ syscalls! {
     fn raw_signalfd(fd: Fd, mask: In<'_, KSigset>, size: usize, flags: i32) -> Fd = libc::SYS_signalfd4;
 }
 
+/// A descriptor of tern's own, closed when it is dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Owned(pub Fd);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Whatever the answer, the descriptor is gone.
+        let _ = close(self.0);
+    }
+}
+
 /// `openat(2)`, always with large-file support.
 ///
 /// # Errors

@@ -73,6 +73,15 @@ pub fn fork() -> Result<i32, Errno> {
     })
 }
 
+/// Calls `last` when the process ends by `exit` (the end of `main`, `std::process::exit`).
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn at_exit(last: extern "C" fn()) -> Result<(), Errno> {
+    // SAFETY: a function that stays where it is; it is safe to call.
+    if unsafe { libc::atexit(last) } == 0 { Ok(()) } else { Err(Errno::ENOMEM) }
+}
+
 /// `_exit(2)` of the whole process, at once: nothing is flushed, no destructor runs.
 pub fn exit_group(status: i32) -> ! {
     // SAFETY: no pointers; does not return.

@@ -1,4 +1,6 @@
 //! What the tests share: a directory of their own.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
