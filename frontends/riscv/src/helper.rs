@@ -1,14 +1,17 @@
 //! Helpers: what is too rare or too large to be IR.
 
 use crate::crypto;
+use crate::csr;
 use crate::vector;
 use tern_core::frontend::{Helper, HelperCx, HelperExit, HelperFn};
-use tern_core::mem::{Access, GuestMemory};
+use tern_core::ir::eval::{load, store};
+use tern_core::mem::{Access, GuestMemory, MemOp};
+use tern_core::system::Flush;
 
 /// Ticks of the time base per second; boards announce it in `timebase-frequency`, Linux in `riscv_hwprobe`.
 pub const TIMEBASE_HZ: u64 = 10_000_000;
 /// Nanoseconds per tick.
-const TICK_NS: u64 = 1_000_000_000 / TIMEBASE_HZ;
+pub(crate) const TICK_NS: u64 = 1_000_000_000 / TIMEBASE_HZ;
 
 /// One row per helper: the index that IR uses, its name, whether it may fault, its code.  Those
 /// marked `[state]` read and write slots; none of the others does.
@@ -118,6 +121,28 @@ helpers! {
     41 V_CARRY_LESS "v_carry_less" [state] true vector::int::CarryLess::call;
     /// [`vector::int::One`].
     42 V_ONE "v_one" [state] true vector::int::One::call;
+    /// Reads or changes a CSR.
+    43 CSR "csr" [state] true csr::access;
+    /// Forgets translations: of the page that holds the first argument if the payload is 1, else all.
+    44 FORGET "forget" [state] false forget;
+    /// Loads or stores a guest's memory: the payload is the memory operation, and 1 at bit 16 to store.
+    45 GUEST_ACCESS "guest_access" [state] true guest_access;
+}
+
+fn forget(cx: &mut HelperCx<'_>, [addr, ..]: [u64; 3], page: u64) -> Result<u64, HelperExit> {
+    cx.flush = if page != 0 { Flush::Page(addr) } else { Flush::All };
+    Ok(0)
+}
+
+fn guest_access(cx: &mut HelperCx<'_>, [addr, value, _]: [u64; 3], payload: u64) -> Result<u64, HelperExit> {
+    let op = MemOp::unpack(payload as u16);
+    let addr = op.effective(addr);
+    let mut memory = cx.memory();
+    let result = match payload >> 16 & 1 {
+        0 => load(&mut memory, op, addr),
+        _ => store(&mut memory, op, addr, value).map(|()| 0),
+    };
+    result.map_err(HelperExit::Fault)
 }
 
 /// Cache-block management needs a block that may be loaded or stored; else it faults as a store does (CMO manual,

@@ -1,7 +1,8 @@
 //! tern-riscv: the RISC-V guest, RV32 and RV64 in one crate.
 //!
 //! * [`state`]: the slots of a CPU; [`features`]: ISA strings, `-cpu` models, extensions.
-//! * [`translate`]: the translator that row bodies work on; [`trap`]: causes.
+//! * [`translate`]: the translator that row bodies work on.
+//! * [`privileged`]: what the privileged architecture of a CPU is; [`system`]: how machines use it; [`trap`]: causes.
 //! * [`vector`]: what vector instructions do.
 //! * [`asm`]: what RISC-V adds to the assembler.
 //! * [`insn`]: the instruction tables, one file per chapter of the manual.
@@ -15,12 +16,19 @@
 //! their registers and CSRs are in [`state`] and [`insn::csr`] already, and the row `v` is marked as planned until then.
 #![forbid(unsafe_code)]
 
+mod aia;
 pub mod asm;
+pub mod csr;
 mod crypto;
 pub mod features;
 mod helper;
 pub mod insn;
+mod interrupt;
+mod mmu;
+mod pmp;
+pub mod privileged;
 pub mod state;
+pub mod system;
 pub mod translate;
 pub mod trap;
 pub mod vector;
@@ -33,7 +41,9 @@ use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
 use tern_core::ir::Builder;
 use tern_core::mem::MemFault;
 use tern_core::state::{State, StateLayout};
+use tern_core::system::System;
 use tern_decode::{Assembler, Decoder, Disassembler};
+use system::Privileged;
 use translate::{Cpu, Mode};
 
 /// A RISC-V CPU with fixed features.
@@ -42,6 +52,7 @@ pub struct Riscv {
     cpu: Cpu,
     layout: StateLayout,
     disassembler: Disassembler<Rv>,
+    system: Option<Privileged>,
 }
 
 impl Riscv {
@@ -49,7 +60,24 @@ impl Riscv {
     #[must_use]
     pub fn new(features: Features) -> Riscv {
         let disassembler = Disassembler::new(&features.groups()).address_bits(u32::from(features.xlen()));
-        Riscv { cpu: features.cpu(), layout: state::layout(features.shape()), disassembler, features }
+        let layout = state::layout(features.shape());
+        Riscv { cpu: features.cpu(), layout, disassembler, features, system: None }
+    }
+
+    /// The CPU of a machine, with M, S and U modes: `ecall` is a trap, and so is all that privilege forbids.
+    #[must_use]
+    pub fn machine(features: Features) -> Riscv {
+        let disassembler = Disassembler::new(&features.machine_groups()).address_bits(u32::from(features.xlen()));
+        let layout = state::machine_layout(features.shape());
+        let unit = features.privileged();
+        let system = Some(Privileged::new(unit, layout.clone()));
+        Riscv { cpu: Cpu { privileged: unit, ..features.cpu() }, layout, disassembler, features, system }
+    }
+
+    /// Its privileged side, if it has one.
+    #[must_use]
+    pub fn privileged(&self) -> Option<&Privileged> {
+        self.system.as_ref()
     }
 
     /// Its features.
@@ -69,7 +97,8 @@ impl Riscv {
     pub fn assembler(&self) -> Assembler {
         let xlen = self.features.xlen();
         let dialect = asm::RiscvAsm::for_xlen(xlen);
-        Assembler::new(&self.features.groups()).dialect(dialect).address_bits(u32::from(xlen))
+        let groups = if self.system.is_some() { self.features.machine_groups() } else { self.features.groups() };
+        Assembler::new(&groups).dialect(dialect).address_bits(u32::from(xlen))
     }
 }
 
@@ -83,11 +112,15 @@ impl Frontend for Riscv {
     }
 
     fn mode(&self, state: &State) -> u32 {
-        Mode::of(state).word()
+        Mode::of(state, self.cpu.privileged).word()
     }
 
     fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault> {
         translate::block(self.decoder(), self.cpu, fetch, b, limits)
+    }
+
+    fn system(&self) -> Option<&dyn System> {
+        self.system.as_ref().map(|system| system as &dyn System)
     }
 
     fn disassemble(&self, bytes: &[u8], pc: u64, _mode: u32) -> Option<(String, usize)> {

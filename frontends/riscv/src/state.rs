@@ -64,13 +64,7 @@ pub struct Shape {
 /// The layout of a CPU of this shape.
 #[must_use]
 pub fn layout(shape: Shape) -> StateLayout {
-    let mut b = LayoutBuilder::new(shape.xlen, &[Style::RISCV]);
-    for (n, name) in (1u8..).zip(&X_NAMES[1..]) {
-        b.near(*name, Ty::I64, shape.xlen, Role::Gpr(n));
-    }
-    b.near("res_addr", Ty::I64, 64, Role::Hidden);
-    b.reset(NO_RESERVATION);
-    b.near("res_val", Ty::I64, 64, Role::Hidden);
+    let mut b = integer(shape);
     if shape.flen == 0 && shape.vlen == 0 {
         return b.finish();
     }
@@ -80,15 +74,210 @@ pub fn layout(shape: Shape) -> StateLayout {
     if shape.vlen == 0 {
         return b.finish();
     }
+    vector_csrs(&mut b, shape);
+    vector_registers(&mut b, shape);
+    b.finish()
+}
+
+/// The slots that every CPU has.
+fn integer(shape: Shape) -> LayoutBuilder {
+    let mut b = LayoutBuilder::new(shape.xlen, &[Style::RISCV]);
+    for (n, name) in (1u8..).zip(&X_NAMES[1..]) {
+        b.near(*name, Ty::I64, shape.xlen, Role::Gpr(n));
+    }
+    b.near("res_addr", Ty::I64, 64, Role::Hidden);
+    b.reset(NO_RESERVATION);
+    b.near("res_val", Ty::I64, 64, Role::Hidden);
+    b
+}
+
+fn vector_csrs(b: &mut LayoutBuilder, shape: Shape) {
     b.near("vl", Ty::I64, shape.xlen, Role::Control(0xc20));
     b.near("vtype", Ty::I64, shape.xlen, Role::Control(0xc21));
     b.reset(1 << (shape.xlen - 1));
     b.near("vstart", Ty::I64, shape.xlen, Role::Control(0x008));
     b.near("vcsr", Ty::I64, 3, Role::Control(0x00f));
+}
+
+fn vector_registers(b: &mut LayoutBuilder, shape: Shape) {
     for n in 0..32 {
         for word in 0..(shape.vlen / 64) as u16 {
             b.far(format!("v{n}_{word}"), Ty::I64, 64, Role::Vector(n, word));
         }
+    }
+}
+
+/// What software of a machine sees of a privileged CPU: one row per slot after those of every CPU, its constant, name, and
+/// CSR number (0: software has no name for it).
+macro_rules! privileged_slots {
+    ($($(#[$doc:meta])* $const:ident $name:literal $number:literal;)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the manual's names")]
+        enum Place { $($const),* }
+        $($(#[$doc])* pub const $const: Slot = Slot(Slot::FIRST.0 + 69 + Place::$const as u32);)*
+        const PRIVILEGED: &[(&str, u32)] = &[$(($name, $number)),*];
+    };
+}
+
+privileged_slots! {
+    /// Privilege: 0 U, 1 S, 3 M; see [`crate::privileged`].
+    PRIVILEGE "priv" 0;
+    /// The virtualization mode V.
+    VIRTUAL "virt" 0;
+    /// `mstatus` as RV64 has it, without the bits that follow from others (SD, SXL, UXL).
+    MSTATUS "mstatus" 0x300;
+    /// Levels of the interrupt inputs, by bit of `mip`.
+    LINES "lines" 0;
+    /// Interrupts that software made pending, by bit of `mip`.
+    SOFT "soft" 0;
+    /// What `mip` reads as.
+    MIP "mip" 0x344;
+    /// Interrupt enables.
+    MIE "mie" 0x304;
+    /// Interrupt delegation.
+    MIDELEG "mideleg" 0x303;
+    /// Exception delegation.
+    MEDELEG "medeleg" 0x302;
+    /// Machine trap vector.
+    MTVEC "mtvec" 0x305;
+    /// Machine scratch register.
+    MSCRATCH "mscratch" 0x340;
+    /// Where the machine trap came from.
+    MEPC "mepc" 0x341;
+    /// Why it came.
+    MCAUSE "mcause" 0x342;
+    /// What goes with it.
+    MTVAL "mtval" 0x343;
+    /// Supervisor trap vector.
+    STVEC "stvec" 0x105;
+    /// Supervisor scratch register.
+    SSCRATCH "sscratch" 0x140;
+    /// Where the supervisor trap came from.
+    SEPC "sepc" 0x141;
+    /// Why it came.
+    SCAUSE "scause" 0x142;
+    /// What goes with it.
+    STVAL "stval" 0x143;
+    /// Address translation and protection.
+    SATP "satp" 0x180;
+    /// Supervisor timer.
+    STIMECMP "stimecmp" 0x14d;
+    /// Counters that S may read.
+    MCOUNTEREN "mcounteren" 0x306;
+    /// Counters that U may read.
+    SCOUNTEREN "scounteren" 0x106;
+    /// Counters that stand still.
+    MCOUNTINHIBIT "mcountinhibit" 0x320;
+    /// What `mcycle` is ahead of the instructions counted; its value while it stands still.
+    CYCLE_OFFSET "cycle_offset" 0;
+    /// The same of `minstret`.
+    INSTRET_OFFSET "instret_offset" 0;
+    /// Environment of S and below.
+    MENVCFG "menvcfg" 0x30a;
+    /// Environment of U.
+    SENVCFG "senvcfg" 0x10a;
+    /// Security configuration.
+    MSECCFG "mseccfg" 0x747;
+    /// Hypervisor status.
+    HSTATUS "hstatus" 0x600;
+    /// Exceptions delegated to VS.
+    HEDELEG "hedeleg" 0x602;
+    /// Interrupts delegated to VS.
+    HIDELEG "hideleg" 0x603;
+    /// Virtual interrupts.
+    HVIP "hvip" 0x645;
+    /// Counters that VS may read.
+    HCOUNTEREN "hcounteren" 0x606;
+    /// Guest external interrupts that count.
+    HGEIE "hgeie" 0x607;
+    /// Guest external interrupts that are pending.
+    HGEIP "hgeip" 0xe12;
+    /// Environment of VS and below.
+    HENVCFG "henvcfg" 0x60a;
+    /// Guest physical address of the hypervisor trap, shifted.
+    HTVAL "htval" 0x643;
+    /// Instruction of the hypervisor trap.
+    HTINST "htinst" 0x64a;
+    /// Guest physical address of the machine trap, shifted.
+    MTVAL2 "mtval2" 0x34b;
+    /// Instruction of the machine trap.
+    MTINST "mtinst" 0x34a;
+    /// Translation of guest physical addresses.
+    HGATP "hgatp" 0x680;
+    /// What the guest's time is ahead.
+    HTIMEDELTA "htimedelta" 0x605;
+    /// Virtual interrupt control.
+    HVICTL "hvictl" 0x609;
+    /// The guest's `sstatus`.
+    VSSTATUS "vsstatus" 0x200;
+    /// The guest's trap vector.
+    VSTVEC "vstvec" 0x205;
+    /// The guest's scratch register.
+    VSSCRATCH "vsscratch" 0x240;
+    /// Where the guest's trap came from.
+    VSEPC "vsepc" 0x241;
+    /// Why it came.
+    VSCAUSE "vscause" 0x242;
+    /// What goes with it.
+    VSTVAL "vstval" 0x243;
+    /// The guest's translation.
+    VSATP "vsatp" 0x280;
+    /// The guest's timer.
+    VSTIMECMP "vstimecmp" 0x24d;
+    /// Which register `mireg` is.
+    MISELECT "miselect" 0x350;
+    /// Which register `sireg` is.
+    SISELECT "siselect" 0x150;
+    /// Which register `vsireg` is.
+    VSISELECT "vsiselect" 0x250;
+    /// State that modes below M may use.
+    MSTATEEN0 "mstateen0" 0x30c;
+    /// State that a guest may use.
+    HSTATEEN0 "hstateen0" 0x60c;
+    /// Bit 63 of `mstateen1` to 3 and `hstateen1` to 3, at bits 1 to 3 and 5 to 7.
+    STATEEN_REST "stateen_rest" 0;
+    /// Number of the hart.
+    MHARTID "mhartid" 0xf14;
+}
+
+/// The slot that holds all of this CSR, if there is one.
+pub(crate) fn by_csr(number: u16) -> Option<Slot> {
+    let at = PRIVILEGED.iter().position(|(_, n)| *n == u32::from(number))?;
+    Some(Slot(PRIVILEGE.0 + at as u32))
+}
+
+/// `pmpaddr0` to `pmpaddr63` of a machine's CPU whose vector registers have `vlen` bits.
+#[must_use]
+pub const fn pmpaddr(n: u32, vlen: u32) -> Slot {
+    Slot(NEAR as u32 + vlen / 2 + n)
+}
+
+/// Eight PMP configurations each, as RV64's `pmpcfg0`, `pmpcfg2` and so on have them.
+#[must_use]
+pub const fn pmpcfg(eight: u32, vlen: u32) -> Slot {
+    Slot(NEAR as u32 + vlen / 2 + 64 + eight)
+}
+
+/// The layout of a machine's CPU of this shape.
+#[must_use]
+pub fn machine_layout(shape: Shape) -> StateLayout {
+    let mut b = integer(shape);
+    let unless = |absent: bool, role: Role| if absent { Role::Hidden } else { role };
+    for (n, name) in (0u8..).zip(F_NAMES) {
+        b.near(name, Ty::I64, shape.flen.max(32), unless(shape.flen == 0, Role::Fpr(n)));
+    }
+    vector_csrs(&mut b, shape);
+    for (name, number) in PRIVILEGED {
+        b.near(*name, Ty::I64, 64, if *number == 0 { Role::Hidden } else { Role::Control(*number) });
+        if *name == "priv" {
+            b.reset(3);
+        }
+    }
+    vector_registers(&mut b, shape);
+    for n in 0..64 {
+        b.far(format!("pmpaddr{n}"), Ty::I64, 64, Role::Control(0x3b0 + n));
+    }
+    for n in 0..8 {
+        b.far(format!("pmpcfg{}", 2 * n), Ty::I64, 64, Role::Control(0x3a0 + 2 * n));
     }
     b.finish()
 }
@@ -96,6 +285,24 @@ pub fn layout(shape: Shape) -> StateLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn privileged_slots_are_where_the_layout_puts_them() {
+        for vlen in [0, 256] {
+            let layout = machine_layout(Shape { xlen: 64, flen: 64, vlen });
+            for (name, slot) in [
+                ("ft11", f(31)),
+                ("vcsr", VCSR),
+                ("priv", PRIVILEGE),
+                ("satp", SATP),
+                ("mhartid", MHARTID),
+                ("pmpaddr0", pmpaddr(0, vlen)),
+                ("pmpcfg14", pmpcfg(7, vlen)),
+            ] {
+                assert_eq!(layout.by_name(name).map(|r| r.slot), Some(slot), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn slots_are_where_the_layout_puts_them() {

@@ -1,6 +1,8 @@
 //! The translator: what row bodies work on, and the loop that builds superblocks.
 
-use crate::state::{f, x};
+use crate::mmu;
+use crate::privileged::{M, S, Unit as Privileged, status};
+use crate::state::{MSTATUS, PRIVILEGE, VIRTUAL, VSSTATUS, f, x};
 use crate::trap;
 use crate::vector::Unit;
 use tern_core::frontend::{Fetch, Limits, Side};
@@ -26,26 +28,123 @@ pub struct Cpu {
     pub csr_f: bool,
     /// The counters of Zicntr are there.
     pub csr_counters: bool,
+    /// The privileged architecture, on the CPU of a machine.
+    pub privileged: Privileged,
 }
 
-/// The mode word of a block.  Bits 8 and up are kept for privilege, FS, VS and vtype.
+/// Whether instructions of a unit may run, and whether its state is known to be changed: fields FS and VS of `sstatus`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnitState {
+    /// They are illegal.
+    Off,
+    /// One that changes the unit's state says so in `sstatus`.
+    Clean,
+    /// It has been said.
+    Dirty,
+}
+
+/// The mode word of a block: all that translation reads of the state.  Zero on CPUs that only run programs, but for bit 0.
+///
+/// | bits | |
+/// |---|---|
+/// | 0 | the dynamic rounding mode is reserved |
+/// | 9:8, 10 | privilege, V |
+/// | 12:11, 14:13 | state of the floating-point and vector units |
+/// | 16:15, 17 | privilege and V of loads and stores |
+/// | 18, 19, 20 | SUM, MXR and the MXR that holds for both stages, as far as loads and stores depend on them |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mode(u32);
 
 impl Mode {
     /// The dynamic rounding mode is reserved, so that instructions that use it are illegal.
     const BAD_FRM: u32 = 1;
+    const PRIVILEGE_SHIFT: u32 = 8;
+    const VIRTUAL_SHIFT: u32 = 10;
+    const FS_SHIFT: u32 = 11;
+    const VS_SHIFT: u32 = 13;
+    const DATA_SHIFT: u32 = 15;
+    const DATA_VIRTUAL_SHIFT: u32 = 17;
+    const SUM: u32 = 1 << 18;
+    const MXR: u32 = 1 << 19;
+    const MXR_BOTH: u32 = 1 << 20;
 
     /// Of a state.
     #[must_use]
-    pub fn of(state: &State) -> Mode {
-        Mode(if state.get(Slot::fp_control(0)) & 7 > 4 { Mode::BAD_FRM } else { 0 })
+    pub fn of(state: &State, privileged: Privileged) -> Mode {
+        let frm = if state.get(Slot::fp_control(0)) & 7 > 4 { Mode::BAD_FRM } else { 0 };
+        if privileged.machine() { Mode(frm | Mode::of_machine(state)) } else { Mode(frm) }
+    }
+
+    fn of_machine(state: &State) -> u32 {
+        let (machine, guest) = (state.get(MSTATUS), state.get(VSSTATUS));
+        let inside = state.get(VIRTUAL) != 0;
+        let class = |shift: u32| {
+            let (outer, inner) = (machine >> shift & 3, if inside { guest >> shift & 3 } else { 3 });
+            match (outer, inner) {
+                (0, _) | (_, 0) => 0,
+                (3, 3) => 2,
+                _ => 1,
+            }
+        };
+        let data = mmu::data_actor(state);
+        let mut bits = (state.get(PRIVILEGE) as u32) << Mode::PRIVILEGE_SHIFT
+            | u32::from(inside) << Mode::VIRTUAL_SHIFT
+            | class(status::FS_SHIFT) << Mode::FS_SHIFT
+            | class(status::VS_SHIFT) << Mode::VS_SHIFT
+            | (data.privilege as u32) << Mode::DATA_SHIFT
+            | u32::from(data.guest) << Mode::DATA_VIRTUAL_SHIFT;
+        if data.privilege == M {
+            return bits;
+        }
+        let own = if data.guest { guest } else { machine };
+        if data.privilege == S && own & status::SUM != 0 {
+            bits |= Mode::SUM;
+        }
+        if own & status::MXR != 0 {
+            bits |= Mode::MXR;
+        }
+        if machine & status::MXR != 0 {
+            bits |= Mode::MXR_BOTH;
+        }
+        bits
     }
 
     /// As [`tern_core::ir::BlockKey`] carries it.
     #[must_use]
     pub fn word(self) -> u32 {
         self.0
+    }
+
+    /// Privilege of the code.
+    #[must_use]
+    pub fn privilege(self) -> u64 {
+        u64::from(self.0 >> Mode::PRIVILEGE_SHIFT & 3)
+    }
+
+    /// Does it run in a guest?
+    #[must_use]
+    pub fn guest(self) -> bool {
+        self.0 >> Mode::VIRTUAL_SHIFT & 1 != 0
+    }
+
+    fn unit(self, shift: u32) -> UnitState {
+        match self.0 >> shift & 3 {
+            0 => UnitState::Off,
+            1 => UnitState::Clean,
+            _ => UnitState::Dirty,
+        }
+    }
+
+    /// The floating-point unit.
+    #[must_use]
+    pub fn float(self) -> UnitState {
+        self.unit(Mode::FS_SHIFT)
+    }
+
+    /// The vector unit.
+    #[must_use]
+    pub fn vector(self) -> UnitState {
+        self.unit(Mode::VS_SHIFT)
     }
 }
 
@@ -65,10 +164,14 @@ pub struct Tr<'a> {
     pub word: u64,
     /// The CPU.
     pub cpu: Cpu,
-    mode: Mode,
+    /// What translation knows of the state.
+    pub mode: Mode,
     follow: bool,
+    /// The block stays in the page that begins here.
+    page: Option<u64>,
     depth: u32,
-    resync: bool,
+    /// The block ends after the current instruction, for the engine to look at everything afresh; unless this holds.
+    resync: Option<Option<Val<Bool>>>,
     /// The conditional branch that the current instruction is: condition and target.
     fork: Option<(Val<Bool>, u64)>,
 }
@@ -289,14 +392,22 @@ impl<'a> Tr<'a> {
 
     /// Asks for [`Tr::resync`] when the current instruction is complete.
     pub fn want_resync(&mut self) {
-        self.resync = true;
+        self.resync = Some(None);
+    }
+
+    /// The same, unless `quiet`: then the engine goes on as after any block.
+    pub fn want_resync_unless(&mut self, quiet: Val<Bool>) {
+        self.resync = Some(Some(quiet));
     }
 
     /// Grants it; the current instruction is complete.
     pub fn resync_if_wanted(&mut self) {
-        if self.resync {
-            self.resync();
+        let Some(quiet) = self.resync.take() else { return };
+        if let Some(quiet) = quiet {
+            let next = self.next;
+            self.b.exit_if(quiet, next);
         }
+        self.resync();
     }
 
     fn misaligned(&self, target: u64) -> bool {
@@ -314,11 +425,16 @@ impl<'a> Tr<'a> {
         }
     }
 
+    /// May the block go on at `pc`?
+    fn in_page(&self, pc: u64) -> bool {
+        self.page.is_none_or(|page| pc & !PAGE_MASK == page)
+    }
+
     /// Writes the branch of the current instruction, which is complete otherwise, and goes on at one side of it.
     fn follow_branch(&mut self, cond: Val<Bool>, target: u64, side: Side) {
         match side {
             Side::Next => self.b.exit_if(cond, target),
-            Side::Taken if !self.b.has_insn(target) => {
+            Side::Taken if self.in_page(target) && !self.b.has_insn(target) => {
                 let not = self.b.not_bool(cond);
                 self.b.exit_if(not, self.next);
                 self.next = target;
@@ -337,13 +453,13 @@ impl<'a> Tr<'a> {
         let link = self.link_value(back);
         self.put_x(d, link);
         if is_link(d) {
-            if self.follow && self.depth < MAX_DEPTH && target != self.b.key().pc {
+            if self.follow && self.depth < MAX_DEPTH && self.in_page(target) && target != self.b.key().pc {
                 self.depth += 1;
                 self.next = target;
             } else {
                 self.b.exit(Exit::Call(target, back));
             }
-        } else if self.follow && !self.b.has_insn(target) {
+        } else if self.follow && self.in_page(target) && !self.b.has_insn(target) {
             self.next = target;
         } else {
             self.b.exit(Exit::Goto(target));
@@ -384,6 +500,54 @@ impl<'a> Tr<'a> {
         self.b.exit(Exit::Indirect(target.raw(), hint));
     }
 
+    // Privilege.
+
+    /// Sets bits of the current mode's `sstatus`, and of `mstatus` too.
+    fn mark_dirty(&mut self, bits: u64) {
+        let slots: &[Slot] = if self.mode.guest() { &[MSTATUS, VSSTATUS] } else { &[MSTATUS] };
+        for slot in slots {
+            let old = self.b.get::<I64>(*slot);
+            let bits = self.b.iconst(bits);
+            let new = self.b.or(old, bits);
+            self.b.set(*slot, new);
+        }
+        self.want_resync();
+    }
+
+    /// Notes that floating-point state changes; the instruction is not done before [`Tr::resync_if_wanted`].
+    pub fn float_changes(&mut self) {
+        if self.cpu.privileged.machine() && self.mode.float() == UnitState::Clean {
+            self.mark_dirty(status::FS);
+        }
+    }
+
+    /// The same of vector state.
+    pub fn vector_changes(&mut self) {
+        if self.cpu.privileged.machine() && self.mode.vector() == UnitState::Clean {
+            self.mark_dirty(status::VS);
+        }
+    }
+
+    /// Translates an instruction of a unit only if that is on, and says when its state changes.
+    fn guarded(&mut self, word: u64, body: impl FnOnce(&mut Self)) {
+        let uses = Uses::of(word, self.cpu.rv32);
+        let off = |used: bool, state: UnitState| used && state == UnitState::Off;
+        if off(uses.float, self.mode.float()) || off(uses.vector, self.mode.vector()) {
+            return self.illegal();
+        }
+        // A vector instruction that faults in its midst has changed elements.
+        if uses.vector {
+            self.vector_changes();
+        }
+        body(self);
+        if uses.float && !uses.keeps_float && !self.b.ended() {
+            self.float_changes();
+        }
+        if (uses.float || uses.vector) && !self.b.ended() {
+            self.resync_if_wanted();
+        }
+    }
+
     // Floating point.
 
     /// Is the dynamic rounding mode valid?
@@ -401,6 +565,44 @@ impl<'a> Tr<'a> {
                 self.illegal();
                 None
             }
+        }
+    }
+}
+
+/// Which units an instruction needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Uses {
+    float: bool,
+    /// It changes nothing of the floating-point unit.
+    keeps_float: bool,
+    vector: bool,
+}
+
+impl Uses {
+    /// By opcode; words that no row has may get any answer.
+    fn of(word: u64, rv32: bool) -> Uses {
+        let funct3 = word >> 12 & 7;
+        let float = |keeps_float| Uses { float: true, keeps_float, vector: false };
+        let vector = Uses { float: false, keeps_float: false, vector: true };
+        if word & 3 != 3 {
+            let (quadrant, funct3) = (word & 3, word >> 13 & 7);
+            return match (quadrant, funct3) {
+                (0 | 2, 1) => float(false),
+                (0 | 2, 5) => float(true),
+                (0 | 2, 3) if rv32 => float(false),
+                (0 | 2, 7) if rv32 => float(true),
+                _ => Uses::default(),
+            };
+        }
+        match word & 0x7f {
+            // Widths of scalars are 1 to 4.
+            0x07 if (1..=4).contains(&funct3) => float(false),
+            0x27 if (1..=4).contains(&funct3) => float(true),
+            0x07 | 0x27 | 0x77 => vector,
+            0x43 | 0x47 | 0x4b | 0x4f | 0x53 => float(false),
+            // OPFVV and OPFVF compute with floating-point numbers.
+            0x57 => Uses { float: funct3 == 1 || funct3 == 5, ..vector },
+            _ => Uses::default(),
         }
     }
 }
@@ -443,6 +645,11 @@ impl Window {
         Some(if word & 3 == 3 { (word, 4) } else { (word & 0xffff, 2) })
     }
 
+    /// Is the instruction at `pc` of 16 bits?
+    fn short(&mut self, fetch: &mut dyn Fetch, pc: u64) -> bool {
+        self.parcel(fetch, pc).is_ok_and(|low| low & 3 != 3)
+    }
+
     /// The instruction at `pc` and its length.
     fn insn(&mut self, fetch: &mut dyn Fetch, pc: u64, rv32: bool) -> Result<(u64, u64), MemFault> {
         let low = self.parcel(fetch, pc)?;
@@ -476,8 +683,9 @@ pub(crate) fn block(
         cpu,
         mode: Mode(key.mode),
         follow: limits.follow,
+        page: limits.one_page.then_some(key.pc & !PAGE_MASK),
         depth: 0,
-        resync: false,
+        resync: None,
         fork: None,
     };
     loop {
@@ -487,6 +695,7 @@ pub(crate) fn block(
         t.word = word;
         t.b.insn(t.pc);
         match decoder.decode(word) {
+            Some(row) if cpu.privileged.machine() => t.guarded(word, |t| row.translate(t, word)),
             Some(row) => row.translate(&mut t, word),
             None => t.illegal(),
         }
@@ -497,8 +706,13 @@ pub(crate) fn block(
         if t.b.ended() || t.b.insns() >= limits.insns {
             break;
         }
+        if !t.in_page(t.next) {
+            break;
+        }
         insn = match window.inside(t.next) {
             Some(insn) => insn,
+            // Its second half may lie in the next page.
+            None if limits.one_page && t.next & PAGE_MASK == PAGE_SIZE - 2 && !window.short(fetch, t.next) => break,
             None => match window.insn(fetch, t.next, cpu.rv32) {
                 Ok(insn) => insn,
                 Err(_) => break,

@@ -7,10 +7,11 @@
 mod parse;
 mod table;
 
-use crate::insn::Rv;
+use crate::insn::{Rv, hypervisor, system};
+use crate::privileged::{Unit, letter};
 use crate::state::Shape;
 use crate::translate::Cpu;
-use crate::vector::Unit;
+use crate::vector;
 use core::fmt;
 use table::{EXTENSIONS, Ext, MODELS};
 use tern_decode::Group;
@@ -107,6 +108,29 @@ pub struct Features {
     xlen: u8,
     set: Set,
     sizes: Sizes,
+    machine: Machine,
+}
+
+/// The largest page tables of a machine's CPU; the smaller ones of its XLEN are there too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Paging {
+    Bare,
+    Sv39,
+    Sv48,
+    Sv57,
+}
+
+/// Properties that matter only to machines, by QEMU's names `mmu`, `sv39`, `sv48`, `sv57`, `pmp`, `num-pmp-regions`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Machine {
+    paging: Paging,
+    pmp: u32,
+}
+
+impl Machine {
+    const DEFAULT: Machine = Machine { paging: Paging::Sv57, pmp: Machine::PMP };
+    /// Entries unless it is said otherwise.
+    const PMP: u32 = 16;
 }
 
 /// Numbers that go with extensions, in bits (`vlen`, `elen`; 0: what the extensions demand) and bytes.
@@ -142,7 +166,7 @@ impl Features {
     /// vectors.
     #[must_use]
     pub fn default_for(xlen: u8) -> Features {
-        Features { xlen, set: everything(xlen), sizes: Sizes::DEFAULT }
+        Features { xlen, set: everything(xlen), sizes: Sizes::DEFAULT, machine: Machine::DEFAULT }
     }
 
     /// 32 or 64.
@@ -214,7 +238,8 @@ impl Features {
     }
 
     /// The vector unit.
-    fn vector(&self) -> Unit {
+    fn vector(&self) -> vector::Unit {
+        use vector::Unit;
         let fp = [("zve32f", Unit::F32), ("zve64d", Unit::F64), ("zvfh", Unit::F16), ("zvfhmin", Unit::F16_CONVERT)];
         Unit {
             vlen: self.vlen(),
@@ -233,7 +258,83 @@ impl Features {
             vector: self.vector(),
             csr_f: self.has("f"),
             csr_counters: self.has("zicntr"),
+            privileged: Unit::default(),
         }
+    }
+
+    /// The instruction tables of a machine's CPU.
+    #[must_use]
+    pub fn machine_groups(&self) -> Vec<&'static Group<Rv>> {
+        let mut groups = self.groups();
+        groups.push(&system::SYSTEM);
+        if self.has("h") {
+            groups.push(&hypervisor::HYPERVISOR);
+            if self.xlen == 64 {
+                groups.push(&hypervisor::HYPERVISOR64);
+            }
+        }
+        if self.has("svinval") {
+            groups.push(&system::SVINVAL);
+            if self.has("h") {
+                groups.push(&hypervisor::SVINVAL_H);
+            }
+        }
+        groups
+    }
+
+    /// The privileged architecture of a machine's CPU.
+    #[must_use]
+    pub fn privileged(&self) -> Unit {
+        const BITS: &[(&str, u64)] = &[
+            ("sstc", Unit::SSTC),
+            ("svadu", Unit::SVADU),
+            ("svade", Unit::SVADE),
+            ("svnapot", Unit::SVNAPOT),
+            ("svpbmt", Unit::SVPBMT),
+            ("smstateen", Unit::SMSTATEEN),
+            ("smaia", Unit::SMAIA),
+            ("ssaia", Unit::SSAIA),
+            ("smepmp", Unit::SMEPMP),
+            ("smcntrpmf", Unit::SMCNTRPMF),
+            ("zicbom", Unit::ZICBOM),
+            ("zicboz", Unit::ZICBOZ),
+            ("zicntr", Unit::ZICNTR),
+            ("zihpm", Unit::ZIHPM),
+            ("zca", Unit::IALIGN16),
+        ];
+        let mut bits = Unit::MACHINE | letter('s') | letter('u');
+        bits |= BITS.iter().filter(|(name, _)| self.has(name)).fold(0, |all, (_, bit)| all | bit);
+        bits |= self.enabled().filter(|e| e.name.len() == 1).fold(0, |all, e| all | 1 << (e.name.as_bytes()[0] - b'a'));
+        if self.xlen == 32 {
+            bits |= Unit::RV32;
+        }
+        bits |= match (self.xlen, self.machine.paging) {
+            (_, Paging::Bare) => 0,
+            (32, _) => Unit::SV32,
+            (_, Paging::Sv39) => Unit::SV39,
+            (_, Paging::Sv48) => Unit::SV39 | Unit::SV48,
+            (_, Paging::Sv57) => Unit::SV39 | Unit::SV48 | Unit::SV57,
+        };
+        Unit::new(bits, self.machine.pmp, self.vlen())
+    }
+
+    /// The device tree's `mmu-type`; `None`: there is no translation.
+    #[must_use]
+    pub fn mmu_type(&self) -> Option<&'static str> {
+        Some(match (self.xlen, self.machine.paging) {
+            (_, Paging::Bare) => return None,
+            (32, _) => "riscv,sv32",
+            (_, Paging::Sv39) => "riscv,sv39",
+            (_, Paging::Sv48) => "riscv,sv48",
+            (_, Paging::Sv57) => "riscv,sv57",
+        })
+    }
+
+    /// Block sizes of `cbo.clean`, prefetches and `cbo.zero` in bytes, for the device tree; 0: there are none.
+    #[must_use]
+    pub fn cache_blocks(&self) -> [u32; 3] {
+        let size = |ext: &str, bytes: u32| if self.has(ext) { bytes } else { 0 };
+        [size("zicbom", self.sizes.cbom), size("zicbop", self.sizes.cbop), size("zicboz", self.sizes.cboz)]
     }
 
     /// The canonical ISA string: single letters, then the rest by category and alphabet (unprivileged manual, "ISA

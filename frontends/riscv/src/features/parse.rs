@@ -1,7 +1,7 @@
 //! Reading CPU specifications.
 
 use super::table::{EXTENSIONS, MODELS};
-use super::{FeatureError, Features, Set, Sizes, closure, everything, index_of, list};
+use super::{FeatureError, Features, Machine, Paging, Set, Sizes, closure, everything, index_of, list};
 
 /// What has been asked for so far.
 struct Request {
@@ -12,6 +12,7 @@ struct Request {
     on: Set,
     off: Set,
     sizes: Sizes,
+    machine: Machine,
 }
 
 pub(super) fn features(text: &str) -> Result<Features, FeatureError> {
@@ -25,7 +26,7 @@ pub(super) fn features(text: &str) -> Result<Features, FeatureError> {
 }
 
 fn base(name: &str) -> Result<Request, FeatureError> {
-    let request = |xlen, base, on| Request { xlen, base, on, off: Set::default(), sizes: Sizes::DEFAULT };
+    let request = |xlen, base, on| Request { xlen, base, on, off: Set::default(), sizes: Sizes::DEFAULT, machine: Machine::DEFAULT };
     if let Some(model) = MODELS.iter().find(|m| m.name == name) {
         let set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
         if let Some(planned) = set.iter().find(|&i| EXTENSIONS[i].planned) {
@@ -133,11 +134,20 @@ fn property(request: &mut Request, text: &str) -> Result<(), FeatureError> {
         *place = good.ok_or_else(|| FeatureError::BadValue(key.into(), value.into(), takes))?;
         return Ok(());
     }
+    if key == "num-pmp-regions" {
+        let good = value.parse::<u32>().ok().filter(|n| [0, 16, 64].contains(n));
+        let bad = || FeatureError::BadValue(key.into(), value.into(), "0, 16 or 64");
+        request.machine.pmp = good.ok_or_else(bad)?;
+        return Ok(());
+    }
     let wanted = match value {
         "on" | "true" | "yes" => true,
         "off" | "false" | "no" => false,
         _ => return Err(FeatureError::BadValue(key.into(), value.into(), "on or off")),
     };
+    if machine_property(&mut request.machine, key, wanted) {
+        return Ok(());
+    }
     let set = if key == "g" {
         list("i m a f d zicsr zifencei")
     } else {
@@ -151,6 +161,25 @@ fn property(request: &mut Request, text: &str) -> Result<(), FeatureError> {
     to.0 |= set.0;
     *from = from.without(set);
     Ok(())
+}
+
+/// Properties of the privileged architecture that are no extensions; is it one?
+fn machine_property(machine: &mut Machine, key: &str, wanted: bool) -> bool {
+    let (on, off) = match key {
+        "mmu" => (machine.paging.max(Paging::Sv39), Paging::Bare),
+        "sv32" | "sv39" => (machine.paging.max(Paging::Sv39), Paging::Bare),
+        "sv48" => (machine.paging.max(Paging::Sv48), machine.paging.min(Paging::Sv39)),
+        "sv57" => (Paging::Sv57, machine.paging.min(Paging::Sv48)),
+        "pmp" => {
+            machine.pmp = if wanted { machine.pmp.max(Machine::PMP) } else { 0 };
+            return true;
+        }
+        // M, S and U are always there.
+        "s" | "u" => return wanted,
+        _ => return false,
+    };
+    machine.paging = if wanted { on } else { off };
+    true
 }
 
 /// Makes a request consistent.  What the user switched off takes along what the model has on top of it, but not what the
@@ -194,7 +223,7 @@ fn resolve(request: &Request) -> Result<Features, FeatureError> {
             }
         }
     }
-    let features = Features { xlen: request.xlen, set, sizes: request.sizes };
+    let features = Features { xlen: request.xlen, set, sizes: request.sizes, machine: request.machine };
     let bad = |key: &str, value: u32, takes| Err(FeatureError::BadValue(key.into(), value.to_string(), takes));
     match request.sizes {
         Sizes { vlen, .. } if vlen > 0 && vlen < features.least_vlen() => bad("vlen", vlen, "what Zvl*b allow"),

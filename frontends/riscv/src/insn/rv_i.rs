@@ -2,6 +2,7 @@
 
 use super::{Rv, xlen2, xlen2i};
 use crate::translate::Tr;
+use crate::privileged::S;
 use crate::trap;
 use tern_core::ir::{Bool, Builder, Exit, Val};
 use tern_core::mem::Size;
@@ -18,6 +19,19 @@ pub(super) fn branch<'a>(
     let (a, b) = (t.x(a), t.x(b));
     let cond = test(&mut t.b, a, b);
     t.branch(cond, i);
+}
+
+/// A system call of a program, a trap on a machine.
+fn ecall(t: &mut Tr<'_>) {
+    if !t.cpu.privileged.machine() {
+        let next = t.next;
+        return t.b.exit(Exit::Syscall(next));
+    }
+    let cause = match (t.mode.privilege(), t.mode.guest()) {
+        (S, true) => trap::ECALL_VS,
+        (privilege, _) => trap::ECALL_U + privilege as u32,
+    };
+    t.trap(cause, 0);
 }
 
 insns! {
@@ -124,7 +138,7 @@ insns! {
     /// Total store order fence.
     fence_tso: "fence.tso" "1000 0011 0011 ..... 000 ..... 0001111" asm "" => |t| t.b.fence();
     /// Environment call.
-    ecall "000000000000 00000 000 00000 1110011" asm "" => |t| { let next = t.next; t.b.exit(Exit::Syscall(next)) };
+    ecall "000000000000 00000 000 00000 1110011" asm "" => |t| ecall(t);
     /// Breakpoint.
     ebreak "000000000001 00000 000 00000 1110011" asm "" => |t| { let pc = t.pc; t.trap(trap::BREAKPOINT, pc) };
 
