@@ -37,7 +37,7 @@ fn buffer(call: &Call<'_>) -> (u64, usize) {
 fn write(call: &mut Call<'_>) -> Answer {
     let (addr, len) = buffer(call);
     let mut bytes = vec![0; len];
-    call.host.read(addr, &mut bytes).map_err(|_| Error::InvalidParam)?;
+    call.host.memory().read(addr, &mut bytes).map_err(|_| Error::InvalidParam)?;
     for byte in &bytes {
         put(call, *byte);
     }
@@ -48,25 +48,25 @@ fn read(call: &mut Call<'_>) -> Answer {
     let (addr, len) = buffer(call);
     // Bytes that have been taken from the port must have somewhere to go.
     let mut bytes = vec![0; len];
-    call.host.read(addr, &mut bytes).map_err(|_| Error::InvalidParam)?;
+    call.host.memory().read(addr, &mut bytes).map_err(|_| Error::InvalidParam)?;
     bytes.clear();
     while bytes.len() < len
         && let Some(byte) = get(call)
     {
         bytes.push(byte);
     }
-    call.host.write(addr, &bytes).map_err(|_| Error::InvalidParam)?;
+    call.host.memory().write(addr, &bytes).map_err(|_| Error::InvalidParam)?;
     Ok(bytes.len() as u64)
 }
 
 pub(super) fn put(call: &mut Call<'_>, byte: u8) {
     if let Some(uart) = call.sbi.config.uart {
-        call.host.device_store(uart + DATA, Size::B1, byte.into());
+        call.host.store(uart + DATA, Size::B1, byte.into());
     }
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Option<u8> {
     let uart = call.sbi.config.uart?;
-    let ready = call.host.device_load(uart + STATUS, Size::B1) & READY != 0;
-    ready.then(|| call.host.device_load(uart + DATA, Size::B1) as u8)
+    let ready = call.host.load(uart + STATUS, Size::B1)? & READY != 0;
+    if ready { call.host.load(uart + DATA, Size::B1).map(|byte| byte as u8) } else { None }
 }

@@ -1,6 +1,7 @@
 //! Hart state management (section 9).
 
 use super::{Answer, Call, Error, Extension};
+use tern_session::machine::CpuState;
 
 pub(super) static EXTENSION: Extension = Extension { id: 0x48_534d, call };
 
@@ -18,7 +19,7 @@ fn call(call: &mut Call<'_>, function: u64) -> Answer {
     match function {
         0 => start(call),
         1 => {
-            call.host.stop(call.cpu);
+            call.host.stop_cpu(call.cpu);
             Ok(NO_ANSWER)
         }
         2 => {
@@ -31,28 +32,28 @@ fn call(call: &mut Call<'_>, function: u64) -> Answer {
 }
 
 /// The hart that the first argument names.
-fn hart(call: &Call<'_>) -> Result<u32, Error> {
+fn hart(call: &Call<'_>) -> Result<usize, Error> {
     let hart = call.args[0];
-    if hart < call.host.cpus().into() { Ok(hart as u32) } else { Err(Error::InvalidParam) }
+    if hart < call.host.cpus() as u64 { Ok(hart as usize) } else { Err(Error::InvalidParam) }
 }
 
-fn status(call: &Call<'_>, hart: u32) -> u64 {
-    let asked = call.sbi.suspended.get(hart as usize).copied().unwrap_or(false);
-    match call.host.running(hart) {
-        false => STOPPED,
-        true if asked && hart != call.cpu && call.host.waiting(hart) => SUSPENDED,
-        true => STARTED,
+fn status(call: &Call<'_>, hart: usize) -> u64 {
+    let asked = call.sbi.suspended.get(hart).copied().unwrap_or(false);
+    match call.host.cpu_state(hart) {
+        CpuState::Stopped => STOPPED,
+        CpuState::Waiting if asked => SUSPENDED,
+        CpuState::Waiting | CpuState::Running => STARTED,
     }
 }
 
 /// Is there memory at `addr` that a hart may run?
 fn runnable(call: &mut Call<'_>, addr: u64) -> Result<(), Error> {
-    call.host.read(addr, &mut [0; 2]).ok().filter(|()| addr & 1 == 0).ok_or(Error::InvalidAddress)
+    call.host.memory().read(addr, &mut [0; 2]).ok().filter(|()| addr & 1 == 0).ok_or(Error::InvalidAddress)
 }
 
 fn start(call: &mut Call<'_>) -> Answer {
     let (hart, [_, addr, opaque, ..]) = (hart(call)?, call.args);
-    if call.host.running(hart) {
+    if call.host.cpu_state(hart) != CpuState::Stopped {
         return Err(Error::AlreadyAvailable);
     }
     runnable(call, addr)?;
@@ -66,7 +67,7 @@ fn suspend(call: &mut Call<'_>) -> Answer {
         SUSPEND_RETENTIVE => 0,
         SUSPEND_NON_RETENTIVE => {
             runnable(call, addr)?;
-            let hart = call.cpu.into();
+            let hart = call.cpu as u64;
             call.sbi.regs.resume_at(call.host.state(call.cpu), addr, hart, opaque);
             NO_ANSWER
         }
@@ -74,9 +75,9 @@ fn suspend(call: &mut Call<'_>) -> Answer {
         n if n & 0x7fff_ffff >= 0x1000_0000 => return Err(Error::NotSupported),
         _ => return Err(Error::InvalidParam),
     };
-    if let Some(suspended) = call.sbi.suspended.get_mut(call.cpu as usize) {
+    if let Some(suspended) = call.sbi.suspended.get_mut(call.cpu) {
         *suspended = true;
     }
-    call.host.wait(call.cpu);
+    call.host.wait_cpu(call.cpu);
     Ok(answer)
 }

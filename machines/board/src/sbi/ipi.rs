@@ -2,6 +2,7 @@
 
 use super::{Answer, Call, Error, Extension, LINE_SSI};
 use tern_core::system::Flush;
+use tern_session::machine::CpuState;
 
 pub(super) static EXTENSION: Extension = Extension { id: 0x73_5049, call: send };
 pub(super) static RFENCE: Extension = Extension { id: 0x5246_4e43, call: fence };
@@ -16,11 +17,11 @@ fn send(call: &mut Call<'_>, function: u64) -> Answer {
 }
 
 /// Makes the supervisor software interrupt of harts pending.
-pub(super) fn raise(call: &mut Call<'_>, harts: &[u32]) {
+pub(super) fn raise(call: &mut Call<'_>, harts: &[usize]) {
     for hart in harts {
-        if call.host.running(*hart) {
-            call.host.set_line(*hart, LINE_SSI, true);
-            // The input is one that software clears: it is given up at once, what it left pending stays.
+        if call.host.cpu_state(*hart) != CpuState::Stopped {
+            call.sbi.regs.set_software(call.host.state(*hart), true);
+            // The hart looks at what is pending when one of its inputs moves.
             call.host.set_line(*hart, LINE_SSI, false);
         }
     }
@@ -44,7 +45,7 @@ fn fence(call: &mut Call<'_>, function: u64) -> Answer {
 }
 
 /// Makes harts forget the translations of `size` bytes from `start` on: all, if both are 0 or the size is -1.
-pub(super) fn forget(call: &mut Call<'_>, harts: &[u32], start: u64, size: u64) {
+pub(super) fn forget(call: &mut Call<'_>, harts: &[usize], start: u64, size: u64) {
     for hart in harts {
         if size == 0 || size > FEW || start.checked_add(size).is_none() {
             call.host.flush(*hart, Flush::All);

@@ -1,6 +1,7 @@
 //! The legacy extensions (section 5): one number a function, one register for the answer.
 
-use super::{Call, Error, Request, console, ipi, timer};
+use super::{Call, Error, LINE_SSI, Request, console, ipi, timer};
+use tern_core::mem::Size;
 
 const SET_TIMER: u64 = 0;
 const CONSOLE_PUTCHAR: u64 = 1;
@@ -35,8 +36,9 @@ fn answer(call: &mut Call<'_>, id: u64) -> Result<u64, Error> {
         CONSOLE_PUTCHAR => console::put(call, call.args[0] as u8),
         CONSOLE_GETCHAR => return Ok(console::get(call).map_or(u64::MAX, u64::from)),
         CLEAR_IPI => {
-            let slot = call.sbi.regs.clear_software(call.host.state(call.cpu));
-            return Ok(slot);
+            let was = call.sbi.regs.set_software(call.host.state(call.cpu), false);
+            call.host.set_line(call.cpu, LINE_SSI, false);
+            return Ok(u64::from(was));
         }
         SEND_IPI => {
             let harts = harts(call)?;
@@ -55,13 +57,12 @@ fn answer(call: &mut Call<'_>, id: u64) -> Result<u64, Error> {
 }
 
 /// The harts in the mask to which the first argument points, by the caller's own addresses; all without one.
-fn harts(call: &mut Call<'_>) -> Result<Vec<u32>, Error> {
+fn harts(call: &mut Call<'_>) -> Result<Vec<usize>, Error> {
     let addr = call.args[0];
     if addr == 0 {
         return call.harts(0, call.sbi.regs.mask());
     }
-    let mut mask = [0; 8];
-    let size = if call.sbi.regs.is64() { 8 } else { 4 };
-    call.host.read_virtual(call.cpu, addr, &mut mask[..size]).map_err(|_| Error::InvalidAddress)?;
-    call.harts(u64::from_le_bytes(mask), 0)
+    let size = if call.sbi.regs.is64() { Size::B8 } else { Size::B4 };
+    let mask = call.host.load_virtual(call.cpu, addr, size).map_err(|_| Error::InvalidAddress)?;
+    call.harts(mask, 0)
 }

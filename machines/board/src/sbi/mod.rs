@@ -123,7 +123,7 @@ const VERSION: u32 = 1;
 struct Call<'a> {
     sbi: &'a mut Sbi,
     host: &'a mut dyn FirmwareHost,
-    cpu: u32,
+    cpu: usize,
     args: [u64; 6],
 }
 
@@ -136,10 +136,10 @@ impl Sbi {
     }
 
     /// Lets a hart begin in S mode.
-    fn start(&mut self, host: &mut dyn FirmwareHost, cpu: u32, pc: u64, opaque: u64) {
-        host.start(cpu, Reset { id: cpu.into(), pc, args: [cpu.into(), opaque, 0] });
+    fn start(&mut self, host: &mut dyn FirmwareHost, cpu: usize, pc: u64, opaque: u64) {
+        host.start_cpu(cpu, Reset { id: cpu as u64, pc, args: [cpu as u64, opaque, 0] });
         self.regs.enter_supervisor(host.state(cpu));
-        if let Some(suspended) = self.suspended.get_mut(cpu as usize) {
+        if let Some(suspended) = self.suspended.get_mut(cpu) {
             *suspended = false;
         }
     }
@@ -150,7 +150,7 @@ impl Sbi {
         const DELEGATE_TO_CHILD_0: u64 = 1 << 10;
         const MMSIADDRCFG: u64 = 0x1bc0;
         for source in 0..u64::from(aplic.sources) {
-            host.device_store(aplic.base + SOURCECFG + 4 * source, Size::B4, DELEGATE_TO_CHILD_0);
+            host.store(aplic.base + SOURCECFG + 4 * source, Size::B4, DELEGATE_TO_CHILD_0);
         }
         if let Some(msi) = aplic.msi {
             let (machine, supervisor) = (msi.machine >> 12, msi.supervisor >> 12);
@@ -161,7 +161,7 @@ impl Sbi {
                 supervisor >> 32 | u64::from(msi.supervisor_shift) << 20,
             ];
             for (n, word) in (0..).zip(words) {
-                host.device_store(aplic.base + MMSIADDRCFG + 4 * n, Size::B4, word);
+                host.store(aplic.base + MMSIADDRCFG + 4 * n, Size::B4, word);
             }
         }
     }
@@ -169,15 +169,15 @@ impl Sbi {
 
 impl Call<'_> {
     /// The harts that two arguments name: a mask and the number of its first bit, all harts if that is -1.
-    fn harts(&mut self, mask: u64, base: u64) -> Result<Vec<u32>, Error> {
+    fn harts(&mut self, mask: u64, base: u64) -> Result<Vec<usize>, Error> {
         let all = self.host.cpus();
         if base == self.sbi.regs.mask() {
             return Ok((0..all).collect());
         }
         let mut harts = Vec::new();
         for bit in (0..64).filter(|bit| mask >> bit & 1 != 0) {
-            let hart = base.checked_add(bit).filter(|h| *h < all.into()).ok_or(Error::InvalidParam)?;
-            harts.push(hart as u32);
+            let hart = base.checked_add(bit).filter(|h| *h < all as u64).ok_or(Error::InvalidParam)?;
+            harts.push(hart as usize);
         }
         Ok(harts)
     }
@@ -190,17 +190,17 @@ impl Call<'_> {
 
 impl Firmware for Sbi {
     fn reset(&mut self, host: &mut dyn FirmwareHost) {
-        self.suspended = vec![false; host.cpus() as usize];
+        self.suspended = vec![false; host.cpus()];
         if let Some(aplic) = self.config.aplic {
             Sbi::set_up_aplic(aplic, host);
         }
         for cpu in 1..host.cpus() {
-            host.stop(cpu);
+            host.stop_cpu(cpu);
         }
         self.start(host, 0, self.config.entry, self.config.dtb);
     }
 
-    fn call(&mut self, host: &mut dyn FirmwareHost, cpu: u32, stop: Stop) -> bool {
+    fn trap(&mut self, host: &mut dyn FirmwareHost, cpu: usize, stop: Stop) -> bool {
         let Stop::Trap { cause: CAUSE_ECALL_S, .. } = stop else { return false };
         let state = host.state(cpu);
         state.set_pc(self.regs.next_pc(state.pc()));

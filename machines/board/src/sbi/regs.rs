@@ -15,6 +15,8 @@ const PMPADDR0: u32 = 0x3b0;
 const STIMECMP: u32 = 0x14d;
 const VENDOR_ARCH_IMP: [u32; 3] = [0xf11, 0xf12, 0xf13];
 
+/// `mip.SSIP`.
+const SSIP: u64 = 1 << 1;
 /// `mstatus.SIE`.
 const SIE: u64 = 1 << 1;
 /// Exceptions that S handles itself: all but its own calls; those that only H has.
@@ -39,6 +41,8 @@ pub(super) struct Regs {
     privilege: Option<Slot>,
     status: Option<Slot>,
     satp: Option<Slot>,
+    /// Interrupts that software made pending, by number.
+    software: Option<Slot>,
     stimecmp: Option<Slot>,
     /// Vendor, architecture, implementation.
     ids: [Option<Slot>; 3],
@@ -73,6 +77,7 @@ impl Regs {
             privilege: layout.by_name("priv").map(|row| row.slot),
             status: control(SSTATUS_IN_MSTATUS),
             satp: control(SATP),
+            software: layout.by_name("soft").map(|row| row.slot),
             stimecmp: control(STIMECMP).filter(|_| has("_sstc")),
             ids: VENDOR_ARCH_IMP.map(control),
             begin,
@@ -139,6 +144,14 @@ impl Regs {
         if let Some(status) = self.status {
             state.set(status, state.get(status) & !SIE);
         }
+    }
+
+    /// Sets or clears the supervisor software interrupt; was it pending?
+    pub(super) fn set_software(&self, state: &mut State, pending: bool) -> bool {
+        let Some(slot) = self.software else { return false };
+        let old = state.get(slot);
+        state.set(slot, if pending { old | SSIP } else { old & !SSIP });
+        old & SSIP != 0
     }
 
     pub(super) fn set_stimecmp(&self, state: &mut State, value: u64) {
