@@ -4,7 +4,7 @@
 use crate::machine::CpuState;
 use tern_core::device::{Bus, Request};
 use tern_core::engine::Stop;
-use tern_core::mem::Size;
+use tern_core::mem::{MemFault, Size};
 use tern_core::snapshot::StateError;
 use tern_core::state::State;
 use tern_core::system::{Flush, Reset};
@@ -43,6 +43,12 @@ pub trait FirmwareHost {
 
     /// Memory, by physical address.
     fn memory(&self) -> &dyn Bus;
+
+    /// Loads from memory as instructions of a CPU do.
+    ///
+    /// # Errors
+    /// The fault that the CPU would take; a load across the edge of a page is one, too.
+    fn load_virtual(&mut self, cpu: usize, addr: u64, size: Size) -> Result<u64, MemFault>;
 
     /// Loads from a device by physical address; `None`: none is there.
     fn load(&mut self, addr: u64, size: Size) -> Option<u64>;

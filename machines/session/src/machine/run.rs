@@ -10,9 +10,9 @@ use std::rc::Rc;
 use tern_core::device::{Bus, Request};
 use tern_core::engine::Stop;
 use tern_core::frontend::Frontend;
-use tern_core::mem::{GuestMemory, Size};
+use tern_core::mem::{Access, FaultKind, GuestMemory, MemFault, PAGE_MASK, Size};
 use tern_core::state::State;
-use tern_core::system::{Flush, Reset, System};
+use tern_core::system::{Flush, Reset, System, Virtual};
 use tern_core::time::Owner;
 
 /// Instructions between looks at the outside.
@@ -347,6 +347,14 @@ impl FirmwareHost for Host<'_> {
 
     fn memory(&self) -> &dyn Bus {
         &self.fabric.space
+    }
+
+    fn load_virtual(&mut self, cpu: usize, addr: u64, size: Size) -> Result<u64, MemFault> {
+        let state = self.engine.state(self.harts[cpu].cpu);
+        let mut memory = Virtual { system: self.frontend.system(), state, platform: self.fabric };
+        let page = memory.page(addr, Access::Load, 0)?;
+        let fault = MemFault { addr, access: Access::Load, kind: FaultKind::Misaligned };
+        page.span.load((addr & PAGE_MASK) as usize, size).ok_or(fault)
     }
 
     fn load(&mut self, addr: u64, size: Size) -> Option<u64> {
