@@ -390,6 +390,13 @@ impl<'a> Tr<'a> {
         self.b.exit(Exit::Resync(self.next));
     }
 
+    /// In a machine, lets other CPUs run: this one spins.
+    pub fn spin(&mut self) {
+        if self.cpu.privileged.machine() {
+            self.b.exit(Exit::Yield(self.next));
+        }
+    }
+
     /// Asks for [`Tr::resync`] when the current instruction is complete.
     pub fn want_resync(&mut self) {
         self.resync = Some(None);

@@ -17,7 +17,7 @@ insns! {
     /// Pause.
     pub static ZIHINTPAUSE: Group<Rv>, "zihintpause", width 32;
     /// A spin loop is going on.
-    pause "0000 0001 0000 00000 000 00000 0001111" asm "" => |_t| {};
+    pause "0000 0001 0000 00000 000 00000 0001111" asm "" => |t| t.spin();
 }
 
 insns! {
