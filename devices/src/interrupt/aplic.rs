@@ -513,12 +513,22 @@ impl Aplic {
         top.map_or(0, |(source, priority)| u64::from(source << 16 | priority))
     }
 
+    /// Is it a value that `target` can have?
+    fn is_target(&self, target: u32) -> bool {
+        if self.config.msi {
+            target & 1 << 11 == 0
+        } else {
+            target & 0x0003_ff00 == 0 && (1..=self.priority_mask()).contains(&(target & 0xff))
+        }
+    }
+
     /// Is a saved domain one that this device can be in?
     fn fits(&self, domain: &Domain, like: &Domain) -> bool {
         let bits = [&domain.pending, &domain.enabled];
         bits.iter().all(|bits| bits.len() == like.pending.len())
             && domain.sourcecfg.len() == like.sourcecfg.len()
             && domain.target.len() == like.target.len()
+            && domain.target.iter().all(|target| self.is_target(*target))
             && domain.idc.len() == like.idc.len()
             && domain.idc.iter().all(|idc| idc.threshold & !self.priority_mask() == 0)
             && (0..like.sourcecfg.len()).all(|n| {

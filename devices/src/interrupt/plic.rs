@@ -154,7 +154,7 @@ impl Plic {
             return self.kit.report.guest_error(format_args!("priority of source {source}, which is not there"));
         }
         self.state.priority[source as usize] = value as u32 & self.priority_mask;
-        self.update();
+        self.update(source as u32);
     }
 
     fn pending(&self, word: u64) -> u64 {
@@ -221,7 +221,7 @@ impl Plic {
         let Some(context) = self.context(context) else { return 0 };
         let Some((source, _)) = self.best(context) else { return 0 };
         set_bit(&mut self.state.pending, source, false);
-        self.update();
+        self.update(source);
         u64::from(source)
     }
 
@@ -247,7 +247,7 @@ impl Plic {
         set_bit(&mut self.state.edge, source, false);
         set_bit(&mut self.state.waiting, source, true);
         set_bit(&mut self.state.pending, source, true);
-        self.update();
+        self.update(source);
     }
 
     /// Drives a context's line.
@@ -256,8 +256,10 @@ impl Plic {
         self.lines[context].set(self.best(context).is_some_and(|(_, priority)| priority > threshold));
     }
 
-    fn update(&self) {
-        (0..self.lines.len()).for_each(|context| self.drive(context));
+    /// Something about a source has changed: drives the lines of the contexts that it is enabled for.
+    fn update(&self, source: u32) {
+        let enabled = self.state.contexts.iter().enumerate().filter(|(_, context)| bit(&context.enable, source));
+        enabled.for_each(|(context, _)| self.drive(context));
     }
 }
 
