@@ -1,5 +1,6 @@
 //! RISC-V platform-level interrupt controller (PLIC specification 1.0.0; SiFive's `sifive,plic-1.0.0`).
 
+use super::bits::{Bits, bit, set_bit};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use serde::{Deserialize, Serialize};
@@ -53,25 +54,15 @@ impl Default for PlicConfig {
 
 registers! {
     static REGS: Plic, "sifive-plic", sizes [4];
-    0x20_0004 [15872; 0x1000] CLAIM 4 rw, "Interrupt Claim Process, Interrupt Completion", read |d, c| d.claim(c), write |d, c, v| d.complete(c, v);
+    0x20_0004 [15872; 0x1000] CLAIM 4 rw, "Interrupt Claim Process, Interrupt Completion", read |d, c| d.claim(c),
+        write |d, c, v| d.complete(c, v);
     0x20_0000 [15872; 0x1000] THRESHOLD 4 rw reset 0, "Priority Thresholds", read |d, c| d.threshold(c),
         write |d, c, v| d.set_threshold(c, v);
-    0x00_2000 area 0x1f_0000 ENABLE, "Interrupt Enables", read |d, at, _| d.enables(at), write |d, at, _, v| d.set_enables(at, v);
+    0x00_2000 area 0x1f_0000 ENABLE, "Interrupt Enables", read |d, at, _| d.enables(at),
+        write |d, at, _, v| d.set_enables(at, v);
     0x00_1000 [32; 4] PENDING 4 ro reset 0, "Interrupt Pending Bits", read |d, n| d.pending(n);
-    0x00_0000 [1024; 4] PRIORITY 4 rw reset 0, "Interrupt Priorities", read |d, n| d.priority(n), write |d, n, v| d.set_priority(n, v);
-}
-
-/// One bit per source.
-type Bits = Vec<u32>;
-
-fn bit(bits: &[u32], n: u32) -> bool {
-    bits.get(n as usize / 32).is_some_and(|word| word >> (n % 32) & 1 != 0)
-}
-
-fn set_bit(bits: &mut [u32], n: u32, value: bool) {
-    if let Some(word) = bits.get_mut(n as usize / 32) {
-        *word = *word & !(1 << (n % 32)) | u32::from(value) << (n % 32);
-    }
+    0x00_0000 [1024; 4] PRIORITY 4 rw reset 0, "Interrupt Priorities", read |d, n| d.priority(n),
+        write |d, n, v| d.set_priority(n, v);
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -197,8 +188,8 @@ impl Plic {
         }
     }
 
-    /// The source that a context would claim: of those pending and enabled the one with the highest priority, which is not
-    /// 0 ("never interrupt"); the lowest number among equals.
+    /// The source that a context would claim: of those pending and enabled the one with the highest priority, which is
+    /// not 0 ("never interrupt"); the lowest number among equals.
     fn best(&self, context: usize) -> Option<(u32, u32)> {
         let mut best: Option<(u32, u32)> = None;
         let enable = &self.state.contexts[context].enable;
@@ -334,8 +325,8 @@ mod tests {
 
     const CLAIM: u64 = 0x20_0004;
 
-    /// A PLIC with two contexts; sources 1 to 95 have priority 1, 40 and 41 have 3, source 5 has an edge-triggered gateway;
-    /// all are enabled in context 0.
+    /// A PLIC with two contexts; sources 1 to 95 have priority 1, 40 and 41 have 3, source 5 has an edge-triggered
+    /// gateway; all are enabled in context 0.
     fn device(bench: &mut Bench) -> Plic {
         let lines = vec![bench.line(), bench.line()];
         let config = PlicConfig { edges: vec![5], ..PlicConfig::default() };
