@@ -1,6 +1,7 @@
 //! RISC-V advanced platform-level interrupt controller (APLIC; Advanced Interrupt Architecture 1.0, chapter 4): wired
 //! interrupts for a tree of interrupt domains, each of which signals harts directly or forwards by MSI.
 
+use super::bits::{Bits, bit, set_bit};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,14 @@ impl Default for AplicConfig {
 
 registers! {
     static REGS: Aplic, "aplic", sizes [4];
+    0x401c [16384; 32] CLAIMI 4 ro reset 0, "4.8.1.5", read |d, n| d.claim(n);
+    0x4000 [16384; 32] IDELIVERY 4 rw reset 0, "4.8.1.1", read |d, n| d.idc(n, |idc| u64::from(idc.delivery)),
+        write |d, n, v| d.set_idc(n, |idc, _| idc.delivery = v & 1 != 0);
+    0x4004 [16384; 32] IFORCE 4 rw reset 0, "4.8.1.2", read |d, n| d.idc(n, |idc| u64::from(idc.force)),
+        write |d, n, v| d.set_idc(n, |idc, _| idc.force = v & 1 != 0);
+    0x4008 [16384; 32] ITHRESHOLD 4 rw reset 0, "4.8.1.3", read |d, n| d.idc(n, |idc| u64::from(idc.threshold)),
+        write |d, n, v| d.set_idc(n, |idc, mask| idc.threshold = v as u32 & mask);
+    0x4018 [16384; 32] TOPI 4 ro reset 0, "4.8.1.4", read |d, n| d.topi(n);
     0x0000 DOMAINCFG 4 rw reset 0x8000_0000, "4.5.1", read |d, _| d.domaincfg(), write |d, _, v| d.set_domaincfg(v);
     0x0004 [1023; 4] SOURCECFG 4 rw reset 0, "4.5.2", read |d, i| u64::from(d.sourcecfg(d.here, i as u32 + 1)),
         write |d, i, v| d.set_sourcecfg(i as u32 + 1, v as u32);
@@ -102,17 +111,10 @@ registers! {
     0x2000 SETIPNUM_LE 4 rw reset 0, "4.5.13", read |_, _| 0, write |d, _, v| d.one(v, Aplic::set_pending);
     0x2004 SETIPNUM_BE 4 rw reset 0, "4.5.14", read |_, _| 0,
         write |d, _, v| d.one(u64::from((v as u32).swap_bytes()), Aplic::set_pending);
-    0x3000 GENMSI 4 rw reset 0, "4.5.15", read |d, _| u64::from(d.domain().genmsi), write |d, _, v| d.generate(v as u32);
+    0x3000 GENMSI 4 rw reset 0, "4.5.15", read |d, _| u64::from(d.domain().genmsi),
+        write |d, _, v| d.generate(v as u32);
     0x3004 [1023; 4] TARGET 4 rw reset 0, "4.5.16", read |d, i| d.target(i as u32 + 1),
         write |d, i, v| d.set_target(i as u32 + 1, v as u32);
-    0x4000 [16384; 32] IDELIVERY 4 rw reset 0, "4.8.1.1", read |d, n| d.idc(n, |idc| u64::from(idc.delivery)),
-        write |d, n, v| d.set_idc(n, |idc, _| idc.delivery = v & 1 != 0);
-    0x4004 [16384; 32] IFORCE 4 rw reset 0, "4.8.1.2", read |d, n| d.idc(n, |idc| u64::from(idc.force)),
-        write |d, n, v| d.set_idc(n, |idc, _| idc.force = v & 1 != 0);
-    0x4008 [16384; 32] ITHRESHOLD 4 rw reset 0, "4.8.1.3", read |d, n| d.idc(n, |idc| u64::from(idc.threshold)),
-        write |d, n, v| d.set_idc(n, |idc, mask| idc.threshold = v as u32 & mask);
-    0x4018 [16384; 32] TOPI 4 ro reset 0, "4.8.1.4", read |d, n| d.topi(n);
-    0x401c [16384; 32] CLAIMI 4 ro reset 0, "4.8.1.5", read |d, n| d.claim(n);
 }
 
 /// `sourcecfg.D`: delegated to the child whose index is in the bits below.
@@ -128,19 +130,6 @@ enum Mode {
     Detached,
     Edge { inverted: bool },
     Level { inverted: bool },
-}
-
-/// One bit per source.
-type Bits = Vec<u32>;
-
-fn bit(bits: &[u32], n: u32) -> bool {
-    bits.get(n as usize / 32).is_some_and(|word| word >> (n % 32) & 1 != 0)
-}
-
-fn set_bit(bits: &mut [u32], n: u32, value: bool) {
-    if let Some(word) = bits.get_mut(n as usize / 32) {
-        *word = *word & !(1 << (n % 32)) | u32::from(value) << (n % 32);
-    }
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -382,8 +371,8 @@ impl Aplic {
         }
     }
 
-    /// Zero while the source is inactive.  The values that it gets when it becomes active are unspecified: here they are
-    /// those that were written last.
+    /// Zero while the source is inactive.  The values that it gets when it becomes active are unspecified: here they
+    /// are those that were written last.
     fn target(&self, source: u32) -> u64 {
         let active = self.mode(self.here, source).is_some();
         if active { u64::from(self.state.domains[self.here].target[source as usize]) } else { 0 }
@@ -513,12 +502,22 @@ impl Aplic {
         top.map_or(0, |(source, priority)| u64::from(source << 16 | priority))
     }
 
+    /// Is it a value that `target` can have?
+    fn is_target(&self, target: u32) -> bool {
+        if self.config.msi {
+            target & 1 << 11 == 0
+        } else {
+            target & 0x0003_ff00 == 0 && (1..=self.priority_mask()).contains(&(target & 0xff))
+        }
+    }
+
     /// Is a saved domain one that this device can be in?
     fn fits(&self, domain: &Domain, like: &Domain) -> bool {
         let bits = [&domain.pending, &domain.enabled];
         bits.iter().all(|bits| bits.len() == like.pending.len())
             && domain.sourcecfg.len() == like.sourcecfg.len()
             && domain.target.len() == like.target.len()
+            && domain.target.iter().all(|target| self.is_target(*target))
             && domain.idc.len() == like.idc.len()
             && domain.idc.iter().all(|idc| idc.threshold & !self.priority_mask() == 0)
             && (0..like.sourcecfg.len()).all(|n| {

@@ -1,5 +1,7 @@
 //! Interrupt controllers.
 
+mod bits;
+
 crate::devices! {
     /// RISC-V ACLINT, machine-level software interrupts.
     aclint_mswi,

@@ -1,5 +1,6 @@
 //! RISC-V platform-level interrupt controller (PLIC specification 1.0.0; SiFive's `sifive,plic-1.0.0`).
 
+use super::bits::{Bits, bit, set_bit};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use serde::{Deserialize, Serialize};
@@ -53,25 +54,15 @@ impl Default for PlicConfig {
 
 registers! {
     static REGS: Plic, "sifive-plic", sizes [4];
-    0x20_0004 [15872; 0x1000] CLAIM 4 rw, "Interrupt Claim Process, Interrupt Completion", read |d, c| d.claim(c), write |d, c, v| d.complete(c, v);
+    0x20_0004 [15872; 0x1000] CLAIM 4 rw, "Interrupt Claim Process, Interrupt Completion", read |d, c| d.claim(c),
+        write |d, c, v| d.complete(c, v);
     0x20_0000 [15872; 0x1000] THRESHOLD 4 rw reset 0, "Priority Thresholds", read |d, c| d.threshold(c),
         write |d, c, v| d.set_threshold(c, v);
-    0x00_2000 area 0x1f_0000 ENABLE, "Interrupt Enables", read |d, at, _| d.enables(at), write |d, at, _, v| d.set_enables(at, v);
+    0x00_2000 area 0x1f_0000 ENABLE, "Interrupt Enables", read |d, at, _| d.enables(at),
+        write |d, at, _, v| d.set_enables(at, v);
     0x00_1000 [32; 4] PENDING 4 ro reset 0, "Interrupt Pending Bits", read |d, n| d.pending(n);
-    0x00_0000 [1024; 4] PRIORITY 4 rw reset 0, "Interrupt Priorities", read |d, n| d.priority(n), write |d, n, v| d.set_priority(n, v);
-}
-
-/// One bit per source.
-type Bits = Vec<u32>;
-
-fn bit(bits: &[u32], n: u32) -> bool {
-    bits.get(n as usize / 32).is_some_and(|word| word >> (n % 32) & 1 != 0)
-}
-
-fn set_bit(bits: &mut [u32], n: u32, value: bool) {
-    if let Some(word) = bits.get_mut(n as usize / 32) {
-        *word = *word & !(1 << (n % 32)) | u32::from(value) << (n % 32);
-    }
+    0x00_0000 [1024; 4] PRIORITY 4 rw reset 0, "Interrupt Priorities", read |d, n| d.priority(n),
+        write |d, n, v| d.set_priority(n, v);
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -154,7 +145,7 @@ impl Plic {
             return self.kit.report.guest_error(format_args!("priority of source {source}, which is not there"));
         }
         self.state.priority[source as usize] = value as u32 & self.priority_mask;
-        self.update();
+        self.update(source as u32);
     }
 
     fn pending(&self, word: u64) -> u64 {
@@ -197,8 +188,8 @@ impl Plic {
         }
     }
 
-    /// The source that a context would claim: of those pending and enabled the one with the highest priority, which is not
-    /// 0 ("never interrupt"); the lowest number among equals.
+    /// The source that a context would claim: of those pending and enabled the one with the highest priority, which is
+    /// not 0 ("never interrupt"); the lowest number among equals.
     fn best(&self, context: usize) -> Option<(u32, u32)> {
         let mut best: Option<(u32, u32)> = None;
         let enable = &self.state.contexts[context].enable;
@@ -221,7 +212,7 @@ impl Plic {
         let Some(context) = self.context(context) else { return 0 };
         let Some((source, _)) = self.best(context) else { return 0 };
         set_bit(&mut self.state.pending, source, false);
-        self.update();
+        self.update(source);
         u64::from(source)
     }
 
@@ -247,7 +238,7 @@ impl Plic {
         set_bit(&mut self.state.edge, source, false);
         set_bit(&mut self.state.waiting, source, true);
         set_bit(&mut self.state.pending, source, true);
-        self.update();
+        self.update(source);
     }
 
     /// Drives a context's line.
@@ -256,8 +247,10 @@ impl Plic {
         self.lines[context].set(self.best(context).is_some_and(|(_, priority)| priority > threshold));
     }
 
-    fn update(&self) {
-        (0..self.lines.len()).for_each(|context| self.drive(context));
+    /// Something about a source has changed: drives the lines of the contexts that it is enabled for.
+    fn update(&self, source: u32) {
+        let enabled = self.state.contexts.iter().enumerate().filter(|(_, context)| bit(&context.enable, source));
+        enabled.for_each(|(context, _)| self.drive(context));
     }
 }
 
@@ -332,8 +325,8 @@ mod tests {
 
     const CLAIM: u64 = 0x20_0004;
 
-    /// A PLIC with two contexts; sources 1 to 95 have priority 1, 40 and 41 have 3, source 5 has an edge-triggered gateway;
-    /// all are enabled in context 0.
+    /// A PLIC with two contexts; sources 1 to 95 have priority 1, 40 and 41 have 3, source 5 has an edge-triggered
+    /// gateway; all are enabled in context 0.
     fn device(bench: &mut Bench) -> Plic {
         let lines = vec![bench.line(), bench.line()];
         let config = PlicConfig { edges: vec![5], ..PlicConfig::default() };

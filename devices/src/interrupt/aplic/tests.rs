@@ -296,6 +296,7 @@ fn states_that_contradict_themselves_are_refused() {
     assert!(try_with(|s| s.domains[0].pending[0] = 8).unwrap_err().contains("domains"));
     assert!(try_with(|s| s.domains[0].idc[0].threshold = 8).unwrap_err().contains("domains"));
     assert!(try_with(|s| s.msi_config[3] = 1 << 31).unwrap_err().contains("msi_config"));
+    assert!(try_with(|s| s.domains[0].target[5] = 0).unwrap_err().contains("domains"));
     assert!(try_with(|s| s.domains[0].target.truncate(5)).unwrap_err().contains("domains"));
     assert!(try_with(|s| s.input.clear()).unwrap_err().contains("input"));
 }
