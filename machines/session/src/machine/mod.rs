@@ -253,6 +253,18 @@ impl Machine {
         self.harts.get(cpu).map(|h| h.state)
     }
 
+    /// A CPU's slots.
+    #[must_use]
+    pub fn state(&self, cpu: usize) -> Option<&State> {
+        self.harts.get(cpu).map(|h| self.engine.state(h.cpu))
+    }
+
+    /// The ISA of its CPUs.
+    #[must_use]
+    pub fn frontend(&self) -> &dyn Frontend {
+        &*self.frontend
+    }
+
     /// Instructions that all CPUs have retired.
     #[must_use]
     pub fn retired(&self) -> u64 {
