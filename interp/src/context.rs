@@ -5,20 +5,55 @@
 //! at a fixed place and pay nothing for the others.
 
 use crate::cx::Cx;
+use smallvec::SmallVec;
 use tern_core::state::State;
 use tern_core::system::Flush;
 
 /// Contexts that one CPU keeps (about 130 KB each, as far as they are touched).
 const MOST: usize = 12;
+/// Pages that a context is yet to forget one by one.
+const PAGES: usize = 16;
 
 /// What contexts are told apart by: mode word and address space.
 pub(crate) type ContextKey = (u32, u64);
+
+/// A context that is not in use, and what it is to forget before it is.
+struct Idle {
+    key: ContextKey,
+    cx: Box<Cx>,
+    all: bool,
+    pages: SmallVec<[u64; PAGES]>,
+}
+
+impl Idle {
+    fn forget(&mut self, flush: Flush) {
+        match flush {
+            Flush::Page(addr) if !self.all && self.pages.len() < PAGES => self.pages.push(addr),
+            Flush::None => {}
+            _ => self.all = true,
+        }
+    }
+
+    fn wake(mut self) -> Box<Cx> {
+        if self.all {
+            flush_all(&mut self.cx);
+        } else {
+            self.pages.iter().for_each(|addr| self.cx.forget_page(*addr));
+        }
+        self.cx
+    }
+}
+
+fn flush_all(cx: &mut Cx) {
+    cx.flush_tlb();
+    cx.flush_jumps();
+}
 
 /// The contexts of one CPU that are not in use.
 #[derive(Default)]
 pub(crate) struct Contexts {
     key: ContextKey,
-    others: Vec<(ContextKey, Box<Cx>)>,
+    idle: Vec<Idle>,
 }
 
 impl Contexts {
@@ -28,17 +63,16 @@ impl Contexts {
             return;
         }
         let old = core::mem::replace(&mut self.key, key);
-        let next = match self.others.iter().position(|(k, _)| *k == key) {
-            Some(i) => self.others.remove(i).1,
-            None if self.others.len() + 1 < MOST => {
+        let next = match self.idle.iter().position(|i| i.key == key) {
+            Some(i) => self.idle.remove(i).wake(),
+            None if self.idle.len() + 1 < MOST => {
                 Cx::new(State { near: cx.state.near, far: Box::default() }, cx.styles, cx.helpers)
             }
             // The one that was left longest ago.
             None => {
-                let mut oldest = self.others.remove(0).1;
-                oldest.flush_tlb();
-                oldest.flush_jumps();
-                oldest
+                let mut oldest = self.idle.remove(0);
+                oldest.all = true;
+                oldest.wake()
             }
         };
         let mut before = core::mem::replace(cx, next);
@@ -46,19 +80,16 @@ impl Contexts {
         cx.state.far = core::mem::take(&mut before.state.far);
         cx.profile = before.profile.take();
         cx.flush = core::mem::take(&mut before.flush);
-        self.others.push((old, before));
+        self.idle.push(Idle { key: old, cx: before, all: false, pages: SmallVec::new() });
     }
 
     /// Does what helpers of `cx` asked for, in all contexts.
     pub(crate) fn flush(&mut self, cx: &mut Cx, flush: Flush) {
-        let all = self.others.iter_mut().map(|(_, cx)| &mut **cx).chain([cx]);
         match flush {
-            Flush::None => {}
-            Flush::Page(addr) => all.for_each(|cx| cx.forget_page(addr)),
-            Flush::All => all.for_each(|cx| {
-                cx.flush_tlb();
-                cx.flush_jumps();
-            }),
+            Flush::None => return,
+            Flush::Page(addr) => cx.forget_page(addr),
+            Flush::All => flush_all(cx),
         }
+        self.idle.iter_mut().for_each(|idle| idle.forget(flush));
     }
 }

@@ -19,6 +19,8 @@ pub(crate) const TLB_SIZE: usize = 2048;
 pub(crate) const JUMPS: usize = 4096;
 /// Entries of the table of code pages.
 pub(crate) const CODE_PAGES: usize = 256;
+/// Bits that tell whether pages may be in the jump cache.
+const JUMP_PAGES: usize = 2048;
 /// Entries of the return stack.
 pub(crate) const RETURNS: usize = 16;
 
@@ -41,7 +43,7 @@ pub(crate) struct Filled {
 }
 
 impl Filled {
-    const MOST: usize = 64;
+    const MOST: usize = 256;
     const NONE: Filled = Filled { list: [0; Filled::MOST], n: 0 };
 
     fn note(&mut self, index: usize) {
@@ -127,6 +129,8 @@ pub(crate) struct Cx {
     pub(crate) flush: Flush,
     /// Virtual and physical numbers of pages that code was found in; see [`Cx::code_page`].
     code_pages: [(u64, u64); CODE_PAGES],
+    /// Which pages may have entries in the jump cache: a bit for each, by the low bits of its number.
+    jump_pages: [u64; JUMP_PAGES / 64],
     /// What has been put into the tables.
     filled_load: Filled,
     filled_store: Filled,
@@ -174,6 +178,7 @@ impl Cx {
             code_epoch = 0,
             flush = Flush::None,
             system = None,
+            jump_pages = [0; JUMP_PAGES / 64],
             filled_load = Filled::NONE,
             filled_store = Filled::NONE,
             filled_jumps = Filled::NONE,
@@ -228,6 +233,8 @@ impl Cx {
 
     /// Remembers where jumps to `pc` go.
     pub(crate) fn remember_jump(&mut self, pc: u64, word: *const Word) {
+        self.jump_page(pc >> PAGE_SHIFT, true);
+        self.jump_page(pc.wrapping_add(MAX_INSN) >> PAGE_SHIFT, true);
         self.filled_jumps.note(jump_index(pc));
         self.jumps[jump_index(pc)] = JumpEntry { pc, word };
     }
@@ -265,6 +272,7 @@ impl Cx {
     /// Forgets where indirect jumps and returns went.
     pub(crate) fn flush_jumps(&mut self) {
         self.filled_jumps.clear(JUMPS, |i| empty_jump(&mut self.jumps, i));
+        self.jump_pages = [0; JUMP_PAGES / 64];
         self.flush_returns();
     }
 
@@ -281,12 +289,23 @@ impl Cx {
         }
         // An instruction that begins in the page before may reach into this one.
         let reaches = |pc: u64| pc >> PAGE_SHIFT == vpn || pc.wrapping_add(MAX_INSN) >> PAGE_SHIFT == vpn;
-        for i in 0..JUMPS {
-            if reaches(self.jumps[i].pc) {
-                empty_jump(&mut self.jumps, i);
+        if self.jump_page(vpn, false) {
+            for i in 0..JUMPS {
+                if reaches(self.jumps[i].pc) {
+                    empty_jump(&mut self.jumps, i);
+                }
             }
         }
         self.flush_returns();
+    }
+
+    /// Could the page be in the jump cache?  With `set` it could be from now on.
+    fn jump_page(&mut self, vpn: u64, set: bool) -> bool {
+        let bit = vpn as usize % JUMP_PAGES;
+        let word = &mut self.jump_pages[bit / 64];
+        let known = *word >> (bit % 64) & 1 != 0;
+        *word |= u64::from(set) << (bit % 64);
+        known
     }
 
     fn flush_returns(&mut self) {

@@ -13,9 +13,7 @@ use crate::csr::{R, Reach};
 use crate::insn::csr::Kind;
 use crate::interrupt;
 use crate::privileged::{hstatus, irq};
-use crate::state::{
-    HIDELEG, HSTATUS, HVICTL, MIDELEG, MIE, MIP, MISELECT, SISELECT, VIRTUAL, VSISELECT,
-};
+use crate::state::{HIDELEG, HSTATUS, HVICTL, MIDELEG, MIE, MIP, MISELECT, SISELECT, VIRTUAL, VSISELECT};
 use tern_core::frontend::HelperExit;
 use tern_core::state::State;
 

@@ -11,18 +11,8 @@ use tern_core::engine::Platform;
 use tern_core::state::State;
 
 /// Most urgent first (privileged manual, "Machine Interrupt Registers"; AIA, "Default priorities").
-const ORDER: [u32; 10] = [
-    irq::MEI,
-    irq::MSI,
-    irq::MTI,
-    irq::SEI,
-    irq::SSI,
-    irq::STI,
-    irq::SGEI,
-    irq::VSEI,
-    irq::VSSI,
-    irq::VSTI,
-];
+const ORDER: [u32; 10] =
+    [irq::MEI, irq::MSI, irq::MTI, irq::SEI, irq::SSI, irq::STI, irq::SGEI, irq::VSEI, irq::VSSI, irq::VSTI];
 
 /// The most urgent of these.
 pub(crate) fn first(pending: u64) -> Option<u32> {

@@ -18,8 +18,8 @@
 
 mod aia;
 pub mod asm;
-pub mod csr;
 mod crypto;
+pub mod csr;
 pub mod features;
 mod helper;
 pub mod insn;
@@ -37,13 +37,13 @@ pub use features::{FeatureError, Features};
 pub use helper::TIMEBASE_HZ;
 pub use insn::Rv;
 
+use system::Privileged;
 use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
 use tern_core::ir::Builder;
 use tern_core::mem::MemFault;
 use tern_core::state::{State, StateLayout};
 use tern_core::system::System;
 use tern_decode::{Assembler, Decoder, Disassembler};
-use system::Privileged;
 use translate::{Cpu, Mode};
 
 /// A RISC-V CPU with fixed features.

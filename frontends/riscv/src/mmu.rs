@@ -292,11 +292,7 @@ impl Walk<'_> {
 
     /// Where a page table entry is in physical memory.
     fn entry_place(&mut self, addr: u64, access: Access, stage: Stage) -> Result<u64, Fault> {
-        let at = if self.actor.guest && !stage.second {
-            self.second_stage(addr, access, Some(access))?
-        } else {
-            addr
-        };
+        let at = if self.actor.guest && !stage.second { self.second_stage(addr, access, Some(access))? } else { addr };
         if pmp::check(self.state, self.unit, at, access, S).allowed { Ok(at) } else { Err(Fault::access(self.access)) }
     }
 

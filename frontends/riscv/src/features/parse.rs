@@ -26,7 +26,14 @@ pub(super) fn features(text: &str) -> Result<Features, FeatureError> {
 }
 
 fn base(name: &str) -> Result<Request, FeatureError> {
-    let request = |xlen, base, on| Request { xlen, base, on, off: Set::default(), sizes: Sizes::DEFAULT, machine: Machine::DEFAULT };
+    let request = |xlen, base, on| Request {
+        xlen,
+        base,
+        on,
+        off: Set::default(),
+        sizes: Sizes::DEFAULT,
+        machine: Machine::DEFAULT,
+    };
     if let Some(model) = MODELS.iter().find(|m| m.name == name) {
         let set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
         if let Some(planned) = set.iter().find(|&i| EXTENSIONS[i].planned) {

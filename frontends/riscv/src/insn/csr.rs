@@ -7,8 +7,8 @@ use crate::csr::{self, Part, Raw, Slow};
 use crate::helper;
 use crate::privileged::{Unit, letter};
 use crate::state::{
-    MCAUSE, MEPC, MSCRATCH, MTVAL, MTVEC, SCAUSE, SCOUNTEREN, SEPC, SISELECT, SSCRATCH, STVAL, STVEC, VCSR,
-    VL, VSTART, VTYPE,
+    MCAUSE, MEPC, MSCRATCH, MTVAL, MTVEC, SCAUSE, SCOUNTEREN, SEPC, SISELECT, SSCRATCH, STVAL, STVEC, VCSR, VL, VSTART,
+    VTYPE,
 };
 use crate::translate::{Tr, X};
 use tern_core::ir::I64;

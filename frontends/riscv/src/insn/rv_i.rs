@@ -1,8 +1,8 @@
 //! RV32I and RV64I: the base integer instructions, and `fence.i`.
 
 use super::{Rv, xlen2, xlen2i};
-use crate::translate::Tr;
 use crate::privileged::S;
+use crate::translate::Tr;
 use crate::trap;
 use tern_core::ir::{Bool, Builder, Exit, Val};
 use tern_core::mem::Size;
