@@ -166,7 +166,7 @@ fn a_page_of_several_things_is_served_piece_by_piece() {
     s.add(s.root(), open, 0x1000, -1).unwrap();
     let value = s.load(0x1801, Size::B8, &mut |a| {
         asked.push((a.offset, a.size));
-        0xffff_ff00 | 0x10 * (a.offset + 1)
+        0xffff_ff00 | (0x10 * (a.offset + 1))
     });
     assert_eq!(asked, [(0, Size::B1), (1, Size::B4), (5, Size::B1)]);
     assert_eq!(value, Ok(0x60ff_ffff_2010_ffff));
