@@ -204,7 +204,7 @@ impl Bus for AddressSpace {
             return Ok(HostSpan::EMPTY);
         }
         let len = (range.last - addr).min(len - 1) + 1;
-        memory.block.span(memory.offset + (addr - range.first), len, write).ok_or(BusError { addr })
+        memory.block.span(range.offset + (addr - range.first), len, write).ok_or(BusError { addr })
     }
 
     fn map(&self, device: u32, window: u32, addr: Option<u64>) {

@@ -406,7 +406,7 @@ fn direct_page(range: &Range, addr: u64, access: Access) -> Option<PageRef> {
     if !allowed || start < range.first || addr | PAGE_MASK > range.last {
         return None;
     }
-    let offset = memory.offset + (start - range.first);
+    let offset = range.offset + (start - range.first);
     if offset & PAGE_MASK != 0 {
         return None;
     }

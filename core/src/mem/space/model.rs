@@ -314,14 +314,15 @@ impl Model {
 
     /// A page reference is handed out exactly for pages that are whole pages of one block.
     fn compare_pages(&self) {
-        for (addr, access) in (0..UNITS * self.unit / PAGE_SIZE)
-            .flat_map(|p| [Access::Load, Access::Store, Access::Fetch].map(|a| (p * PAGE_SIZE, a)))
+        for (addr, access) in
+            (0..UNITS).flat_map(|u| [Access::Load, Access::Store, Access::Fetch].map(|a| (u * self.unit, a)))
         {
-            let start = self.memory(addr, access);
+            let page = addr & !PAGE_MASK;
+            let start = self.memory(page, access);
             let whole = start.is_some_and(|(block, at)| {
                 at % PAGE_SIZE == 0
                     && (0..PAGE_SIZE).step_by(self.unit as usize).all(|i| {
-                        self.memory(addr + i, access) == Some((block, at + i)) && self.same_leaf(addr, addr + i)
+                        self.memory(page + i, access) == Some((block, at + i)) && self.same_leaf(page, page + i)
                     })
             });
             let found = self.space.page(addr, access);
