@@ -1,7 +1,7 @@
 //! Accesses that do not go through a tier's pages: by devices (DMA), and to devices.
 
-use super::AddressSpace;
 use super::flat::Range;
+use super::{AddressSpace, RamBlock};
 use crate::device::{Bus, BusError};
 use crate::mem::{Access, FaultKind, HostSpan, MemFault, Size};
 
@@ -162,6 +162,14 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// The block behind `addr..addr + len`, the offset in it, and how many of the bytes (at least one) are there.
+    fn writable(&self, addr: u64, len: u64) -> Option<(RamBlock, u64, u64)> {
+        let flat = self.flat();
+        let range = flat.find(addr)?;
+        let memory = range.memory.as_ref().filter(|m| m.write)?;
+        Some((memory.block.clone(), range.offset + (addr - range.first), (range.last - addr).min(len - 1) + 1))
+    }
+
     /// Calls `f` for each stretch of memory behind `addr..addr + len`, with its place in it.
     fn stretches(
         &self,
@@ -212,11 +220,8 @@ impl Bus for AddressSpace {
         while done < len {
             let error = BusError { addr: addr.wrapping_add(done) };
             let at = addr.checked_add(done).ok_or(error)?;
-            let flat = self.flat();
-            let range = flat.find(at).ok_or(error)?;
-            let memory = range.memory.as_ref().filter(|m| m.write).ok_or(error)?;
-            let n = (range.last - at).min(len - done - 1) + 1;
-            memory.block.discard(range.offset + (at - range.first), n);
+            let (block, offset, n) = self.writable(at, len - done).ok_or(error)?;
+            block.discard(offset, n);
             done += n;
         }
         Ok(())

@@ -118,21 +118,21 @@ impl RamBlock {
     pub(super) fn zeroed(name: &str, size: u64, base: u64, tracker: &Rc<Tracker>) -> Result<RamBlock, SpaceError> {
         let no_memory = || SpaceError::NoMemory { name: name.to_owned(), size };
         let ram = HostRam::new(size).ok_or_else(no_memory)?;
-        RamBlock::over(name, Rc::new(ram), base, tracker)
+        RamBlock::over(name, (ram.span(), true), Rc::new(ram), base, tracker)
     }
 
-    /// Over memory that is there.
+    /// Over memory that is there: its span, and whether it is zeroed.
     pub(super) fn over(
         name: &str,
+        (span, zeroed): (HostSpan, bool),
         memory: Rc<dyn HostMemory>,
         base: u64,
         tracker: &Rc<Tracker>,
     ) -> Result<RamBlock, SpaceError> {
-        let span = memory.span();
         if span.is_empty() {
             return Err(SpaceError::Size { name: name.to_owned() });
         }
-        let mark = Cell::new(if memory.zeroed() { 0 } else { TOUCHED });
+        let mark = Cell::new(if zeroed { 0 } else { TOUCHED });
         let marks = vec![mark; span.len().div_ceil(PAGE_SIZE as usize)].into_boxed_slice();
         let (name, tracker) = (name.to_owned(), tracker.clone());
         Ok(RamBlock(Rc::new(Block { name, span, base, marks, tracker, memory })))

@@ -170,7 +170,8 @@ impl AddressSpace {
     /// # Errors
     /// No bytes, a name that another block has.
     pub fn block_over(&self, name: &str, memory: Rc<dyn HostMemory>) -> Result<RamBlock, SpaceError> {
-        self.keep(name, |base, tracker| RamBlock::over(name, memory, base, tracker))
+        let has = (memory.span(), memory.zeroed());
+        self.keep(name, |base, tracker| RamBlock::over(name, has, memory, base, tracker))
     }
 
     fn keep(
