@@ -118,7 +118,7 @@ impl RamBlock {
     pub(super) fn zeroed(name: &str, size: u64, base: u64, tracker: &Rc<Tracker>) -> Result<RamBlock, SpaceError> {
         let no_memory = || SpaceError::NoMemory { name: name.to_owned(), size };
         let ram = HostRam::new(size).ok_or_else(no_memory)?;
-        RamBlock::over(name, (ram.span(), true), Rc::new(ram), base, tracker)
+        RamBlock::over(name, (ram.span(), ram.zeroed()), Rc::new(ram), base, tracker)
     }
 
     /// Over memory that is there: its span, and whether it is zeroed.
