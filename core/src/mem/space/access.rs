@@ -1,7 +1,7 @@
 //! Accesses that do not go through a tier's pages: by devices (DMA), and to devices.
 
-use super::AddressSpace;
 use super::flat::Range;
+use super::{AddressSpace, RamBlock};
 use crate::device::{Bus, BusError};
 use crate::mem::{Access, FaultKind, HostSpan, MemFault, Size};
 
@@ -162,6 +162,14 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// The block behind `addr..addr + len`, the offset in it, and how many of the bytes (at least one) are there.
+    fn writable(&self, addr: u64, len: u64) -> Option<(RamBlock, u64, u64)> {
+        let flat = self.flat();
+        let range = flat.find(addr)?;
+        let memory = range.memory.as_ref().filter(|m| m.write)?;
+        Some((memory.block.clone(), range.offset + (addr - range.first), (range.last - addr).min(len - 1) + 1))
+    }
+
     /// Calls `f` for each stretch of memory behind `addr..addr + len`, with its place in it.
     fn stretches(
         &self,
@@ -204,7 +212,19 @@ impl Bus for AddressSpace {
             return Ok(HostSpan::EMPTY);
         }
         let len = (range.last - addr).min(len - 1) + 1;
-        memory.block.span(memory.offset + (addr - range.first), len, write).ok_or(BusError { addr })
+        memory.block.span(range.offset + (addr - range.first), len, write).ok_or(BusError { addr })
+    }
+
+    fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
+        let mut done = 0;
+        while done < len {
+            let error = BusError { addr: addr.wrapping_add(done) };
+            let at = addr.checked_add(done).ok_or(error)?;
+            let (block, offset, n) = self.writable(at, len - done).ok_or(error)?;
+            block.discard(offset, n);
+            done += n;
+        }
+        Ok(())
     }
 
     fn map(&self, device: u32, window: u32, addr: Option<u64>) {
