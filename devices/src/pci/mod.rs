@@ -83,3 +83,6 @@ pub trait PciFunction {
     /// A state that is not one of this function; it is then as before.
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError>;
 }
+
+#[cfg(test)]
+mod tests;
