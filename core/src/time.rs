@@ -149,13 +149,21 @@ impl EventQueue {
 pub struct Clock {
     queue: EventQueue,
     owner: Owner,
+    base: u32,
 }
 
 impl Clock {
     /// The view of `owner`.
     #[must_use]
     pub fn new(queue: EventQueue, owner: Owner) -> Clock {
-        Clock { queue, owner }
+        Clock { queue, owner, base: 0 }
+    }
+
+    /// The view of part `part` (0 to 65535) of a device that is made of several: its tokens, which are below 65536, reach
+    /// the device with the part's number in the upper half.
+    #[must_use]
+    pub fn part(&self, part: u16) -> Clock {
+        Clock { base: u32::from(part) << 16, ..self.clone() }
     }
 
     /// Guest time in nanoseconds since the machine was switched on.
@@ -167,12 +175,12 @@ impl Clock {
     /// Calls the device's `event` with `token` at guest time `at` (at once if that has passed), instead of when it was
     /// scheduled for before.
     pub fn schedule(&self, token: u32, at: u64) {
-        self.queue.schedule(self.owner, token, at);
+        self.queue.schedule(self.owner, self.base | token, at);
     }
 
     /// Takes an event back.
     pub fn cancel(&self, token: u32) {
-        self.queue.cancel(self.owner, token);
+        self.queue.cancel(self.owner, self.base | token);
     }
 }
 

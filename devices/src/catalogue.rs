@@ -50,6 +50,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Part> {
         crate::firmware::PARTS,
         crate::interrupt::PARTS,
         crate::misc::PARTS,
+        crate::pci::PARTS,
         crate::serial::PARTS,
         crate::storage::PARTS,
         crate::timer::PARTS,

@@ -11,6 +11,7 @@ mod catalogue;
 pub mod firmware;
 pub mod interrupt;
 pub mod misc;
+pub mod pci;
 pub mod serial;
 pub mod storage;
 pub mod timer;

@@ -21,6 +21,8 @@ const VENDOR: u64 = 0x6e72_6574;
 /// Bits of InterruptStatus.
 const INT_QUEUE: u8 = 1;
 const INT_CONFIG: u8 = 2;
+/// The lower half of an address.
+const LOW: u64 = 0xffff_ffff;
 /// Name of a slot without a device.
 const EMPTY_NAME: &str = "virtio-mmio";
 
@@ -64,12 +66,12 @@ registers! {
     0x064 InterruptACK 4 wo, "4.2.2", write |d, _, v| d.acknowledge(v);
     0x070 Status 4 rw reset 0, "4.2.2", read |d, _| d.get(|t| u64::from(t.state.status)),
         write |d, _, v| d.set_status(v);
-    0x080 QueueDescLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Desc, false, v));
-    0x084 QueueDescHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Desc, true, v));
-    0x090 QueueDriverLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Driver, false, v));
-    0x094 QueueDriverHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Driver, true, v));
-    0x0a0 QueueDeviceLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Device, false, v));
-    0x0a4 QueueDeviceHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Device, true, v));
+    0x080 QueueDescLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Desc, LOW, v));
+    0x084 QueueDescHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Desc, !LOW, v << 32));
+    0x090 QueueDriverLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Driver, LOW, v));
+    0x094 QueueDriverHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Driver, !LOW, v << 32));
+    0x0a0 QueueDeviceLow 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Device, LOW, v));
+    0x0a4 QueueDeviceHigh 4 wo, "4.2.2", write |d, _, v| d.set(|t| t.set_queue_address(Ring::Device, !LOW, v << 32));
     0x0ac SHMSel 4 wo, "4.2.2", write |_, _, _| {};
     // No device has shared memory: all of its regions are of length -1 at -1.
     0x0b0 [4; 4] SHMRegion 4 ro reset 0xffff_ffff, "4.2.2", read |_, _| 0xffff_ffff;

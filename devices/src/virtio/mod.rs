@@ -6,12 +6,14 @@
 pub mod chain;
 pub mod context;
 pub mod mmio;
+pub mod pci;
 pub mod queue;
 mod transport;
 
 pub use chain::{Buffer, Chain};
 pub use context::{Broken, Cx};
 pub use mmio::VirtioMmio;
+pub use pci::VirtioPci;
 pub use queue::Queue;
 pub use transport::Options;
 
@@ -58,6 +60,15 @@ macro_rules! virtio_part {
             about: concat!($about, " (virtio-mmio)"),
             sample: |bench| $crate::virtio::VirtioMmio::sample(bench, $sample),
         };
+
+        /// The part's row behind PCI.
+        pub static PCI_PART: $crate::Part = $crate::Part {
+            name: concat!($name, "-pci"),
+            aliases: &[concat!($name, "-pci-transitional"), concat!($name, "-pci-non-transitional")],
+            class: $crate::Class::$class,
+            about: concat!($about, " (virtio-pci)"),
+            sample: |bench| $crate::virtio::VirtioPci::sample(bench, $sample),
+        };
     };
 }
 
@@ -66,7 +77,7 @@ macro_rules! virtio_devices {
     ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
         $($(#[$meta])* pub mod $name;)*
         /// The parts of this class.
-        pub(crate) static PARTS: &[&$crate::Part] = &[&mmio::PART, $(&$name::PART),*];
+        pub(crate) static PARTS: &[&$crate::Part] = &[&mmio::PART, $(&$name::PART, &$name::PCI_PART),*];
     };
 }
 

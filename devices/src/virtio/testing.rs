@@ -173,7 +173,7 @@ impl Driver {
         if let Some(table) = indirect {
             for (n, (addr, len, write)) in list.iter().enumerate() {
                 let next = if n + 1 < list.len() && !packed { 1 } else { 0 };
-                let flags = u16::from(*write) * 2 | next;
+                let flags = (u16::from(*write) * 2) | next;
                 let (third, fourth) = if packed { (0, flags) } else { (flags, n as u16 + 1) };
                 put(table + 16 * n as u64, *addr, *len, third, fourth);
             }

@@ -278,8 +278,10 @@ fn legacy_drivers_find_their_way() {
     assert_eq!(bench.guest_errors(), 0);
 }
 
-/// Ways to break a split ring: what to do to it before the kick.
-fn split_attacks() -> Vec<(&'static str, fn(&mut Driver))> {
+/// A way to break a split ring: what to do to it before the kick.
+type Attack = (&'static str, fn(&mut Driver));
+
+fn split_attacks() -> Vec<Attack> {
     fn descriptor(d: &mut Driver, n: u64, addr: u64, len: u32, flags: u16, next: u16) {
         let at = d.areas(0)[0] + 16 * n;
         d.dma.write(at, &addr.to_le_bytes()).unwrap();
@@ -373,8 +375,8 @@ fn broken_split_rings_are_one_error_and_need_a_reset() {
 
 #[test]
 fn broken_packed_rings_are_one_error_and_need_a_reset() {
-    type Attack = (&'static str, &'static [(u64, u32, u16)]);
-    let attacks: &[Attack] = &[
+    type Ring = (&'static str, &'static [(u64, u32, u16)]);
+    let attacks: &[Ring] = &[
         ("a chain as long as the ring that goes on", &[(RAM, 1, 0x81); 64]),
         ("no memory", &[(0x1000, 1, 0x80)]),
         ("readable behind writable", &[(RAM, 1, 0x83), (RAM, 1, 0x80)]),

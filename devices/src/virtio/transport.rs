@@ -93,6 +93,8 @@ pub(super) struct Transport {
     pub(super) kit: Kit,
     pub(super) state: State,
     pub(super) queues: Vec<Queue>,
+    /// Whether the transport lets the device reach memory.
+    pub(super) master: bool,
     device: Box<dyn VirtioDevice>,
     offered: u64,
 }
@@ -101,7 +103,7 @@ impl Transport {
     pub(super) fn new(kit: Kit, device: Box<dyn VirtioDevice>, options: Options) -> Transport {
         let queues = device.queues().into_iter().map(Queue::new).collect();
         let offered = device.features() | options.features();
-        Transport { kit, state: State::default(), queues, device, offered }
+        Transport { kit, state: State::default(), queues, master: true, device, offered }
     }
 
     /// The device.
@@ -115,7 +117,7 @@ impl Transport {
 
     /// May the device use its queues?
     fn live(&self) -> bool {
-        self.state.status & (status::DRIVER_OK | status::NEEDS_RESET) == status::DRIVER_OK
+        self.master && self.state.status & (status::DRIVER_OK | status::NEEDS_RESET) == status::DRIVER_OK
     }
 
     /// Calls the device; what the driver is to hear of.
@@ -305,18 +307,15 @@ impl Transport {
         }
     }
 
-    /// The driver sets half an address (`high`: the upper one) of the selected queue.
-    pub(super) fn set_queue_address(&mut self, ring: Ring, high: bool, value: u64) {
+    /// The driver sets the bits `mask` of an address of the selected queue.
+    pub(super) fn set_queue_address(&mut self, ring: Ring, mask: u64, value: u64) {
         let Some(queue) = self.setup("address") else { return };
         let address = match ring {
             Ring::Desc => &mut queue.state.desc,
             Ring::Driver => &mut queue.state.driver,
             Ring::Device => &mut queue.state.device,
         };
-        *address = match high {
-            false => *address & !0xffff_ffff | value & 0xffff_ffff,
-            true => *address & 0xffff_ffff | value << 32,
-        };
+        *address = *address & !mask | value & mask;
     }
 
     /// The driver switches the selected queue on; only a reset switches it off (2.6).

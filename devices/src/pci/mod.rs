@@ -1,0 +1,88 @@
+//! PCI: functions with their configuration spaces, bridges, and the host bridge that owns them all.
+//!
+//! # Adding a function
+//! Implement [`PciFunction`] around a [`Config`]: the header, base addresses and capabilities are declared when it is
+//! built, and the [`host`] bridge does everything that follows from them: routing, decoding, interrupt pins.
+
+pub mod bridge;
+pub mod config;
+pub mod msi;
+
+pub use config::{Bar, BarKind, Config, Identity};
+pub use host::PciHost;
+pub use msi::{Msi, Msix};
+
+use tern_core::mem::Size;
+use tern_core::snapshot::StateError;
+
+crate::devices! {
+    /// The generic ECAM host bridge.
+    host,
+}
+
+/// A function of a PCI device.
+pub trait PciFunction {
+    /// The type's name, as in `tern list devices`.
+    fn kind(&self) -> &'static str;
+
+    /// Its configuration space.
+    fn config(&self) -> &Config;
+
+    /// Its configuration space.
+    fn config_mut(&mut self) -> &mut Config;
+
+    /// A load from the configuration space.
+    fn read_config(&mut self, at: usize, size: Size) -> u64 {
+        self.config().read(at, size)
+    }
+
+    /// A store to the configuration space.
+    fn write_config(&mut self, at: usize, size: Size, value: u64) {
+        self.config_mut().write(at, size, value);
+    }
+
+    /// A load behind base address register `bar`.
+    fn read(&mut self, bar: u8, offset: u64, size: Size) -> u64;
+
+    /// A store behind base address register `bar`.
+    fn write(&mut self, bar: u8, offset: u64, size: Size, value: u64);
+
+    /// Event `token` (below 65536) of its clock is due.
+    fn event(&mut self, token: u32) {
+        let _ = token;
+    }
+
+    /// See [`tern_core::device::Device::room`].
+    fn room(&mut self, port: u32) -> usize {
+        let _ = port;
+        0
+    }
+
+    /// See [`tern_core::device::Device::receive`].
+    fn receive(&mut self, port: u32, data: &[u8]) {
+        let _ = (port, data);
+    }
+
+    /// See [`tern_core::device::Device::changed`].
+    fn changed(&mut self, port: u32) {
+        let _ = port;
+    }
+
+    /// Back to the state of a new function.
+    fn reset(&mut self);
+
+    /// Its state, the configuration space included.
+    ///
+    /// # Errors
+    /// A state that cannot be encoded.
+    fn save(&self) -> Result<Vec<u8>, StateError>;
+
+    /// Takes a saved state on.
+    ///
+    /// # Errors
+    /// A state that is not one of this function; it is then as before.
+    fn load(&mut self, bytes: &[u8]) -> Result<(), StateError>;
+}
+
+#[cfg(test)]
+mod tests;
