@@ -73,6 +73,12 @@ macro_rules! virtio_devices {
 virtio_devices! {
     /// A disk.
     blk,
+    /// Consoles and named serial ports.
+    console,
+    /// A network card.
+    net,
+    /// Random bytes.
+    rng,
 }
 
 /// What a kind of virtio device is called.
