@@ -1,6 +1,6 @@
 //! What devices reach of memory.
 
-use crate::mem::HostSpan;
+use crate::mem::{HostSpan, PAGE_SIZE};
 use core::fmt;
 use std::rc::Rc;
 
@@ -38,6 +38,22 @@ pub trait Bus {
     /// # Errors
     /// As [`Bus::read`] and, for what will be written, [`Bus::write`], with the same marks.
     fn span(&self, addr: u64, len: u64, write: bool) -> Result<HostSpan, BusError>;
+
+    /// Zeroes memory that the guest does not use now; the host gets it back if that can be done.
+    ///
+    /// # Errors
+    /// As [`Bus::write`]; what is before it is zero.
+    fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
+        let zeros = [0; PAGE_SIZE as usize];
+        let mut done = 0;
+        while done < len {
+            let n = (len - done).min(PAGE_SIZE);
+            let at = addr.checked_add(done).ok_or(BusError { addr: addr.wrapping_add(done) })?;
+            self.write(at, &zeros[..n as usize])?;
+            done += n;
+        }
+        Ok(())
+    }
 
     /// Puts a device's window at `addr`, or takes it out of the map.
     fn map(&self, device: u32, window: u32, addr: Option<u64>);
@@ -86,6 +102,14 @@ impl Dma {
     /// See there.
     pub fn span(&self, addr: u64, len: u64, write: bool) -> Result<HostSpan, BusError> {
         self.0.span(addr, len, write)
+    }
+
+    /// See [`Bus::discard`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
+        self.0.discard(addr, len)
     }
 }
 

@@ -204,7 +204,22 @@ impl Bus for AddressSpace {
             return Ok(HostSpan::EMPTY);
         }
         let len = (range.last - addr).min(len - 1) + 1;
-        memory.block.span(memory.offset + (addr - range.first), len, write).ok_or(BusError { addr })
+        memory.block.span(range.offset + (addr - range.first), len, write).ok_or(BusError { addr })
+    }
+
+    fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
+        let mut done = 0;
+        while done < len {
+            let error = BusError { addr: addr.wrapping_add(done) };
+            let at = addr.checked_add(done).ok_or(error)?;
+            let flat = self.flat();
+            let range = flat.find(at).ok_or(error)?;
+            let memory = range.memory.as_ref().filter(|m| m.write).ok_or(error)?;
+            let n = (range.last - at).min(len - done - 1) + 1;
+            memory.block.discard(range.offset + (at - range.first), n);
+            done += n;
+        }
+        Ok(())
     }
 
     fn map(&self, device: u32, window: u32, addr: Option<u64>) {

@@ -3,7 +3,6 @@
 use super::SpaceError;
 use crate::mem::ram::HostRam;
 use crate::mem::{HostSpan, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
-use core::any::Any;
 use core::fmt;
 use core::ops::Range;
 use std::cell::{Cell, RefCell};
@@ -31,6 +30,35 @@ const CODE: u8 = 1 << 6;
 const TOUCHED: u8 = 1 << 7;
 /// What a write sets.
 const WRITTEN: u8 = CLIENTS | TOUCHED;
+
+/// Host memory for a block, and who keeps it.
+pub trait HostMemory {
+    /// The bytes, always the same.  The promise to [`HostSpan::new`] holds as long as `self` lives.
+    fn span(&self) -> HostSpan;
+
+    /// Is all of it zero when it becomes a block?  It then need not be looked at to find that out.
+    fn zeroed(&self) -> bool {
+        false
+    }
+
+    /// Gives `offset..offset + len` back to the host, so that it reads as zeros until it is written again; false: the host
+    /// cannot do that, and nothing has changed.
+    fn discard(&self, offset: usize, len: usize) -> bool {
+        let _ = (offset, len);
+        false
+    }
+}
+
+/// Memory of the allocator.
+impl HostMemory for HostRam {
+    fn span(&self) -> HostSpan {
+        HostRam::span(self)
+    }
+
+    fn zeroed(&self) -> bool {
+        true
+    }
+}
 
 /// What address spaces tell the tiers: see [`crate::mem::GuestMemory`].
 #[derive(Default)]
@@ -62,8 +90,7 @@ struct Block {
     base: u64,
     marks: Box<[Cell<u8>]>,
     tracker: Rc<Tracker>,
-    /// Keeps the host memory.
-    _owner: Rc<dyn Any>,
+    memory: Rc<dyn HostMemory>,
 }
 
 /// A block of RAM: named host memory.  Clones are handles to the same one; it lives as long as its address space.
@@ -91,27 +118,24 @@ impl RamBlock {
     pub(super) fn zeroed(name: &str, size: u64, base: u64, tracker: &Rc<Tracker>) -> Result<RamBlock, SpaceError> {
         let no_memory = || SpaceError::NoMemory { name: name.to_owned(), size };
         let ram = HostRam::new(size).ok_or_else(no_memory)?;
-        Ok(RamBlock::over(name, ram.span(), Rc::new(ram), base, tracker, 0))
+        RamBlock::over(name, Rc::new(ram), base, tracker)
     }
 
-    /// Memory with contents that are not known.
-    pub(super) fn foreign(
+    /// Over memory that is there.
+    pub(super) fn over(
         name: &str,
-        span: HostSpan,
-        owner: Rc<dyn Any>,
+        memory: Rc<dyn HostMemory>,
         base: u64,
         tracker: &Rc<Tracker>,
     ) -> Result<RamBlock, SpaceError> {
+        let span = memory.span();
         if span.is_empty() {
             return Err(SpaceError::Size { name: name.to_owned() });
         }
-        Ok(RamBlock::over(name, span, owner, base, tracker, TOUCHED))
-    }
-
-    fn over(name: &str, span: HostSpan, owner: Rc<dyn Any>, base: u64, tracker: &Rc<Tracker>, mark: u8) -> RamBlock {
-        let marks = vec![Cell::new(mark); span.len().div_ceil(PAGE_SIZE as usize)].into_boxed_slice();
-        let tracker = tracker.clone();
-        RamBlock(Rc::new(Block { name: name.to_owned(), span, base, marks, tracker, _owner: owner }))
+        let mark = Cell::new(if memory.zeroed() { 0 } else { TOUCHED });
+        let marks = vec![mark; span.len().div_ceil(PAGE_SIZE as usize)].into_boxed_slice();
+        let (name, tracker) = (name.to_owned(), tracker.clone());
+        Ok(RamBlock(Rc::new(Block { name, span, base, marks, tracker, memory })))
     }
 
     /// Its name.
@@ -170,6 +194,23 @@ impl RamBlock {
                 let _ = self.write(at, &[0; PAGE_SIZE as usize][..n]);
             }
             at = next;
+        }
+    }
+
+    /// Zeroes `offset..offset + len` as far as it is inside, and gives whole pages back to the host if it takes them.
+    pub fn discard(&self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len).min(self.size());
+        let first = offset.checked_next_multiple_of(PAGE_SIZE).unwrap_or(end).min(end);
+        let last = if end == self.size() { end } else { (end & !PAGE_MASK).max(first) };
+        self.zero(offset, first.saturating_sub(offset));
+        self.zero(last, end.saturating_sub(last));
+        if first < last {
+            if self.0.memory.discard(first as usize, (last - first) as usize) {
+                // The pages stay marked as touched: whoever may store to them would not be asked again.
+                self.written(first, last - first);
+            } else {
+                self.zero(first, last - first);
+            }
         }
     }
 

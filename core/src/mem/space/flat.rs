@@ -4,12 +4,10 @@ use super::tree::{Kind, Node, Tree};
 use super::{RamBlock, Region};
 use core::cell::Cell;
 
-/// Memory behind a range.
+/// Memory behind a range: regions show their blocks from the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Memory {
     pub(super) block: RamBlock,
-    /// Where the range begins in the block.
-    pub(super) offset: u64,
     /// Loads and fetches go to it.
     pub(super) read: bool,
     /// Stores go to it.
@@ -33,8 +31,7 @@ impl Range {
     /// The part `first..=last` of it.
     fn part(&self, first: u64, last: u64) -> Range {
         let skip = first - self.first;
-        let memory = self.memory.clone().map(|m| Memory { offset: m.offset + skip, ..m });
-        Range { first, last, offset: self.offset + skip, memory, ..*self }
+        Range { first, last, offset: self.offset + skip, memory: self.memory.clone(), ..*self }
     }
 
     /// Does `next` go on where `self` ends, in address and region?
@@ -43,14 +40,6 @@ impl Range {
         self.last.checked_add(1) == Some(next.first)
             && self.region == next.region
             && self.offset.checked_add(len) == Some(next.offset)
-            && self.device == next.device
-            && match (&self.memory, &next.memory) {
-                (None, None) => true,
-                (Some(a), Some(b)) => {
-                    a.block == b.block && (a.read, a.write) == (b.read, b.write) && a.offset + len == b.offset
-                }
-                _ => false,
-            }
     }
 }
 
@@ -107,13 +96,10 @@ impl Flat {
                     Some(r) => r.first - 1,
                     None => old.last,
                 };
-                let offset = memory.offset + (at - old.first);
+                let offset = old.offset + (at - old.first);
                 let same = |r: &Range| {
-                    let m = r.memory.as_ref();
-                    r.first <= at
-                        && m.is_some_and(|m| {
-                            m.read && m.block == memory.block && m.offset.wrapping_add(at - r.first) == offset
-                        })
+                    let here = |m: &Memory| m.read && m.block == memory.block;
+                    r.first <= at && r.memory.as_ref().is_some_and(here) && r.offset + (at - r.first) == offset
                 };
                 if !next.is_some_and(same) {
                     memory.block.invalidate(offset, last - at + 1);
@@ -181,13 +167,11 @@ fn leaf(node: &Node, region: Region, base: i128, first: i128, last: i128) -> Opt
     let offset = (first - base) as u64;
     let (memory, device) = match &node.kind {
         Kind::Container | Kind::Alias { .. } => return None,
-        Kind::Ram { block, readonly } => {
-            (Some(Memory { block: block.clone(), offset, read: true, write: !readonly }), None)
-        }
+        Kind::Ram { block, readonly } => (Some(Memory { block: block.clone(), read: true, write: !readonly }), None),
         Kind::Open => (None, None),
         Kind::Device { device, window } => (None, Some((*device, *window))),
         Kind::RomDevice { block, device, window, direct } => {
-            let memory = Memory { block: block.clone(), offset, read: *direct, write: false };
+            let memory = Memory { block: block.clone(), read: *direct, write: false };
             (Some(memory), Some((*device, *window)))
         }
     };

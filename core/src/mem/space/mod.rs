@@ -24,14 +24,13 @@ mod text_tests;
 mod tree;
 
 pub use access::{DeviceAccess, Target};
-pub use block::{DirtyClient, RamBlock};
+pub use block::{DirtyClient, HostMemory, RamBlock};
 pub use state::{BlockLayout, SavedPage, SavedPages};
 pub use tree::{Region, SpaceError};
 
 use super::{Access, FaultKind, GuestMemory, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageFlags, PageRef};
 use crate::device::Reporter;
 use block::Tracker;
-use core::any::Any;
 use flat::{Flat, Range};
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -166,12 +165,12 @@ impl AddressSpace {
         self.keep(name, |base, tracker| RamBlock::zeroed(name, size, base, tracker))
     }
 
-    /// A block over host memory, which `owner` keeps.
+    /// A block over host memory.
     ///
     /// # Errors
     /// No bytes, a name that another block has.
-    pub fn block_over(&self, name: &str, span: HostSpan, owner: Rc<dyn Any>) -> Result<RamBlock, SpaceError> {
-        self.keep(name, |base, tracker| RamBlock::foreign(name, span, owner, base, tracker))
+    pub fn block_over(&self, name: &str, memory: Rc<dyn HostMemory>) -> Result<RamBlock, SpaceError> {
+        self.keep(name, |base, tracker| RamBlock::over(name, memory, base, tracker))
     }
 
     fn keep(
@@ -406,7 +405,7 @@ fn direct_page(range: &Range, addr: u64, access: Access) -> Option<PageRef> {
     if !allowed || start < range.first || addr | PAGE_MASK > range.last {
         return None;
     }
-    let offset = memory.offset + (start - range.first);
+    let offset = range.offset + (start - range.first);
     if offset & PAGE_MASK != 0 {
         return None;
     }

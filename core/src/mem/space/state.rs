@@ -236,3 +236,40 @@ fn restored(tree: &Tree, saved: &SavedMap) -> Result<Tree, StateError> {
     new.added = saved.added;
     Ok(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Reporter;
+
+    type Damage = fn(&mut SavedMap);
+
+    #[test]
+    fn maps_that_cannot_be_are_refused() {
+        let s = AddressSpace::new("memory", "system", Reporter::new("memory", |_, _| {}));
+        let a = s.container("a", 0x1000).unwrap();
+        let b = s.alias("b", s.container("c", 0x100).unwrap(), 0, 0x80).unwrap();
+        s.add(s.root(), a, 0, 0).unwrap();
+        s.add(a, b, 0x10, 0).unwrap();
+        let good = s.save_map().unwrap();
+        let damages: [(&str, Damage); 9] = [
+            ("regions", |m| m.regions.truncate(3)),
+            ("name", |m| m.regions[1].name.push('x')),
+            ("alias_offset", |m| m.regions[3].alias_offset = 0x81),
+            ("alias_offset", |m| m.regions[3].alias_offset = u64::MAX),
+            ("parent", |m| m.regions[3].place = Some((4, 0, 0, 2))),
+            ("parent", |m| m.regions[3].place = Some((3, 0, 0, 2))),
+            ("parent", |m| (m.regions[1].place, m.regions[2].place) = (Some((2, 0, 0, 1)), Some((1, 0, 0, 3)))),
+            ("order", |m| m.regions[3].place = Some((1, 0, 0, 1))),
+            ("order", |m| m.added = 1),
+        ];
+        for (field, damage) in damages {
+            let mut map: SavedMap = snapshot::load(KIND, VERSION, &good).unwrap();
+            damage(&mut map);
+            let result = s.load_map(&snapshot::save(KIND, VERSION, &map).unwrap());
+            assert!(matches!(&result, Err(StateError::Field(f, _)) if *f == field), "{field}: {result:?}");
+            assert_eq!(s.save_map().unwrap(), good);
+        }
+        s.load_map(&good).unwrap();
+    }
+}

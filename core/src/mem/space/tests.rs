@@ -166,7 +166,7 @@ fn a_page_of_several_things_is_served_piece_by_piece() {
     s.add(s.root(), open, 0x1000, -1).unwrap();
     let value = s.load(0x1801, Size::B8, &mut |a| {
         asked.push((a.offset, a.size));
-        0xffff_ff00 | 0x10 * (a.offset + 1)
+        0xffff_ff00 | (0x10 * (a.offset + 1))
     });
     assert_eq!(asked, [(0, Size::B1), (1, Size::B4), (5, Size::B1)]);
     assert_eq!(value, Ok(0x60ff_ffff_2010_ffff));
@@ -371,22 +371,60 @@ fn contents_are_saved_restored_and_digested() {
     assert_eq!(t.digest(), empty);
 }
 
+/// Memory lent by a block of another space, which notes what is given back.
+struct Lent(RamBlock, RefCell<Vec<(usize, usize)>>);
+
+impl HostMemory for Lent {
+    fn span(&self) -> HostSpan {
+        self.0.span(0, self.0.size(), false).unwrap()
+    }
+
+    fn discard(&self, offset: usize, len: usize) -> bool {
+        // Like a host with pages of 16 KiB.
+        let whole = offset.is_multiple_of(0x4000) && len.is_multiple_of(0x4000);
+        if whole {
+            self.0.zero(offset as u64, len as u64);
+            self.1.borrow_mut().push((offset, len));
+        }
+        whole
+    }
+}
+
 #[test]
 fn memory_of_others() {
-    let owner: Rc<Cell<u32>> = Rc::default();
-    let other = space();
-    let lent = other.block("lent", 2 * PAGE_SIZE).unwrap();
-    assert!(lent.write(PAGE_SIZE, &[7]));
-    let span = lent.span(0, lent.size(), true).unwrap();
+    let lent = space().block("lent", 16 * PAGE_SIZE).unwrap();
+    assert!(lent.write(0, &[7; 0x1_0000]));
+    let lent = Rc::new(Lent(lent, RefCell::default()));
     let s = space();
-    let block = s.block_over("shared", span, owner.clone()).unwrap();
-    assert!(s.block_over("none", HostSpan::EMPTY, owner.clone()).is_err());
+    let block = s.block_over("shared", lent.clone()).unwrap();
     s.add(s.root(), s.ram(&block), 0, 0).unwrap();
     assert_eq!(s.load(PAGE_SIZE, Size::B1, &mut |_| 0), Ok(7));
-    assert_eq!(s.saved_pages().map(|p| p.page).collect::<Vec<_>>(), [1], "its contents are looked at");
-    assert_eq!(Rc::strong_count(&owner), 2);
-    drop((s, block));
-    assert_eq!(Rc::strong_count(&owner), 1);
+    assert_eq!(s.saved_pages().count(), 16, "its contents are looked at");
+    let _ = block.take_dirty(DirtyClient::Inspect);
+    s.set_code(block.number(5), true);
+
+    let zeros = || {
+        let mut bytes = vec![0; 0x1_0000];
+        assert!(block.read(0, &mut bytes));
+        bytes.iter().enumerate().filter(|b| *b.1 == 0).map(|b| b.0).collect::<Vec<_>>()
+    };
+    let dma = Dma::new(Rc::new(s.clone()));
+    dma.discard(0x3ffe, 0x4003).unwrap();
+    assert_eq!(zeros(), (0x3ffe..0x8001).collect::<Vec<_>>());
+    assert_eq!(*lent.1.borrow(), [(0x4000, 0x4000)]);
+    assert_eq!(block.take_dirty(DirtyClient::Inspect), [3, 4, 5, 6, 7, 8]);
+    assert_eq!(taken(&s), [block.number(5)]);
+    dma.discard(0x9000, 0x1000).unwrap();
+    assert_eq!(zeros().len(), 0x5003, "what the host does not take back is zeroed all the same");
+    assert_eq!(dma.discard(0xff00, 0x101), Err(BusError { addr: 0x1_0000 }));
+    assert_eq!(zeros().len(), 0x5103);
+    assert_eq!(dma.discard(u64::MAX, 2), Err(BusError { addr: u64::MAX }));
+    block.discard(0, u64::MAX);
+    assert_eq!((zeros().len(), lent.1.borrow().len()), (0x1_0000, 2));
+
+    assert_eq!(Rc::strong_count(&lent), 2);
+    drop((s, block, dma));
+    assert_eq!(Rc::strong_count(&lent), 1);
 }
 
 #[test]

@@ -76,6 +76,7 @@ FlatView #1
 ";
 
 #[test]
+#[cfg_attr(miri, ignore = "hundreds of megabytes")]
 fn maps_are_printed_as_qemu_prints_them() {
     let s = virt();
     assert_eq!(s.tree_text(false), TREE);
@@ -83,6 +84,7 @@ fn maps_are_printed_as_qemu_prints_them() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hundreds of megabytes")]
 fn what_is_switched_is_printed_so() {
     let s = virt();
     let find = |name: &str| Region(s.shared.tree.borrow().nodes.iter().position(|n| n.name == name).unwrap() as u32);

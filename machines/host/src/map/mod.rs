@@ -14,11 +14,13 @@
 mod heap;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod os;
+mod ram;
 
 #[cfg(any(not(target_os = "linux"), miri))]
 pub use heap::{HostMap, page_size};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use os::{HostMap, page_size};
+pub use ram::GuestRam;
 
 use core::ops::Range;
 
