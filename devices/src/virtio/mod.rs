@@ -71,6 +71,8 @@ macro_rules! virtio_devices {
 }
 
 virtio_devices! {
+    /// Memory that the guest gives up.
+    balloon,
     /// A disk.
     blk,
     /// Consoles and named serial ports.
