@@ -147,7 +147,7 @@ pub trait VirtioDevice {
         Ok(())
     }
 
-    /// See [`tern_core::device::Device::room`].
+    /// See [`tern_core::device::Device::room`]; [`Cx::peek`] tells without a trace.
     ///
     /// # Errors
     /// See the trait.

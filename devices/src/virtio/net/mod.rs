@@ -437,15 +437,8 @@ impl VirtioDevice for Net {
     }
 
     fn room(&mut self, cx: &mut Cx<'_>, port: u32) -> Result<usize, Broken> {
-        if port == CONTROL_PORT {
-            return Ok(1);
-        }
-        for pair in 0..if port == 0 { self.state.pairs } else { 0 } {
-            if !cx.available(2 * pair)? {
-                return Ok(0);
-            }
-        }
-        Ok(usize::from(port == 0))
+        let ready = || (0..self.state.pairs).all(|pair| cx.peek(2 * pair).is_some());
+        Ok(usize::from(port == CONTROL_PORT || port == 0 && ready()))
     }
 
     fn receive(&mut self, cx: &mut Cx<'_>, port: u32, data: &[u8]) -> Result<(), Broken> {
