@@ -303,7 +303,7 @@ impl CfiFlash {
     fn load_byte(&self, at: u64) -> u8 {
         let g = self.geometry;
         let (lane, word) = ((at as u32 / g.width) % g.chips, at as u32 / g.stride());
-        let (chip, high) = (&self.chips[lane as usize], at as u32 % g.width != 0);
+        let (chip, high) = (&self.chips[lane as usize], !(at as u32).is_multiple_of(g.width));
         let value = match chip.mode {
             Mode::Array => {
                 let mut byte = [0];
@@ -313,7 +313,7 @@ impl CfiFlash {
             Mode::Status => chip.status | status::READY,
             Mode::Query => g.query(word),
             // Codes and lock bits are repeated in every block ("Read Identifier Codes").
-            Mode::Id => match word % (g.sector / g.stride()) & 0xff {
+            Mode::Id => match (word % (g.sector / g.stride())) & 0xff {
                 0 => MANUFACTURER,
                 1 => DEVICE,
                 2 => u8::from(chip.locked.contains(&self.block_of(word))),

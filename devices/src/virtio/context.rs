@@ -86,6 +86,18 @@ impl<'a> Cx<'a> {
         q.pop(&self.kit.dma, self.features).map_err(|e| self.ring(queue, e))
     }
 
+    /// How many bytes the next chain of queue `queue` takes; `None`: there is no chain.  For [`super::VirtioDevice::room`],
+    /// which is asked at times that differ from run to run: nothing changes that the guest could see, and a broken ring is
+    /// found when something arrives (I1).
+    #[must_use]
+    pub fn peek(&self, queue: u16) -> Option<u64> {
+        let q = self.queues.get(usize::from(queue)).filter(|_| self.live)?;
+        match q.peek(&self.kit.dma, self.features) {
+            Ok(chain) => chain.map(|chain| chain.writable()),
+            Err(_) => Some(0),
+        }
+    }
+
     /// Gives back a chain; those taken after it must have been given back before.
     pub fn unpop(&mut self, queue: u16, chain: &Chain) {
         if let Some(q) = self.queues.get_mut(usize::from(queue)) {

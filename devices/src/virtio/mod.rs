@@ -82,8 +82,16 @@ macro_rules! virtio_devices {
 }
 
 virtio_devices! {
+    /// Memory that the guest gives up.
+    balloon,
     /// A disk.
     blk,
+    /// Consoles and named serial ports.
+    console,
+    /// A network card.
+    net,
+    /// Random bytes.
+    rng,
 }
 
 /// What a kind of virtio device is called.
@@ -150,7 +158,7 @@ pub trait VirtioDevice {
         Ok(())
     }
 
-    /// See [`tern_core::device::Device::room`].
+    /// See [`tern_core::device::Device::room`]; [`Cx::peek`] tells without a trace.
     ///
     /// # Errors
     /// See the trait.

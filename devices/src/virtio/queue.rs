@@ -207,6 +207,18 @@ impl Queue {
         Ok(self.ahead(dma)? != 0)
     }
 
+    /// The next chain, which stays where it is; nothing in memory changes.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    pub(super) fn peek(&self, dma: &Dma, features: u64) -> Result<Option<Chain>, RingError> {
+        if !self.available(dma, features)? {
+            return Ok(None);
+        }
+        let packed = features & feature::RING_PACKED != 0;
+        if packed { self.pop_packed(dma, features) } else { self.pop_split(dma, features) }.map(Some)
+    }
+
     /// How many chains a split ring holds for the device.
     fn ahead(&self, dma: &Dma) -> Result<u16, RingError> {
         let idx = u16::from_le_bytes(dma.array(self.state.driver.wrapping_add(2))?);

@@ -1,0 +1,452 @@
+//! virtio-console: consoles and named serial ports (virtio 1.2, 5.3).
+//!
+//! One console port alone needs no control queues; everything else is multiport.  Backend n feeds port n; backend
+//! [`SIZE_PORT`] tells the size of the terminal.
+
+use super::{Broken, Cx, Kind, VirtioDevice};
+use crate::bench::Bench;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use tern_core::backend::CharSink;
+use tern_core::snapshot::{self, StateError};
+use tern_core::time::Clock;
+
+crate::virtio_part! {
+    3, "virtio-serial", ["virtio-console"], Serial, class 0x07_8000, legacy 0x1003,
+    "virtio console: ports, terminal size, emergency output",
+    |bench: &mut Bench| {
+        let port = |name: &str, console| Port { name: name.into(), console, sink: bench.chars() };
+        Box::new(Console::new(vec![port("", true), port("org.tern.0", false)]))
+    }
+}
+
+/// The backend that hands over the terminal's size: columns, then rows, two little-endian bytes each.
+pub const SIZE_PORT: u32 = 0xffff;
+/// Most ports (QEMU's limit of virtio-serial).
+pub const MAX_PORTS: usize = 31;
+
+/// Feature bits (5.3.3).
+mod feature {
+    pub(super) const SIZE: u64 = 1;
+    pub(super) const MULTIPORT: u64 = 2;
+    pub(super) const EMERG_WRITE: u64 = 4;
+}
+
+/// Control messages (5.3.6.2).
+mod control {
+    pub(super) const DEVICE_READY: u16 = 0;
+    pub(super) const DEVICE_ADD: u16 = 1;
+    pub(super) const PORT_READY: u16 = 3;
+    pub(super) const CONSOLE_PORT: u16 = 4;
+    pub(super) const RESIZE: u16 = 5;
+    pub(super) const PORT_OPEN: u16 = 6;
+    pub(super) const PORT_NAME: u16 = 7;
+}
+
+const CONTROL_RX: u16 = 2;
+const CONTROL_TX: u16 = 3;
+const QUEUE_SIZE: u16 = 128;
+const CONTROL_SIZE: u16 = 32;
+/// Offset of the emergency write register in the configuration space.
+const EMERG_WR: u32 = 8;
+/// Most bytes taken from one chain; no driver sends as many at once.
+const MOST: u64 = 1 << 24;
+/// Most control messages that wait for buffers, per port.
+const MOST_PENDING: usize = 8;
+
+/// A port and what is behind it.
+pub struct Port {
+    /// The name that the guest finds under `/dev/virtio-ports`; may be empty.
+    pub name: String,
+    /// Is it a console (`hvc`)?
+    pub console: bool,
+    /// Where its output goes.
+    pub sink: Box<dyn CharSink>,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct State {
+    columns: u16,
+    rows: u16,
+    /// Which ports the guest has open.
+    open: Vec<bool>,
+    /// Which ports the guest has set up.
+    ready: Vec<bool>,
+    /// Control messages that wait for buffers.
+    pending: VecDeque<Vec<u8>>,
+}
+
+/// The device.
+pub struct Console {
+    ports: Vec<Port>,
+    state: State,
+}
+
+impl Console {
+    /// One with these ports, of which the first [`MAX_PORTS`] are taken; the first is where emergency output goes.
+    #[must_use]
+    pub fn new(mut ports: Vec<Port>) -> Console {
+        ports.truncate(MAX_PORTS);
+        let state = Console::new_state(ports.len());
+        Console { ports, state }
+    }
+
+    fn new_state(ports: usize) -> State {
+        State { open: vec![false; ports], ready: vec![false; ports], ..State::default() }
+    }
+
+    fn needs_multiport(&self) -> bool {
+        self.ports.len() != 1 || !self.ports[0].console
+    }
+
+    /// The port that a data queue belongs to, and whether the device writes to that queue.
+    fn role(&self, queue: u16) -> Option<(usize, bool)> {
+        let pair = usize::from(queue / 2);
+        let port = match pair {
+            0 => 0,
+            1 => return None,
+            n => n - 1,
+        };
+        (port < self.ports.len()).then_some((port, queue.is_multiple_of(2)))
+    }
+
+    fn input_queue(port: usize) -> u16 {
+        if port == 0 { 0 } else { 2 * port as u16 + 2 }
+    }
+
+    /// Prints what the guest has sent on a port.
+    fn print(&mut self, cx: &mut Cx<'_>, queue: u16, port: usize) -> Result<(), Broken> {
+        let mut buf = [0; 4096];
+        while let Some(mut chain) = cx.pop(queue)? {
+            if chain.readable() > MOST {
+                cx.kit.report.guest_error(format_args!("{} bytes in one buffer", chain.readable()));
+            }
+            let mut left = MOST;
+            while left > 0 {
+                let n = cx.read(&mut chain, &mut buf)?;
+                if n == 0 {
+                    break;
+                }
+                self.ports[port].sink.write(&buf[..n]);
+                left = left.saturating_sub(n as u64);
+            }
+            cx.push(queue, &chain);
+        }
+        Ok(())
+    }
+
+    /// Sends a control message as soon as there is a buffer for it.
+    fn send(&mut self, cx: &mut Cx<'_>, port: usize, event: u16, value: u16, more: &[u8]) -> Result<(), Broken> {
+        if self.state.pending.len() >= MOST_PENDING * (self.ports.len() + 1) {
+            cx.kit.report.guest_error(format_args!("no buffers for control messages"));
+            return Ok(());
+        }
+        let mut message = (port as u32).to_le_bytes().to_vec();
+        message.extend_from_slice(&event.to_le_bytes());
+        message.extend_from_slice(&value.to_le_bytes());
+        message.extend_from_slice(more);
+        self.state.pending.push_back(message);
+        self.deliver(cx)
+    }
+
+    fn deliver(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        while let Some(message) = self.state.pending.front() {
+            let Some(mut chain) = cx.pop(CONTROL_RX)? else { break };
+            if cx.write(&mut chain, message)? < message.len() {
+                cx.kit.report.guest_error(format_args!("control buffer of {} bytes", chain.written()));
+            }
+            cx.push(CONTROL_RX, &chain);
+            self.state.pending.pop_front();
+        }
+        Ok(())
+    }
+
+    /// A control message of the driver (5.3.6.2).
+    fn control(&mut self, cx: &mut Cx<'_>, message: [u8; 8]) -> Result<(), Broken> {
+        let [id @ .., e0, e1, v0, v1] = message;
+        let (id, event, value) =
+            (u32::from_le_bytes(id) as usize, u16::from_le_bytes([e0, e1]), u16::from_le_bytes([v0, v1]));
+        if event == control::DEVICE_READY {
+            if value == 1 {
+                for port in 0..self.ports.len() {
+                    self.send(cx, port, control::DEVICE_ADD, 1, &[])?;
+                }
+            }
+            return Ok(());
+        }
+        if id >= self.ports.len() {
+            cx.kit.report.guest_error(format_args!("control message {event} for port {id}"));
+            return Ok(());
+        }
+        match event {
+            control::PORT_READY if value == 1 => self.introduce(cx, id),
+            control::PORT_READY => {
+                self.state.ready[id] = false;
+                cx.kit.report.guest_error(format_args!("the driver cannot work with port {id}"));
+                Ok(())
+            }
+            control::PORT_OPEN => {
+                self.state.open[id] = value != 0;
+                Ok(())
+            }
+            _ => {
+                cx.kit.report.guest_error(format_args!("control message {event}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the driver what a port is.
+    fn introduce(&mut self, cx: &mut Cx<'_>, port: usize) -> Result<(), Broken> {
+        self.state.ready[port] = true;
+        if self.ports[port].console {
+            self.send(cx, port, control::CONSOLE_PORT, 1, &[])?;
+            self.send_size(cx, port)?;
+        }
+        if !self.ports[port].name.is_empty() {
+            // Linux counts on a zero byte behind the name, though the specification has none.
+            let name = [self.ports[port].name.as_bytes(), &[0]].concat();
+            self.send(cx, port, control::PORT_NAME, 1, &name)?;
+        }
+        self.send(cx, port, control::PORT_OPEN, 1, &[])
+    }
+
+    /// Rows come first, as Linux reads them: the specification's order is the other one, and no driver's.
+    fn send_size(&mut self, cx: &mut Cx<'_>, port: usize) -> Result<(), Broken> {
+        let (rows, columns) = (self.state.rows, self.state.columns);
+        if !cx.has(feature::SIZE) || rows == 0 || columns == 0 {
+            return Ok(());
+        }
+        let size = [rows.to_le_bytes(), columns.to_le_bytes()].concat();
+        self.send(cx, port, control::RESIZE, 0, &size)
+    }
+
+    fn resize(&mut self, cx: &mut Cx<'_>, data: &[u8]) -> Result<(), Broken> {
+        let [c0, c1, r0, r1, ..] = *data else { return Ok(()) };
+        (self.state.columns, self.state.rows) = (u16::from_le_bytes([c0, c1]), u16::from_le_bytes([r0, r1]));
+        if cx.has(feature::SIZE) {
+            cx.config_changed();
+        }
+        for port in 0..self.ports.len() {
+            if self.state.ready[port] && self.ports[port].console {
+                self.send_size(cx, port)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl VirtioDevice for Console {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    fn features(&self) -> u64 {
+        let multiport = if self.needs_multiport() { feature::MULTIPORT } else { 0 };
+        feature::SIZE | feature::EMERG_WRITE | multiport
+    }
+
+    fn queues(&self) -> Vec<u16> {
+        let mut queues = vec![QUEUE_SIZE; 2];
+        if self.needs_multiport() {
+            queues.extend([CONTROL_SIZE; 2]);
+            queues.resize(2 * self.ports.len().max(1) + 2, QUEUE_SIZE);
+        }
+        queues
+    }
+
+    fn config(&self) -> Vec<u8> {
+        let mut config = [self.state.columns.to_le_bytes(), self.state.rows.to_le_bytes()].concat();
+        config.extend((self.ports.len() as u32).to_le_bytes());
+        config.extend([0; 4]);
+        config
+    }
+
+    fn write_config(&mut self, cx: &mut Cx<'_>, offset: u32, data: &[u8]) {
+        match (offset, self.ports.first_mut()) {
+            // The lowest byte is the character, however wide the store is (5.3.4).
+            (EMERG_WR, Some(port)) => port.sink.write(&data[..1]),
+            _ => cx.kit.report.guest_error(format_args!("write of {data:02x?} to configuration at {offset:#x}")),
+        }
+    }
+
+    fn notify(&mut self, cx: &mut Cx<'_>, queue: u16) -> Result<(), Broken> {
+        if queue / 2 == 1 && !cx.has(feature::MULTIPORT) {
+            cx.kit.report.guest_error(format_args!("control queue {queue} is used without multiport"));
+            return Ok(());
+        }
+        match queue {
+            CONTROL_RX => self.deliver(cx),
+            CONTROL_TX => {
+                while let Some(mut chain) = cx.pop(CONTROL_TX)? {
+                    match cx.array::<8>(&mut chain)? {
+                        Some(message) => self.control(cx, message)?,
+                        None => cx.kit.report.guest_error(format_args!("a control message that is too short")),
+                    }
+                    cx.push(CONTROL_TX, &chain);
+                }
+                Ok(())
+            }
+            _ => match self.role(queue) {
+                Some((port, false)) => self.print(cx, queue, port),
+                // New buffers for input: the session asks for room.
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn room(&mut self, cx: &mut Cx<'_>, port: u32) -> Result<usize, Broken> {
+        if port == SIZE_PORT {
+            return Ok(4);
+        }
+        let port = port as usize;
+        if port >= self.ports.len() || cx.has(feature::MULTIPORT) && !self.state.open[port] {
+            return Ok(0);
+        }
+        // What is wrong with a buffer that takes nothing is found when it is used.
+        Ok(cx.peek(Console::input_queue(port)).map_or(0, |bytes| bytes.clamp(1, MOST) as usize))
+    }
+
+    fn receive(&mut self, cx: &mut Cx<'_>, port: u32, data: &[u8]) -> Result<(), Broken> {
+        if port == SIZE_PORT {
+            return self.resize(cx, data);
+        }
+        if port as usize >= self.ports.len() {
+            return Ok(());
+        }
+        let queue = Console::input_queue(port as usize);
+        let mut done = 0;
+        while done < data.len() {
+            let Some(mut chain) = cx.pop(queue)? else { break };
+            if chain.writable() == 0 {
+                cx.kit.report.guest_error(format_args!("a buffer for input without room"));
+            }
+            done += cx.write(&mut chain, &data[done..])?;
+            cx.push(queue, &chain);
+        }
+        Ok(())
+    }
+
+    /// The terminal keeps its size, whatever the guest does.
+    fn reset(&mut self, _clock: &Clock) {
+        let (columns, rows) = (self.state.columns, self.state.rows);
+        self.state = State { columns, rows, ..Console::new_state(self.ports.len()) };
+    }
+
+    fn save(&self) -> Result<Vec<u8>, StateError> {
+        snapshot::save(KIND.mmio, 1, &self.state)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        let state: State = snapshot::load(KIND.mmio, 1, bytes)?;
+        let ports = self.ports.len();
+        let same = state.open.len() == ports && state.ready.len() == ports;
+        snapshot::check(same, "open", || format!("{} ports, this device has {ports}", state.open.len()))?;
+        let waiting = state.pending.len();
+        let few = waiting <= MOST_PENDING * (ports + 1);
+        snapshot::check(few, "pending", || format!("{waiting} control messages"))?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Driver;
+    use super::*;
+    use tern_core::mem::Size;
+
+    const ALL: u64 = feature::SIZE | feature::MULTIPORT | feature::EMERG_WRITE;
+
+    fn port(bench: &Bench, name: &str, console: bool) -> Port {
+        Port { name: name.into(), console, sink: bench.chars() }
+    }
+
+    fn driver(ports: &[(&str, bool)]) -> Driver {
+        let make = |bench: &Bench| ports.iter().map(|(name, console)| port(bench, name, *console)).collect();
+        Driver::split(ALL, |bench| Box::new(Console::new(make(bench))))
+    }
+
+    fn config(driver: &mut Driver) -> [u64; 3] {
+        [0x100, 0x102, 0x104].map(|at| driver.device.read(0, at, if at == 0x104 { Size::B4 } else { Size::B2 }))
+    }
+
+    #[test]
+    fn one_console_needs_no_control() {
+        let mut driver = driver(&[("", true)]);
+        driver.ask(1, &[b"hel", b"lo"], &[]);
+        assert_eq!(*driver.bench.output.borrow(), b"hello");
+        assert_eq!(driver.device.room(0), 0);
+        [0, 2, 8].iter().for_each(|len| driver.add(0, &[], &[*len], false));
+        assert_eq!(driver.device.room(0), 1);
+        driver.device.receive(0, b"abcd");
+        let rings = |driver: &Driver| driver.dma.array::<0x2000>(driver.areas(0)[0]).unwrap();
+        let before = rings(&driver);
+        assert_eq!((driver.device.room(0), driver.bench.guest_errors()), (0, 1));
+        assert!(rings(&driver) == before, "asking for room leaves no trace");
+        let done = [(); 3].map(|()| driver.done(0).map(|done| (done.len, done.data)).unwrap());
+        assert_eq!(done, [(0, vec![]), (2, b"ab".to_vec()), (2, b"cd\0\0\0\0\0\0".to_vec())]);
+        driver.interrupts();
+        driver.device.receive(SIZE_PORT, &[80, 0, 25, 0]);
+        assert_eq!((driver.interrupts(), config(&mut driver)), (2, [80, 25, 1]));
+        driver.device.write(0, 0x108, Size::B4, b'!'.into());
+        assert_eq!(*driver.bench.output.borrow(), b"hello!");
+        driver.start(driver.features);
+        assert_eq!(config(&mut driver), [80, 25, 1]);
+    }
+
+    /// A control message.
+    fn message(port: u32, event: u16, value: u16) -> Vec<u8> {
+        [&port.to_le_bytes()[..], &event.to_le_bytes(), &value.to_le_bytes()].concat()
+    }
+
+    /// All control messages that the device has sent.
+    fn messages(driver: &mut Driver) -> Vec<Vec<u8>> {
+        let next = || driver.done(CONTROL_RX).map(|done| done.data[..done.len as usize].to_vec());
+        core::iter::from_fn(next).collect()
+    }
+
+    fn tell(driver: &mut Driver, port: u32, event: u16, value: u16) {
+        driver.ask(CONTROL_TX, &[&message(port, event, value)], &[]);
+    }
+
+    #[test]
+    fn ports_introduce_themselves_and_wait_until_they_are_open() {
+        let mut driver = driver(&[("", true), ("org.test", false)]);
+        (0..12).for_each(|_| driver.add(CONTROL_RX, &[], &[32], false));
+        driver.device.receive(SIZE_PORT, &[80, 0, 25, 0]);
+        tell(&mut driver, 0, control::DEVICE_READY, 1);
+        assert_eq!(messages(&mut driver), [message(0, 1, 1), message(1, 1, 1)]);
+        tell(&mut driver, 0, control::PORT_READY, 1);
+        tell(&mut driver, 1, control::PORT_READY, 1);
+        let resize = [message(0, 5, 0), vec![25, 0, 80, 0]].concat();
+        let name = [message(1, 7, 1), b"org.test\0".to_vec()].concat();
+        let wanted = [message(0, 4, 1), resize, message(0, 6, 1), name, message(1, 6, 1)];
+        assert_eq!(messages(&mut driver), wanted);
+        driver.add(4, &[], &[16], false);
+        assert_eq!(driver.device.room(1), 0);
+        tell(&mut driver, 1, control::PORT_OPEN, 1);
+        assert_eq!(driver.device.room(1), 16);
+        driver.device.receive(1, b"in");
+        assert_eq!(driver.done(4).map(|done| done.data[..done.len as usize].to_vec()), Some(b"in".to_vec()));
+        driver.ask(5, &[b"out"], &[]);
+        assert_eq!((driver.bench.output.borrow().clone(), driver.bench.guest_errors()), (b"out".to_vec(), 0));
+        tell(&mut driver, 2, control::PORT_OPEN, 1);
+        driver.ask(CONTROL_TX, &[b"short"], &[]);
+        assert_eq!((driver.bench.guest_errors(), driver.is_broken()), (2, false));
+    }
+
+    #[test]
+    fn control_messages_wait_for_buffers_but_not_without_end() {
+        let mut driver = driver(&[("a", false)]);
+        (0..40).for_each(|_| tell(&mut driver, 0, control::DEVICE_READY, 1));
+        assert_eq!(driver.bench.guest_errors(), 24);
+        let saved = driver.device.save().unwrap();
+        driver.device.load(&saved).unwrap();
+        (0..20).for_each(|_| driver.add(CONTROL_RX, &[], &[8], false));
+        driver.kick(CONTROL_RX);
+        assert_eq!(messages(&mut driver), vec![message(0, 1, 1); 16]);
+        let few = Console::new(Vec::new()).save().unwrap();
+        assert!(Console::new(vec![port(&driver.bench, "a", false)]).load(&few).is_err());
+    }
+}
