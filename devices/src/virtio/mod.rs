@@ -73,6 +73,8 @@ macro_rules! virtio_devices {
 virtio_devices! {
     /// A disk.
     blk,
+    /// A folder of the host.
+    p9,
 }
 
 /// What a kind of virtio device is called.
