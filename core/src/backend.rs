@@ -1,6 +1,10 @@
 //! What stands behind a device: the traits that the host room implements.  Everything that a backend tells a guest is an
 //! input (I1): it enters at a position, through the session.
 
+pub mod fs;
+
+pub use fs::FileSystem;
+
 use core::fmt;
 
 /// Where a serial port, a console or a debug port writes to.  Output never blocks the guest: what cannot be written at

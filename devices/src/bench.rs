@@ -1,9 +1,13 @@
 //! A test bench for devices: memory, time, wires and counters, and no machine around them.
 
 use crate::storage::cfi_flash::Array;
+mod folder;
+
+pub use folder::Folder;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use tern_core::backend::{Block, BlockError, CharSink, Entropy, NetSink};
+use tern_core::backend::{Block, BlockError, CharSink, Entropy, FileSystem, NetSink};
 use tern_core::device::{Bus, BusError, Device, Dma, IrqLine, Kit, Mapper, Reporter, Signal, Sink, Wires};
 use tern_core::engine::Event;
 use tern_core::mem::space::AddressSpace;
@@ -163,6 +167,12 @@ impl Bench {
     #[must_use]
     pub fn disk(&self, size: usize) -> Box<dyn Block> {
         Box::new(MemoryDisk { bytes: vec![0; size], read_only: false })
+    }
+
+    /// An empty folder.
+    #[must_use]
+    pub fn folder(&self) -> Box<dyn FileSystem> {
+        Box::new(Folder::new())
     }
 
     /// Zeroed memory of `size` bytes for a flash bank, at address 0 of an address space of its own.

@@ -92,6 +92,8 @@ virtio_devices! {
     net,
     /// Random bytes.
     rng,
+    /// A folder of the host.
+    p9,
 }
 
 /// What a kind of virtio device is called.
