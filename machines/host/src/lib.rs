@@ -2,6 +2,7 @@
 //!
 //! * [`sys`] (Linux): safe wrappers over the system calls that emulating a Linux process needs.
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
+//! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod entropy;
 pub mod file;
 pub mod map;
+pub mod net;
 #[cfg(target_os = "linux")]
 pub mod signal;
 #[cfg(target_os = "linux")]
