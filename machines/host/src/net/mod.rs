@@ -114,7 +114,8 @@ impl Port {
         Port(Arc::new(Mutex::new(link)))
     }
 
-    /// The link, for the machine's loop.
+    /// The link, for the machine's loop.  The guard is not to be held while a device runs, which sends through
+    /// [`Port::sink`], nor beside another one.
     pub fn link(&self) -> MutexGuard<'_, Box<dyn Link>> {
         // A panic elsewhere is reported there; a link's queues stay usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
