@@ -160,6 +160,9 @@ pub fn open(text: &str) -> Result<Box<dyn Link>, NetError> {
 /// Which of these descriptors are ready, in order; all of them where the host cannot tell.
 #[cfg(unix)]
 fn ready(list: &[Interest]) -> Vec<i32> {
+    if list.is_empty() {
+        return Vec::new();
+    }
     #[cfg(target_os = "linux")]
     {
         use crate::sys::wait::{PollFd, ppoll};

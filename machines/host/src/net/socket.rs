@@ -194,7 +194,7 @@ impl Stream {
                 Err(_) => self.lost(),
             },
             (Peer::Connecting(socket), _) => {
-                let failed = socket.take_error().map_or_else(Some, |e| e).is_some();
+                let failed = socket.take_error().unwrap_or_else(Some).is_some();
                 let there = socket.peer_addr();
                 if failed || there.as_ref().is_err_and(|e| e.kind() != ErrorKind::NotConnected) {
                     self.lost();

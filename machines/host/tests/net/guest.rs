@@ -154,8 +154,8 @@ impl<L: Link> Guest<L> {
 impl Guest<UserNet> {
     /// A guest on a NAT with these options.
     pub(crate) fn user(change: impl FnOnce(&mut UserOptions)) -> Guest<UserNet> {
-        let mut options = UserOptions::default();
-        options.resolver = Resolver::Fixed(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let resolver = Resolver::Fixed(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let mut options = UserOptions { resolver, ..UserOptions::default() };
         change(&mut options);
         Guest::new(UserNet::new(options).unwrap())
     }

@@ -92,6 +92,41 @@ fn sends_much_to_the_host() {
     assert!(server.join().unwrap(), "the host got something else");
 }
 
+/// The connection is over for the guest while the host has still to read: nothing is lost.
+#[test]
+fn a_slow_reader_gets_the_rest() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (port, server) = serve(move |mut s| {
+        s.shutdown(Shutdown::Write).unwrap();
+        wait.recv().unwrap();
+        let mut got = Vec::new();
+        s.read_to_end(&mut got).map(|_| got).map_err(|e| e.kind())
+    });
+    let mut guest = Guest::user(|_| {});
+    let handle = guest.connect((GATEWAY, port), 40_007);
+    guest.until(|g| (g.at(handle).state() == State::CloseWait).then_some(()));
+    // Until the host's socket takes no more and the NAT holds some.
+    let (part, mut sent) = (noise(16 << 10, 4), Vec::new());
+    let full = |g: &Guest<UserNet>| {
+        let mut list = Vec::new();
+        g.plug.0.poll_fds(&mut list);
+        list.iter().any(|i| i.write)
+    };
+    while !full(&guest) {
+        guest.write_all(handle, &part);
+        guest.until(|g| (g.at(handle).send_queue() == 0).then_some(()));
+        sent.extend_from_slice(&part);
+    }
+    guest.at(handle).close();
+    guest.until(|g| (g.at(handle).state() == State::Closed).then_some(()));
+    guest.for_ms(20);
+    assert!(full(&guest));
+    go.send(()).unwrap();
+    guest.until(|_| server.is_finished().then_some(()));
+    assert!(server.join().unwrap() == Ok(sent));
+    assert!(!full(&guest));
+}
+
 #[test]
 fn half_close_by_the_host() {
     let (port, server) = serve(|mut s| {

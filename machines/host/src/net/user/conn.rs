@@ -36,7 +36,9 @@ pub(super) struct Conn {
     host: Option<TcpStream>,
     /// The host has sent everything.
     host_done: bool,
-    /// The guest has sent everything, and the host was told.
+    /// The guest has sent everything that it will.
+    guest_fin: bool,
+    /// The host has it all, and was told.
     guest_done: bool,
     /// The host's socket took less than we had.
     congested: bool,
@@ -92,6 +94,7 @@ impl Conn {
             handle,
             host: Some(host),
             host_done: false,
+            guest_fin: false,
             guest_done: false,
             congested: false,
             wake: None,
@@ -118,18 +121,22 @@ impl Conn {
 
     /// Moves bytes both ways. False when the connection is over.
     pub(super) fn serve(&mut self, wire: &mut Wire, key: Key) -> bool {
-        self.to_host();
-        self.from_host();
+        self.carry_out();
+        self.carry_in();
         self.output(wire, key);
         let state = self.peek().state();
         match state {
+            // The guest is done, and the host has still to read.
+            tcp::State::Closed if self.congested => true,
             // A connection that the guest gave up before it stood listens again.
             tcp::State::Closed | tcp::State::Listen => {
                 self.drop_host();
                 false
             }
             tcp::State::TimeWait => {
-                self.host = None;
+                if self.guest_done {
+                    self.host = None;
+                }
                 true
             }
             tcp::State::SynSent | tcp::State::SynReceived => true,
@@ -141,9 +148,11 @@ impl Conn {
         }
     }
 
-    fn to_host(&mut self) {
+    fn carry_out(&mut self) {
         let Some(host) = &mut self.host else { return };
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(self.handle);
+        use tcp::State::{CloseWait, Closing, LastAck, TimeWait};
+        self.guest_fin |= matches!(socket.state(), CloseWait | LastAck | Closing | TimeWait);
         self.congested = false;
         while socket.can_recv() {
             let written = socket.recv(|bytes| match host.write(bytes) {
@@ -157,18 +166,20 @@ impl Conn {
                     self.congested = true;
                     return;
                 }
-                _ => return socket.abort(),
+                _ => {
+                    self.guest_fin = false;
+                    return socket.abort();
+                }
             }
         }
-        use tcp::State::{CloseWait, Closing, LastAck, TimeWait};
-        if !self.guest_done && matches!(socket.state(), CloseWait | LastAck | Closing | TimeWait) {
+        if self.guest_fin && !self.guest_done {
             self.guest_done = true;
             // The peer may have gone already, which reading will tell.
             let _ = host.shutdown(Shutdown::Write);
         }
     }
 
-    fn from_host(&mut self) {
+    fn carry_in(&mut self) {
         let Some(host) = &mut self.host else { return };
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(self.handle);
         while wants_read(socket, self.host_done) {

@@ -179,7 +179,7 @@ impl Tcp {
     /// The host's connection stands, or it never will.
     fn decide(&mut self, wire: &mut Wire, key: Key) {
         let Some(Entry::Connecting { host, syn, since }) = self.table.remove(&key) else { return };
-        let failed = host.take_error().map_or_else(Some, |e| e);
+        let failed = host.take_error().unwrap_or_else(Some);
         if failed.is_some() {
             wire.counts.refused += 1;
             return refuse(wire, key, &syn);
