@@ -4,6 +4,7 @@ use super::conn::{Conn, Key};
 use super::options::{Forward, Transport};
 use super::packet::Packet;
 use super::wire::Wire;
+use crate::entropy::Seeded;
 use crate::net::{Interest, NetError};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use smoltcp::phy::ChecksumCapabilities;
@@ -42,13 +43,19 @@ pub(super) struct Tcp {
     busy: Vec<Key>,
     listeners: Vec<Listener>,
     next_port: u16,
-    /// State of the generator of initial sequence numbers.
-    seed: u64,
+    /// The generator of initial sequence numbers.
+    seeds: Seeded,
 }
 
 impl Tcp {
     pub(super) fn new(seed: u64) -> Tcp {
-        Tcp { table: BTreeMap::new(), busy: Vec::new(), listeners: Vec::new(), next_port: EPHEMERAL.start, seed }
+        Tcp {
+            table: BTreeMap::new(),
+            busy: Vec::new(),
+            listeners: Vec::new(),
+            next_port: EPHEMERAL.start,
+            seeds: Seeded::new(seed),
+        }
     }
 
     /// Listens for connections into the guest; returns where.
@@ -60,14 +67,6 @@ impl Tcp {
         let addr = socket.local_addr().map_err(error)?;
         self.listeners.push(Listener { socket, guest: (guest.into(), rule.guest.1) });
         Ok(addr)
-    }
-
-    fn random(&mut self) -> u64 {
-        // splitmix64 (Steele, Lea, Flood 2014), seeded by the host.
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 
     /// Takes a TCP packet of the guest's.
@@ -192,7 +191,7 @@ impl Tcp {
             }
             Err(_) => return refuse(wire, key, &syn),
         }
-        let seed = self.random();
+        let seed = self.seeds.next_u64();
         match Conn::accept(wire, key, host, seed) {
             Some(mut conn) => {
                 conn.input(wire, key, &syn);
@@ -217,7 +216,7 @@ impl Tcp {
                 continue;
             };
             let Some(key) = self.free_key(guest, peer) else { continue };
-            let seed = self.random();
+            let seed = self.seeds.next_u64();
             if let Some(mut conn) = Conn::connect(wire, key, host, seed) {
                 list(&mut self.busy, &mut conn, key);
                 self.table.insert(key, Entry::Open(Box::new(conn)));
