@@ -2,7 +2,9 @@
 //!
 //! * [`sys`] (Linux): safe wrappers over the system calls that emulating a Linux process needs.
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
-//! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial console. [`wait`]: waiting for input.
+//! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
+//!   console. [`wait`]: waiting for input.
+//! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
@@ -20,6 +22,7 @@ pub mod entropy;
 pub mod file;
 pub mod image;
 pub mod map;
+pub mod net;
 #[cfg(target_os = "linux")]
 pub mod share;
 #[cfg(target_os = "linux")]

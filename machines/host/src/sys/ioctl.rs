@@ -163,6 +163,31 @@ pub fn ioctl_buf(fd: Fd, request: u32, buf: &mut [u8]) -> Result<i32, Errno> {
     }
 }
 
+/// `TUNSETIFF` of `/dev/net/tun` (linux/if_tun.h): makes the descriptor the interface `name`, an Ethernet device without
+/// packet information, or a new one if `name` is empty; returns its name. This is for tern's own networks; guest
+/// programs have no such request.
+///
+/// # Errors
+/// `EPERM`, `EBUSY`, `EINVAL` (also for a name of 16 bytes or more) and others of the kernel's.
+pub fn tun_set_interface(fd: Fd, name: &str) -> Result<String, Errno> {
+    const NAME: usize = 16;
+    const IFF_TAP: u8 = 0x02;
+    const IFF_NO_PI_HIGH: u8 = 0x10;
+    if name.len() >= NAME {
+        return Err(Errno::EINVAL);
+    }
+    let mut request = [0u8; IFREQ];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    // A 16-bit number of the host's: IFF_TAP | IFF_NO_PI.
+    let (low, high) = if cfg!(target_endian = "big") { (NAME + 1, NAME) } else { (NAME, NAME + 1) };
+    request[low] = IFF_TAP;
+    request[high] = IFF_NO_PI_HIGH;
+    // SAFETY: the request reads and writes one `struct ifreq`, which is as long as the buffer and holds no pointer here.
+    cvt(unsafe { libc::ioctl(fd, code(WRITE, b'T', 202, 4) as _, request.as_mut_ptr()) })?;
+    let len = request[..NAME].iter().position(|b| *b == 0).unwrap_or(NAME);
+    Ok(String::from_utf8_lossy(&request[..len]).into_owned())
+}
+
 /// The size of a terminal window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WinSize {

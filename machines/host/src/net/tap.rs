@@ -1,0 +1,107 @@
+//! A link that is a network interface of the host (Linux, Documentation/networking/tuntap.rst).
+
+use super::{Counts, Interest, Link, MAX_FRAME, NetError, Options};
+use crate::sys::ioctl::tun_set_interface;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Frames that wait for the guest.
+const QUEUE: usize = 256;
+/// Longest name of an interface, with the zero that ends it (`IFNAMSIZ`).
+const NAME: usize = 16;
+
+/// An interface of the host.
+pub struct Tap {
+    file: File,
+    name: String,
+    queue: VecDeque<Vec<u8>>,
+    buffer: Vec<u8>,
+    counts: Counts,
+}
+
+impl Tap {
+    /// Opens `tap,ifname=NAME`; without a name the host invents one. Scripts are not run: the interface is configured by
+    /// whoever made it.
+    ///
+    /// # Errors
+    /// A wrong option, or why the host refuses.
+    pub fn open(options: &Options) -> Result<Tap, NetError> {
+        options.only(&["ifname", "script", "downscript", "vnet_hdr", "vhost", "queues"])?;
+        for (name, off) in
+            [("script", "no"), ("downscript", "no"), ("vnet_hdr", "off"), ("vhost", "off"), ("queues", "1")]
+        {
+            if options.get(name).is_some_and(|v| v != off) {
+                return Err(options.error(name, &format!("tern has built only '{off}'")));
+            }
+        }
+        let wish = options.get("ifname").unwrap_or("");
+        if wish.len() >= NAME || wish.bytes().any(|b| b == 0 || b == b'/' || b.is_ascii_whitespace()) {
+            return Err(options.error("ifname", "no name of an interface"));
+        }
+        let refused = |what: &str, e: std::io::Error| {
+            let hint = match e.kind() {
+                ErrorKind::PermissionDenied => {
+                    "; make it first: ip tuntap add dev NAME mode tap user YOU, then ip link set NAME up"
+                }
+                ErrorKind::NotFound => "; the kernel's tun module is not there",
+                ErrorKind::ResourceBusy => "; another program has it open",
+                _ => "",
+            };
+            NetError::new(format!("netdev tap: {what}: {e}{hint}"))
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/net/tun")
+            .map_err(|e| refused("/dev/net/tun", e))?;
+        let name = tun_set_interface(file.as_raw_fd(), wish).map_err(|e| refused(wish, e.into()))?;
+        Ok(Tap { file, name, queue: VecDeque::new(), buffer: vec![0; MAX_FRAME], counts: Counts::default() })
+    }
+
+    /// The interface's name on the host.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Link for Tap {
+    fn send(&mut self, frame: &[u8]) {
+        self.counts.from_guest += 1;
+        // A full queue, or an interface that is down.
+        if frame.len() > MAX_FRAME || self.file.write(frame).is_err() {
+            self.counts.overflow += 1;
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        self.queue.pop_front()
+    }
+
+    fn poll(&mut self, _now_ns: u64) {
+        while self.queue.len() < QUEUE {
+            match self.file.read(&mut self.buffer) {
+                Ok(len) if len > 0 => {
+                    self.counts.to_guest += 1;
+                    self.queue.push_back(self.buffer[..len].to_vec());
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn poll_fds(&self, list: &mut Vec<Interest>) {
+        if self.queue.len() < QUEUE {
+            list.push(Interest { fd: self.file.as_raw_fd(), read: true, write: false });
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+}

@@ -1,0 +1,8 @@
+//! Network backends: user-mode NAT against a guest made of smoltcp and servers on the host's loopback; sockets; tap.
+#![cfg(unix)]
+
+mod abuse;
+mod datagrams;
+mod guest;
+mod links;
+mod streams;
