@@ -1,12 +1,17 @@
 //! tern-board: boards as part lists.
 //!
 //! * [`config`]: what a machine is made of, as plain data.
+//! * [`part`]: parts; [`virt`], [`spike`]: the boards' lists of them; [`tree`]: the device tree of such a list.
 //! * [`load`]: kernels and other programs; [`fdt`]: device trees; [`sbi`]: the firmware that tern itself is.
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod fdt;
 pub mod load;
+pub mod part;
 pub mod sbi;
+pub mod spike;
+pub mod tree;
+pub mod virt;
 
 pub use config::BoardConfig;
