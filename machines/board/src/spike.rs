@@ -2,15 +2,18 @@
 //! documentation, "Spike machine"; the interface is that of the riscv-isa-sim repository).
 
 use crate::config::{Aia, BoardConfig};
+use crate::load::Symbols;
 use crate::part::{Kind, Part, Parts, Range};
 
 /// Most harts.
 pub const MAX_CPUS: u32 = 8;
 
-/// The parts; the host-target interface lies at `htif` (`tohost`, `fromhost`), if the program has such symbols.
+/// The parts; the host-target interface lies where the program's symbols `tohost` and `fromhost` are, if it has them.
 #[must_use]
-pub fn parts(config: &BoardConfig, htif: Option<[u64; 2]>) -> Parts {
-    let [tohost, fromhost] = htif.unwrap_or([0x100_0000, 0x100_0008]);
+pub fn parts(config: &BoardConfig, symbols: &Symbols) -> Parts {
+    let own = (&0x100_0000, &0x100_0008);
+    let (tohost, fromhost) = symbols.get("tohost").zip(symbols.get("fromhost")).unwrap_or(own);
+    let (tohost, fromhost) = (*tohost, *fromhost);
     let list = vec![
         Part::new(Kind::Rom, Range::new(0x1000, 0xf000)),
         Part { kind: Kind::Htif, at: vec![Range::new(tohost, 8), Range::new(fromhost, 8)], irqs: Vec::new() },

@@ -28,8 +28,10 @@ pub struct Facts {
     pub smp: Smp,
     /// Extensions of the harts as the ISA writes them.
     pub isa: String,
-    /// The deepest page tables: `sv48`.
+    /// `mmu-type`: `riscv,sv48`.
     pub mmu: Option<&'static str>,
+    /// Block sizes of `cbo.clean`, prefetches and `cbo.zero` in bytes; 0: there are none.
+    pub cache_blocks: [u32; 3],
     /// Machine mode is not the guest's: what belongs to it is not shown.
     pub supervised: bool,
     /// Seed for the kernel's entropy.
@@ -325,12 +327,11 @@ impl Writer<'_> {
         node.string("riscv,isa", isa).string("riscv,isa-base", &format!("{}i", isa.get(..4).unwrap_or("rv64")));
         node.strings("riscv,isa-extensions", &extensions);
         if let Some(mmu) = self.facts.mmu {
-            node.string("mmu-type", &format!("riscv,{mmu}"));
+            node.string("mmu-type", mmu);
         }
-        for name in ["cbom", "cbop", "cboz"] {
-            if extensions.iter().any(|e| e.strip_prefix("zi") == Some(name)) {
-                node.cells(&format!("riscv,{name}-block-size"), &[64]);
-            }
+        for (name, size) in ["cbom", "cbop", "cboz"].iter().zip(self.facts.cache_blocks).filter(|(_, size)| *size != 0)
+        {
+            node.cells(&format!("riscv,{name}-block-size"), &[size]);
         }
         let handle = self.handle(format!("cpu{hart}"));
         node.cells("phandle", &[handle]);

@@ -7,7 +7,7 @@ use crate::{spike, virt};
 fn facts(smp: Smp) -> Facts {
     let isa = "rv64imafdch_zicbom_zicbop_zicboz_zicsr_sstc".to_owned();
     let names = ["riscv-virtio,qemu", "riscv-virtio"];
-    Facts { names, smp, isa, mmu: Some("sv57"), supervised: false, seed: [7; 32] }
+    Facts { names, smp, isa, mmu: Some("riscv,sv57"), cache_blocks: [64; 3], supervised: false, seed: [7; 32] }
 }
 
 fn virt_tree(smp: Smp, options: BoardOptions, supervised: bool) -> Tree {
@@ -247,7 +247,7 @@ fn phandles_are_unique() {
 fn spike_has_qemus_nodes() {
     let config = BoardConfig { memory: 0x800_0000, ..BoardConfig::new("riscv64/spike") };
     let names = ["ucbbar,spike-bare,qemu", "ucbbar,spike-bare-dev"];
-    let tree = tree(&spike::parts(&config, None), &Facts { names, ..facts(cpus(1)) });
+    let tree = tree(&spike::parts(&config, &crate::load::Symbols::new()), &Facts { names, ..facts(cpus(1)) });
     assert_eq!(node(&tree, "htif"), "compatible = \"ucb,htif0\"; reg = <0x0 0x1000000 0x0 0x1000>;");
     assert!(node(&tree, "chosen").ends_with("stdout-path = \"/htif\";"));
     assert!(tree.root.find("soc/clint@2000000").is_some());
