@@ -1,12 +1,31 @@
 //! tern-board: boards as part lists.
 //!
 //! * [`config`]: what a machine is made of, as plain data.
+//! * [`Plan`]: the machine as it will be; [`build()`]: the machine.
+//! * [`boot`]: what is in memory at power-on; [`bios`]: where firmware is.
+//! * [`part`]: parts; [`virt`], [`spike`]: the boards' lists of them; [`tree`]: the device tree of such a list.
 //! * [`load`]: kernels and other programs; [`fdt`]: device trees; [`sbi`]: the firmware that tern itself is.
 #![forbid(unsafe_code)]
 
+pub mod backends;
+pub mod bios;
+mod boards;
+pub mod boot;
+pub mod build;
 pub mod config;
+mod error;
 pub mod fdt;
 pub mod load;
+pub mod part;
+pub mod plan;
 pub mod sbi;
+pub mod spike;
+pub mod tree;
+pub mod virt;
 
+pub use backends::{Backends, Port};
+pub use boards::{BOARDS, BoardRow};
+pub use build::{Board, build};
 pub use config::BoardConfig;
+pub use error::BoardError;
+pub use plan::Plan;

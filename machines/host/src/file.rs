@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why a file could not be read.
 #[derive(Debug)]
@@ -176,4 +176,14 @@ pub fn temporary(dir: &Path) -> io::Result<File> {
             Err(e) => return Err(e),
         }
     }
+}
+
+/// The folders in which programs keep data that is not theirs alone, nearest first (XDG Base Directory Specification).
+#[must_use]
+pub fn data_folders() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let own = set("XDG_DATA_HOME").map(PathBuf::from);
+    let own = own.or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/share")));
+    let shared = set("XDG_DATA_DIRS").unwrap_or_else(|| "/usr/local/share:/usr/share".into());
+    own.into_iter().chain(std::env::split_paths(&shared)).filter(|path| path.is_absolute()).collect()
 }

@@ -18,6 +18,11 @@ pub struct Cpu {
     pub hwcap: [u64; 2],
     /// Pairs of key and value that Linux's probing system call gives, where the ISA has one (`riscv_hwprobe`).
     pub probe: Vec<(i64, u64)>,
+    /// What the device tree of a machine says about its page tables (`mmu-type` of RISC-V).
+    pub mmu: Option<&'static str>,
+    /// Sizes in bytes of the blocks that the device tree of a machine names, 0 for those that are not there (RISC-V:
+    /// `cbom`, `cbop`, `cboz`).
+    pub cache_blocks: [u32; 3],
 }
 
 impl fmt::Debug for Cpu {
@@ -43,6 +48,7 @@ pub struct Isa {
     /// Names and descriptions of what can be switched in a CPU's specification.
     pub properties: fn() -> Vec<(&'static str, &'static str)>,
     make: fn(&str) -> Result<Cpu, String>,
+    machine: fn(&str) -> Result<Cpu, String>,
     assemble: fn(&str) -> Result<Assembler, String>,
 }
 
@@ -81,6 +87,15 @@ impl Isa {
         (self.make)(spec).map_err(|reason| self.refuse(spec, reason))
     }
 
+    /// The CPU of a machine, with its privileged side.
+    ///
+    /// # Errors
+    /// As [`Isa::cpu`].
+    pub fn machine(&self, spec: Option<&str>) -> Result<Cpu, CpuError> {
+        let spec = spec.unwrap_or(self.default_cpu);
+        (self.machine)(spec).map_err(|reason| self.refuse(spec, reason))
+    }
+
     /// The assembler for the instructions that such a CPU has.
     ///
     /// # Errors
@@ -107,6 +122,7 @@ pub static ALL: &[Isa] = &[
         models: || riscv::models(32),
         properties: riscv::properties,
         make: |spec| riscv::cpu(32, spec),
+        machine: |spec| riscv::machine(32, spec),
         assemble: |spec| riscv::assembler(32, spec),
     },
     #[cfg(feature = "riscv64")]
@@ -119,6 +135,7 @@ pub static ALL: &[Isa] = &[
         models: || riscv::models(64),
         properties: riscv::properties,
         make: |spec| riscv::cpu(64, spec),
+        machine: |spec| riscv::machine(64, spec),
         assemble: |spec| riscv::assembler(64, spec),
     },
 ];
@@ -169,10 +186,18 @@ mod riscv {
     }
 
     pub(super) fn cpu(xlen: u8, spec: &str) -> Result<Cpu, String> {
-        let features = features(xlen, spec)?;
+        Ok(with(features(xlen, spec)?, Riscv::new))
+    }
+
+    pub(super) fn machine(xlen: u8, spec: &str) -> Result<Cpu, String> {
+        Ok(with(features(xlen, spec)?, Riscv::machine))
+    }
+
+    fn with(features: Features, make: fn(Features) -> Riscv) -> Cpu {
         let isa_string = features.isa_string();
         let (hwcap, probe) = ([features.hwcap(), 0], features.hwprobe());
-        Ok(Cpu { frontend: Rc::new(Riscv::new(features)), isa_string, hwcap, probe })
+        let (mmu, cache_blocks) = (features.mmu_type(), features.cache_blocks());
+        Cpu { frontend: Rc::new(make(features)), isa_string, hwcap, probe, mmu, cache_blocks }
     }
 
     pub(super) fn assembler(xlen: u8, spec: &str) -> Result<Assembler, String> {
@@ -201,6 +226,8 @@ mod tests {
                 assert!(core::ptr::eq(by_name(name).unwrap(), isa), "{name}");
             }
             assert!(isa.cpu(None).is_ok() && isa.assembler(None).is_ok(), "{}", isa.name);
+            let machine = isa.machine(None).unwrap();
+            assert!(machine.frontend.system().is_some() && machine.mmu.is_some(), "{}", isa.name);
             for (model, _) in (isa.models)() {
                 isa.cpu(Some(model)).unwrap();
             }

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// How ELF files begin.
 pub(super) const MAGIC: [u8; 4] = *b"\x7fELF";
 
+/// What such images are called.
+pub const ELF: &str = "ELF program";
+
 /// Symbols that boards ask for: those of HTIF, and of the architectural tests' signature.
 const WANTED: [&str; 4] = ["tohost", "fromhost", "begin_signature", "end_signature"];
 
@@ -33,7 +36,7 @@ pub(super) fn load(bytes: Vec<u8>, target: &Target) -> Result<Image, LoadError> 
 
 fn read<H: FileHeader<Endian = LittleEndian>>(bytes: Vec<u8>, target: &Target) -> Result<Image, LoadError> {
     let mut image = Image {
-        kind: "ELF program",
+        kind: ELF,
         payload: Vec::new(),
         parts: Vec::new(),
         low: u64::MAX,

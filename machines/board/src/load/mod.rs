@@ -11,9 +11,9 @@ use core::fmt;
 use core::ops::Range;
 use flate2::read::GzDecoder;
 use std::io::Read;
-use tern_core::device::{BusError, Dma};
+use tern_core::device::{Bus, BusError};
 
-pub use elf::Symbols;
+pub use elf::{ELF, Symbols};
 
 /// Where images may lie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +138,7 @@ impl Image {
     ///
     /// # Errors
     /// An address without memory: the target was not what it said.
-    pub fn store(&self, memory: &Dma) -> Result<(), BusError> {
+    pub fn store(&self, memory: &dyn Bus) -> Result<(), BusError> {
         const ZEROES: [u8; 4096] = [0; 4096];
         for part in &self.parts {
             let bytes = &self.payload[part.bytes.clone()];
@@ -209,6 +209,16 @@ pub fn ramdisk(bytes: Vec<u8>, target: &Target) -> Result<Vec<u8>, LoadError> {
         return uimage::ramdisk(&bytes, target);
     }
     Ok(bytes)
+}
+
+/// Bytes as they are, at the target's free place.
+///
+/// # Errors
+/// [`LoadError::Outside`].
+pub fn flat(kind: &'static str, at: u64, bytes: Vec<u8>, target: &Target) -> Result<Image, LoadError> {
+    let len = bytes.len() as u64;
+    target.check(kind, at, len)?;
+    Ok(Image::flat(kind, at, bytes, len))
 }
 
 /// How gzip files begin (RFC 1952, section 2.3.1).

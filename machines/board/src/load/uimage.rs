@@ -1,6 +1,6 @@
 //! Legacy U-Boot images (U-Boot, include/image.h: `struct legacy_img_hdr`, all fields big-endian).
 
-use super::{GZIP, Image, LoadError, Target, field, gunzip};
+use super::{GZIP, Image, LoadError, Target, field, flat, gunzip};
 use flate2::Crc;
 
 /// How they begin.
@@ -74,9 +74,7 @@ pub(super) fn kernel(bytes: &[u8], target: &Target) -> Result<Image, LoadError> 
     if payload.is_empty() {
         return Err(LoadError::Empty);
     }
-    let len = payload.len() as u64;
-    target.check("U-Boot image", addr, len)?;
-    Ok(Image { entry, ..Image::flat("U-Boot image", addr, payload, len) })
+    Ok(Image { entry, ..flat("U-Boot image", addr, payload, target)? })
 }
 
 pub(super) fn ramdisk(bytes: &[u8], target: &Target) -> Result<Vec<u8>, LoadError> {

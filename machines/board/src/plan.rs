@@ -1,0 +1,81 @@
+//! A machine as it will be: the parts of its board, what lies in its memory, its device tree.
+
+use crate::boards::{self, BoardRow};
+use crate::boot::{Boot, First, Site};
+use crate::config::{Aia, BoardConfig};
+use crate::error::BoardError;
+use crate::fdt::Tree;
+use crate::load::Symbols;
+use crate::part::{Kind, Parts};
+use crate::tree::{self, Facts};
+use tern_core::backend::Entropy;
+use tern_session::isa::{self, Cpu};
+
+/// A machine as it will be.
+pub struct Plan {
+    /// Its board.
+    pub row: &'static BoardRow,
+    /// Its CPUs.
+    pub cpu: Cpu,
+    /// Its parts.
+    pub parts: Parts,
+    /// What lies in memory.
+    pub boot: Boot,
+    /// The device tree.
+    pub tree: Tree,
+    /// Where the device tree lies.
+    pub dtb_at: u64,
+    /// Are its CPUs 64-bit?
+    pub is64: bool,
+}
+
+/// The CPU that the configuration names.  Linux takes `ssaia` as a promise of interrupt files, so that harts without have
+/// it only if the user says so.
+fn cpu(row: &BoardRow, config: &BoardConfig) -> Result<Cpu, BoardError> {
+    let isa = isa::by_name(row.isa).ok_or_else(|| BoardError::Unknown(config.board.clone()))?;
+    let spec = config.cpu.as_deref().unwrap_or(isa.default_cpu);
+    let switch = if config.options.aia == Aia::AplicImsic { "on" } else { "off" };
+    let named = |extension: &str| spec.split(',').skip(1).any(|word| word.contains(extension));
+    let mut all = spec.to_owned();
+    for extension in ["smaia", "ssaia"].into_iter().filter(|e| !named(e)) {
+        all.push_str(&format!(",{extension}={switch}"));
+    }
+    isa.machine(Some(&all)).map_err(|e| BoardError::Config(e.to_string().replace(&all, spec)))
+}
+
+impl Plan {
+    /// Plans the machine, and reads the files that go into its memory.
+    ///
+    /// # Errors
+    /// A configuration that the board cannot have, a file that cannot be used.
+    pub fn new(config: &BoardConfig, entropy: &mut dyn Entropy) -> Result<Plan, BoardError> {
+        let row = boards::find(config)?;
+        let cpu = cpu(row, config)?;
+        let is64 = cpu.isa_string.starts_with("rv64");
+        let before = (row.parts)(config, &Symbols::new());
+        let flash = before.find(Kind::Flash).filter(|_| config.flash[0].is_some()).map(|p| p.range().base);
+        let site = Site { ram: before.range(Kind::Ram), flash, is64 };
+        let boot = Boot::read(config, &site)?;
+        let parts = (row.parts)(config, &boot.symbols);
+        let mut seed = [0; 32];
+        entropy.fill(&mut seed);
+        let facts = Facts {
+            names: row.tree_names,
+            smp: config.smp,
+            isa: cpu.isa_string.clone(),
+            mmu: cpu.mmu,
+            cache_blocks: cpu.cache_blocks,
+            supervised: boot.first != First::Reset,
+            seed,
+        };
+        let tree = boot.tree(config, || tree::tree(&parts, &facts))?;
+        let dtb_at = boot.tree_at(&site, tree.blob().len() as u64)?;
+        Ok(Plan { row, cpu, parts, boot, tree, dtb_at, is64 })
+    }
+
+    /// The device tree as it lies in memory.
+    #[must_use]
+    pub fn dtb(&self) -> Vec<u8> {
+        self.tree.blob()
+    }
+}
