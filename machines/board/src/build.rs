@@ -29,6 +29,7 @@ use tern_devices::timer::aclint_mtimer::AclintMtimer;
 use tern_devices::timer::goldfish_rtc::GoldfishRtc;
 use tern_devices::timer::mtime::TIMEBASE;
 use tern_devices::timer::sifive_clint::SifiveClint;
+use tern_host::map::GuestRam;
 use tern_session::machine::{self, Machine, Settings};
 
 /// Interrupt inputs of a hart (The RISC-V Instruction Set Manual, volume II, section 3.1.9).
@@ -153,7 +154,9 @@ impl Builder<'_> {
         let range = part.range();
         match part.kind {
             Kind::Ram => {
-                let block = self.space.block("ram", range.size).map_err(bad)?;
+                let size = usize::try_from(range.size).map_err(|_| bad("more memory than this host can address"))?;
+                let ram = GuestRam::new(size).map_err(|e| bad(format!("cannot have {size} bytes of memory: {e}")))?;
+                let block = self.space.block_over("ram", Rc::new(ram)).map_err(bad)?;
                 self.map(self.space.ram(&block), range)
             }
             Kind::Rom => {

@@ -15,6 +15,7 @@ pub mod build;
 pub mod config;
 mod error;
 pub mod fdt;
+pub mod host;
 pub mod load;
 pub mod part;
 pub mod plan;

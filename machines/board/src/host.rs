@@ -1,0 +1,272 @@
+//! Backends as the host has them, and the world outside that they make up: terminals, networks, signals, time.
+
+use crate::backends::{Backends, Port};
+use crate::config::{Char, Drive, Link, Net};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_host::clock;
+use tern_host::console::{Console, ConsoleEvent, Input, Options};
+use tern_host::entropy::{FromFile, Host, Seeded};
+use tern_host::image::{self, Format};
+use tern_host::net::{self, pcap::Dump};
+use tern_host::wait::{Interest, Poller};
+use tern_session::machine::{Control, Outside};
+
+/// Most bytes of input that wait for a device; more stays with the host.
+const BACKLOG: usize = 1 << 16;
+/// A terminal that does not take output is asked again after this many nanoseconds.
+const OUTPUT_RETRY_NS: u64 = 5_000_000;
+/// Bytes of a frame that a dump keeps.
+const SNAP: usize = 65_536;
+
+/// Bytes that go nowhere.
+struct Null;
+
+impl CharSink for Null {
+    fn write(&mut self, _bytes: &[u8]) {}
+}
+
+/// Bytes that go to a file, unbuffered.
+struct ToFile(File);
+
+impl CharSink for ToFile {
+    fn write(&mut self, bytes: &[u8]) {
+        // A full disk must not stop the guest; what is lost is the log's end.
+        let _ = self.0.write_all(bytes);
+    }
+}
+
+/// A cable that is not plugged in.
+struct Unplugged;
+
+impl NetSink for Unplugged {
+    fn send(&mut self, _frame: &[u8]) {}
+}
+
+/// The host's backends.
+pub struct HostBackends {
+    world: World,
+    seed: Option<u64>,
+}
+
+impl HostBackends {
+    /// Backends of a machine whose randomness has this seed, or is the host's.  `tell` gets lines for the user.
+    ///
+    /// # Errors
+    /// The host has no descriptors left.
+    pub fn new(seed: Option<u64>, tell: Box<dyn FnMut(&str)>) -> std::io::Result<HostBackends> {
+        Ok(HostBackends { world: World::new(tell)?, seed })
+    }
+
+    /// The world that they make up.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        self.world
+    }
+}
+
+impl Backends for HostBackends {
+    fn disk(&mut self, drive: &Drive) -> Result<Box<dyn Block>, String> {
+        let format = match drive.format.as_deref() {
+            None => None,
+            Some(name) => Some(Format::by_name(name).ok_or_else(|| {
+                format!("{}: unknown image format `{name}` (raw and qcow2 are known)", drive.file.display())
+            })?),
+        };
+        let options = image::Options {
+            format,
+            read_only: drive.read_only,
+            discard: drive.discard,
+            snapshot: drive.snapshot.then_some(image::Snapshot::Memory),
+            ..image::Options::default()
+        };
+        image::open(&drive.file, &options).map_err(|e| e.to_string())
+    }
+
+    fn chars(&mut self, what: &Char, port: Port) -> Result<Box<dyn CharSink>, String> {
+        match what {
+            Char::Null => Ok(Box::new(Null)),
+            Char::File(path) => match File::create(path) {
+                Ok(file) => Ok(Box::new(ToFile(file))),
+                Err(e) => Err(format!("{}: {e}", path.display())),
+            },
+            Char::Stdio(monitor) => {
+                if !self.world.terminals.is_empty() {
+                    return Err("standard input and output can be given to one device only".into());
+                }
+                let options = Options { escape: monitor.then_some(1), ..Options::default() };
+                let (sink, input) = Console::new(options).map_err(|e| format!("the terminal: {e}"))?;
+                self.world.terminals.push(Terminal {
+                    device: port.device,
+                    port: port.port,
+                    input,
+                    waiting: VecDeque::new(),
+                    open: true,
+                });
+                Ok(sink)
+            }
+            Char::Other(text) => Err(format!("character device `{text}` is not built yet")),
+        }
+    }
+
+    fn net(&mut self, net: &Net, port: Port) -> Result<Box<dyn NetSink>, String> {
+        let text = match &net.link {
+            Link::None => return Ok(Box::new(Unplugged)),
+            Link::User(options) => [&["user".to_owned()], &options[..]].concat().join(","),
+            Link::Tap(name) => format!("tap,ifname={name}"),
+            Link::Socket(options) => [&["socket".to_owned()], &options[..]].concat().join(","),
+        };
+        let mut link = net::open(&text).map_err(|e| e.to_string())?;
+        if let Some(path) = &net.dump {
+            link = Box::new(Dump::create(link, path, SNAP).map_err(|e| e.to_string())?);
+        }
+        let link = net::Port::new(link);
+        let sink = link.sink();
+        self.world.cables.push(Cable { device: port.device, port: port.port, link });
+        Ok(sink)
+    }
+
+    fn entropy(&mut self, file: Option<&Path>) -> Result<Box<dyn Entropy>, String> {
+        Ok(match (file, self.seed) {
+            (_, Some(seed)) => Box::new(Seeded::new(seed)),
+            (Some(path), None) => Box::new(FromFile::open(path).map_err(|e| format!("{}: {e}", path.display()))?),
+            (None, None) => Box::new(Host),
+        })
+    }
+
+    fn wall_clock_ns(&mut self) -> u64 {
+        u64::try_from(clock::realtime_ns()).unwrap_or(0)
+    }
+}
+
+struct Terminal {
+    device: u32,
+    port: u32,
+    input: Input,
+    waiting: VecDeque<u8>,
+    open: bool,
+}
+
+struct Cable {
+    device: u32,
+    port: u32,
+    link: net::Port,
+}
+
+/// What a machine is connected to.
+pub struct World {
+    terminals: Vec<Terminal>,
+    cables: Vec<Cable>,
+    poller: Poller,
+    watched: Vec<u64>,
+    controls: VecDeque<Control>,
+    /// Gets one line about what cannot be done.
+    tell: Box<dyn FnMut(&str)>,
+}
+
+impl World {
+    fn new(tell: Box<dyn FnMut(&str)>) -> std::io::Result<World> {
+        Ok(World {
+            terminals: Vec::new(),
+            cables: Vec::new(),
+            poller: Poller::new()?,
+            watched: Vec::new(),
+            controls: VecDeque::new(),
+            tell,
+        })
+    }
+
+    fn look_at_terminals(&mut self) {
+        for terminal in &mut self.terminals {
+            if terminal.waiting.len() >= BACKLOG {
+                continue;
+            }
+            for event in terminal.input.poll() {
+                match event {
+                    ConsoleEvent::Bytes(bytes) => terminal.waiting.extend(bytes),
+                    ConsoleEvent::Quit | ConsoleEvent::Signal(_) => self.controls.push_back(Control::Quit),
+                    ConsoleEvent::Closed => terminal.open = false,
+                    ConsoleEvent::Monitor => (self.tell)("there is no monitor yet"),
+                    ConsoleEvent::Break => (self.tell)("a break cannot be sent yet"),
+                    ConsoleEvent::Sync => (self.tell)("disks hold nothing back: what is flushed is saved"),
+                }
+            }
+        }
+    }
+}
+
+impl Outside for World {
+    fn now(&mut self) -> u64 {
+        clock::monotonic_ns()
+    }
+
+    fn poll(&mut self) {
+        self.look_at_terminals();
+        let now = clock::monotonic_ns();
+        for cable in &self.cables {
+            cable.link.link().poll(now);
+        }
+    }
+
+    fn wait(&mut self, timeout_ns: Option<u64>) {
+        for token in self.watched.drain(..) {
+            self.poller.forget(token);
+        }
+        let mut timeout = timeout_ns.unwrap_or(u64::MAX);
+        for terminal in &self.terminals {
+            if terminal.waiting.len() < BACKLOG
+                && let Some(fd) = terminal.input.fd()
+            {
+                self.poller.watch(fd as u64, fd, Interest::READ);
+                self.watched.push(fd as u64);
+            }
+            if terminal.input.pending() {
+                timeout = timeout.min(OUTPUT_RETRY_NS);
+            }
+        }
+        let now = clock::monotonic_ns();
+        let mut fds = Vec::new();
+        for cable in &self.cables {
+            let link = cable.link.link();
+            link.poll_fds(&mut fds);
+            if let Some(at) = link.deadline() {
+                timeout = timeout.min(at.saturating_sub(now));
+            }
+        }
+        for i in fds {
+            self.poller.watch(i.fd as u64, i.fd, Interest { read: i.read, write: i.write });
+            self.watched.push(i.fd as u64);
+        }
+        let limit = (timeout != u64::MAX).then_some(timeout);
+        if let Err(e) = self.poller.wait(limit) {
+            (self.tell)(&format!("cannot wait for input: {e}"));
+            self.controls.push_back(Control::Quit);
+        }
+    }
+
+    fn ports(&self) -> Vec<(u32, u32)> {
+        let terminals = self.terminals.iter().map(|t| (t.device, t.port));
+        terminals.chain(self.cables.iter().map(|c| (c.device, c.port))).collect()
+    }
+
+    fn take(&mut self, device: u32, port: u32, room: usize) -> Option<Vec<u8>> {
+        let here = |d, p| (d, p) == (device, port);
+        if let Some(t) = self.terminals.iter_mut().find(|t| here(t.device, t.port)) {
+            let n = t.waiting.len().min(room);
+            return (n > 0).then(|| t.waiting.drain(..n).collect());
+        }
+        let cable = self.cables.iter().find(|c| here(c.device, c.port))?;
+        cable.link.link().next_frame()
+    }
+
+    fn control(&mut self) -> Option<Control> {
+        self.controls.pop_front()
+    }
+
+    fn alive(&self) -> bool {
+        !self.cables.is_empty() || self.terminals.iter().any(|t| t.open || !t.waiting.is_empty())
+    }
+}
