@@ -154,7 +154,7 @@ impl Builder<'_> {
         let range = part.range();
         match part.kind {
             Kind::Ram => {
-                let size = usize::try_from(range.size).map_err(|_| bad("more memory than this host can address"))?;
+                let size = range.size;
                 let ram = GuestRam::new(size).map_err(|e| bad(format!("cannot have {size} bytes of memory: {e}")))?;
                 let block = self.space.block_over("ram", Rc::new(ram)).map_err(bad)?;
                 self.map(self.space.ram(&block), range)
