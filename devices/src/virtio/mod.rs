@@ -201,6 +201,8 @@ pub trait VirtioDevice {
 }
 
 #[cfg(test)]
+mod nonsense;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

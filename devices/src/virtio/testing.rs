@@ -280,6 +280,11 @@ impl Driver {
         [base, base + 0x800, base + 0x1000]
     }
 
+    /// How many queues there are.
+    pub(crate) fn queues(&self) -> usize {
+        self.rings.len()
+    }
+
     /// Does the device say that it needs a reset?
     pub(crate) fn is_broken(&mut self) -> bool {
         self.get(0x70) & 64 != 0
