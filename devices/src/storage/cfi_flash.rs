@@ -360,10 +360,12 @@ impl CfiFlash {
     fn store_word(&mut self, lane: usize, word: Word) {
         let code = (word.mask & 0xff == 0xff).then_some(word.data as u8);
         match self.chips[lane].expect {
-            Expect::Command => match code {
-                Some(code) => self.command(lane, code),
-                None => self.kit.report.guest_error(format_args!("a command of {:#x} in a high byte", word.data >> 8)),
-            },
+            // Drivers that look for narrower chips write to high bytes, where no commands are: that is no mistake.
+            Expect::Command => {
+                if let Some(code) = code {
+                    self.command(lane, code);
+                }
+            }
             Expect::Data => {
                 let result = self.program(lane, &[word]);
                 self.chips[lane].done(result);
@@ -689,7 +691,7 @@ mod tests {
         d.write(0, 0, Size::B1, 0xff);
         assert_eq!((get(&mut d, 4), is_direct(&d)), (0x0706_ffff, true));
         d.write(0, 1, Size::B1, 0x70);
-        assert_eq!((bench.guest_errors(), is_direct(&d)), (1, true));
+        assert_eq!((bench.guest_errors(), is_direct(&d)), (0, true));
     }
 
     #[test]
