@@ -18,6 +18,7 @@ mod options;
 
 pub use options::Options;
 
+use crate::wait::{Interest, Poller};
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tern_core::backend::NetSink;
@@ -44,17 +45,6 @@ impl fmt::Display for NetError {
 }
 
 impl core::error::Error for NetError {}
-
-/// A descriptor that a link waits for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Interest {
-    /// The descriptor.
-    pub fd: i32,
-    /// Wait until it can be read.
-    pub read: bool,
-    /// Wait until it can be written.
-    pub write: bool,
-}
 
 /// What went through a link, in frames (or, where the backend speaks of datagrams, those).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -87,7 +77,7 @@ pub trait Link: Send {
     fn poll(&mut self, now_ns: u64);
 
     /// Adds the descriptors that make [`Link::poll`] worth calling.
-    fn poll_fds(&self, list: &mut Vec<Interest>);
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>);
 
     /// When [`Link::poll`] must be called at the latest, on the clock of its argument.
     fn deadline(&self) -> Option<u64> {
@@ -137,6 +127,35 @@ impl NetSink for Sink {
     }
 }
 
+/// What a poller watches for one link.
+#[derive(Debug)]
+pub struct Watch {
+    base: u64,
+    fds: Vec<i32>,
+}
+
+impl Watch {
+    /// Nothing yet. The poller's tokens are `base` plus the descriptor's number: `base` has its low 32 bits clear.
+    #[must_use]
+    pub fn new(base: u64) -> Watch {
+        Watch { base, fds: Vec::new() }
+    }
+
+    /// Lets the poller watch what the link waits for now, and nothing else of it: to be called before each wait.
+    pub fn update(&mut self, link: &dyn Link, poller: &mut Poller) {
+        let token = |fd: i32| self.base + u64::from(fd.cast_unsigned());
+        let mut list = Vec::new();
+        link.poll_fds(&mut list);
+        for fd in self.fds.drain(..) {
+            poller.forget(token(fd));
+        }
+        for (fd, interest) in list {
+            poller.watch(token(fd), fd, interest);
+            self.fds.push(fd);
+        }
+    }
+}
+
 /// Opens the backend that a `-netdev` text names: `user`, `tap`, `socket`, `stream`, each with its options
 /// (`user,hostfwd=tcp::2222-:22`).  The identifier (`id=`) is the caller's and is ignored here.
 ///
@@ -159,7 +178,7 @@ pub fn open(text: &str) -> Result<Box<dyn Link>, NetError> {
 
 /// Which of these descriptors are ready, in order; all of them where the host cannot tell.
 #[cfg(unix)]
-fn ready(list: &[Interest]) -> Vec<i32> {
+fn ready(list: &[(i32, Interest)]) -> Vec<i32> {
     if list.is_empty() {
         return Vec::new();
     }
@@ -167,14 +186,15 @@ fn ready(list: &[Interest]) -> Vec<i32> {
     {
         use crate::sys::wait::{PollFd, ppoll};
         let events = |i: &Interest| (if i.read { libc::POLLIN } else { 0 }) | (if i.write { libc::POLLOUT } else { 0 });
-        let mut fds: Vec<PollFd> = list.iter().map(|i| PollFd { fd: i.fd, events: events(i), revents: 0 }).collect();
+        let mut fds: Vec<PollFd> =
+            list.iter().map(|(fd, i)| PollFd { fd: *fd, events: events(i), revents: 0 }).collect();
         if ppoll(&mut fds, Some(crate::sys::Time::default()), None).is_ok() {
             let mut ready: Vec<i32> = fds.iter().filter(|p| p.revents != 0).map(|p| p.fd).collect();
             ready.sort_unstable();
             return ready;
         }
     }
-    let mut all: Vec<i32> = list.iter().map(|i| i.fd).collect();
+    let mut all: Vec<i32> = list.iter().map(|(fd, _)| *fd).collect();
     all.sort_unstable();
     all
 }

@@ -21,7 +21,8 @@ mod wire;
 
 pub use options::{Forward, Resolver, Transport, UserOptions, V4, V6};
 
-use crate::net::{Counts, Interest, Link, MAX_FRAME, NetError, ready};
+use crate::net::{Counts, Link, MAX_FRAME, NetError, ready};
+use crate::wait::Interest;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use dhcp::Leases;
 use flow::Flows;
@@ -218,7 +219,7 @@ impl Link for UserNet {
         self.serve();
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         self.tcp.poll_fds(list);
         if self.wire.room() {
             self.flows.poll_fds(list);
