@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Connections at once.  With [`super::conn::BUFFER`] this bounds memory.
+/// Connections at once.  Each has two buffers (`conn`): this bounds memory.
 pub(super) const MOST: usize = 512;
 /// Connections that one look at a listener accepts.
 const ACCEPTS: usize = 32;
