@@ -18,7 +18,7 @@ mod options;
 
 pub use options::Options;
 
-use crate::wait::{Interest, Poller};
+use crate::wait::Interest;
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tern_core::backend::NetSink;
@@ -124,35 +124,6 @@ struct Sink(Port);
 impl NetSink for Sink {
     fn send(&mut self, frame: &[u8]) {
         self.0.link().send(frame);
-    }
-}
-
-/// What a poller watches for one link.
-#[derive(Debug)]
-pub struct Watch {
-    base: u64,
-    fds: Vec<i32>,
-}
-
-impl Watch {
-    /// Nothing yet. The poller's tokens are `base` plus the descriptor's number: `base` has its low 32 bits clear.
-    #[must_use]
-    pub fn new(base: u64) -> Watch {
-        Watch { base, fds: Vec::new() }
-    }
-
-    /// Lets the poller watch what the link waits for now, and nothing else of it: to be called before each wait.
-    pub fn update(&mut self, link: &dyn Link, poller: &mut Poller) {
-        let token = |fd: i32| self.base + u64::from(fd.cast_unsigned());
-        let mut list = Vec::new();
-        link.poll_fds(&mut list);
-        for fd in self.fds.drain(..) {
-            poller.forget(token(fd));
-        }
-        for (fd, interest) in list {
-            poller.watch(token(fd), fd, interest);
-            self.fds.push(fd);
-        }
     }
 }
 
