@@ -236,9 +236,9 @@ impl Outside for World {
                 timeout = timeout.min(at.saturating_sub(now));
             }
         }
-        for i in fds {
-            self.poller.watch(i.fd as u64, i.fd, Interest { read: i.read, write: i.write });
-            self.watched.push(i.fd as u64);
+        for (fd, interest) in fds {
+            self.poller.watch(fd as u64, fd, interest);
+            self.watched.push(fd as u64);
         }
         let limit = (timeout != u64::MAX).then_some(timeout);
         if let Err(e) = self.poller.wait(limit) {

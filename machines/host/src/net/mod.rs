@@ -18,6 +18,7 @@ mod options;
 
 pub use options::Options;
 
+use crate::wait::Interest;
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tern_core::backend::NetSink;
@@ -44,17 +45,6 @@ impl fmt::Display for NetError {
 }
 
 impl core::error::Error for NetError {}
-
-/// A descriptor that a link waits for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Interest {
-    /// The descriptor.
-    pub fd: i32,
-    /// Wait until it can be read.
-    pub read: bool,
-    /// Wait until it can be written.
-    pub write: bool,
-}
 
 /// What went through a link, in frames (or, where the backend speaks of datagrams, those).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -87,7 +77,7 @@ pub trait Link: Send {
     fn poll(&mut self, now_ns: u64);
 
     /// Adds the descriptors that make [`Link::poll`] worth calling.
-    fn poll_fds(&self, list: &mut Vec<Interest>);
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>);
 
     /// When [`Link::poll`] must be called at the latest, on the clock of its argument.
     fn deadline(&self) -> Option<u64> {
@@ -159,7 +149,7 @@ pub fn open(text: &str) -> Result<Box<dyn Link>, NetError> {
 
 /// Which of these descriptors are ready, in order; all of them where the host cannot tell.
 #[cfg(unix)]
-fn ready(list: &[Interest]) -> Vec<i32> {
+fn ready(list: &[(i32, Interest)]) -> Vec<i32> {
     if list.is_empty() {
         return Vec::new();
     }
@@ -167,14 +157,15 @@ fn ready(list: &[Interest]) -> Vec<i32> {
     {
         use crate::sys::wait::{PollFd, ppoll};
         let events = |i: &Interest| (if i.read { libc::POLLIN } else { 0 }) | (if i.write { libc::POLLOUT } else { 0 });
-        let mut fds: Vec<PollFd> = list.iter().map(|i| PollFd { fd: i.fd, events: events(i), revents: 0 }).collect();
+        let mut fds: Vec<PollFd> =
+            list.iter().map(|(fd, i)| PollFd { fd: *fd, events: events(i), revents: 0 }).collect();
         if ppoll(&mut fds, Some(crate::sys::Time::default()), None).is_ok() {
             let mut ready: Vec<i32> = fds.iter().filter(|p| p.revents != 0).map(|p| p.fd).collect();
             ready.sort_unstable();
             return ready;
         }
     }
-    let mut all: Vec<i32> = list.iter().map(|i| i.fd).collect();
+    let mut all: Vec<i32> = list.iter().map(|(fd, _)| *fd).collect();
     all.sort_unstable();
     all
 }

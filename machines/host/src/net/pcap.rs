@@ -3,7 +3,8 @@
 //! The format is libpcap's classic one (draft-ietf-opsawg-pcap): magic 0xa1b2_c3d4, microseconds, LINKTYPE_ETHERNET.
 //! It is written little-endian on every host.
 
-use super::{Counts, Interest, Link, NetError};
+use super::{Counts, Link, NetError};
+use crate::wait::Interest;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -127,7 +128,7 @@ impl<W: Write + Send> Link for Dump<W> {
         self.inner.poll(now_ns);
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         self.inner.poll_fds(list);
     }
 
@@ -159,7 +160,7 @@ mod tests {
             self.0.pop()
         }
         fn poll(&mut self, _now_ns: u64) {}
-        fn poll_fds(&self, _list: &mut Vec<Interest>) {}
+        fn poll_fds(&self, _list: &mut Vec<(i32, Interest)>) {}
         fn counts(&self) -> Counts {
             Counts::default()
         }

@@ -3,7 +3,8 @@
 //! On a stream each frame follows its length, four bytes, big-endian.  On UDP each datagram is a frame.
 
 use super::options::switch;
-use super::{Counts, Interest, Link, MAX_FRAME, NetError, Options};
+use super::{Counts, Link, MAX_FRAME, NetError, Options};
+use crate::wait::Interest;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -312,14 +313,14 @@ impl Link for Stream {
         }
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         let one = match (&self.peer, &self.role) {
             (Peer::Here(s), _) => {
                 let (read, write) = (self.queue.len() < QUEUE, !self.output.is_empty());
-                (read || write).then(|| Interest { fd: s.as_raw_fd(), read, write })
+                (read || write).then(|| (s.as_raw_fd(), Interest { read, write }))
             }
-            (Peer::Connecting(s), _) => Some(Interest { fd: s.as_raw_fd(), read: false, write: true }),
-            (Peer::Away(_), Role::Server(s)) => Some(Interest { fd: s.as_raw_fd(), read: true, write: false }),
+            (Peer::Connecting(s), _) => Some((s.as_raw_fd(), Interest { read: false, write: true })),
+            (Peer::Away(_), Role::Server(s)) => Some((s.as_raw_fd(), Interest::READ)),
             (Peer::Away(_), Role::Client { .. }) => None,
         };
         list.extend(one);
@@ -394,9 +395,9 @@ impl Link for Datagrams {
         }
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         if self.queue.len() < QUEUE {
-            list.push(Interest { fd: self.socket.as_raw_fd(), read: true, write: false });
+            list.push((self.socket.as_raw_fd(), Interest::READ));
         }
     }
 

@@ -1,7 +1,8 @@
 //! A link that is a network interface of the host (Linux, Documentation/networking/tuntap.rst).
 
-use super::{Counts, Interest, Link, MAX_FRAME, NetError, Options};
+use super::{Counts, Link, MAX_FRAME, NetError, Options};
 use crate::sys::ioctl::tun_set_interface;
+use crate::wait::Interest;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -95,9 +96,9 @@ impl Link for Tap {
         }
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         if self.queue.len() < QUEUE {
-            list.push(Interest { fd: self.file.as_raw_fd(), read: true, write: false });
+            list.push((self.file.as_raw_fd(), Interest::READ));
         }
     }
 

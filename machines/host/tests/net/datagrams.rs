@@ -4,7 +4,7 @@ use crate::guest::{DNS, GATEWAY, GUEST, Guest, MAC};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{dhcpv4, icmp};
-use smoltcp::wire::{DhcpOption, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, Ipv4Packet};
+use smoltcp::wire::{DhcpOption, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, Ipv4Packet, UdpPacket};
 use std::net::{TcpListener, UdpSocket};
 use std::thread;
 use std::time::Duration;
@@ -135,6 +135,39 @@ fn datagrams_there_and_back() {
     let (a, b) = (server_one.join().unwrap(), server_two.join().unwrap());
     assert!(a[0] == a[1] && a[0] == b[0], "one port of the guest is one port of the host");
     assert_eq!(guest.plug.0.in_use(), (0, 1));
+}
+
+/// Answers that are longer than a frame arrive in parts.
+#[test]
+fn long_datagrams_arrive_in_parts() {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut guest = Guest::user(|_| {});
+    let socket = guest.udp(6000);
+    guest.send_to(socket, (GATEWAY, server.local_addr().unwrap().port()), b"?");
+    guest.for_ms(5);
+    let (_, from) = server.recv_from(&mut [0; 8]).unwrap();
+    let long: Vec<u8> = (0..4000_u32).map(|i| (i * 7 / 3) as u8).collect();
+    server.send_to(&long, from).unwrap();
+    server.send_to(&[1; 65_507], from).unwrap();
+    let mut frames = Vec::new();
+    let net = &mut guest.plug.0;
+    let start = monotonic_ns();
+    while frames.len() < 3 + 45 && monotonic_ns() - start < 5_000_000_000 {
+        net.poll(monotonic_ns());
+        frames.extend(core::iter::from_fn(|| net.next_frame()));
+    }
+    let mut whole = Vec::new();
+    for frame in &frames[..3] {
+        assert!(frame.len() <= 1514);
+        let packet = Ipv4Packet::new_checked(&frame[14..]).unwrap();
+        assert!(packet.verify_checksum() && !packet.dont_frag());
+        assert_eq!((usize::from(packet.frag_offset()), packet.more_frags()), (whole.len(), whole.len() < 2960));
+        whole.extend_from_slice(packet.payload());
+    }
+    let udp = UdpPacket::new_checked(&whole[..]).unwrap();
+    assert!(udp.verify_checksum(&IpAddress::Ipv4(GATEWAY), &IpAddress::Ipv4(GUEST)));
+    assert!(udp.payload() == long);
+    assert_eq!((frames.len(), net.counts().overflow), (48, 0));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 use tern_host::clock::monotonic_ns;
 use tern_host::net::socket::Stream;
-use tern_host::net::{Interest, Link, open};
+use tern_host::net::{Link, open};
+use tern_host::wait::Interest;
 
 /// Polls links until there is something.
 fn until<T>(links: &mut [&mut dyn Link], mut done: impl FnMut(&mut [&mut dyn Link]) -> Option<T>) -> T {
@@ -71,9 +72,9 @@ fn framing_is_qemus_and_checked() {
         a.send(&[0; 1514]);
     }
     assert!(a.counts().overflow > 0);
-    let mut list: Vec<Interest> = Vec::new();
+    let mut list: Vec<(i32, Interest)> = Vec::new();
     a.poll_fds(&mut list);
-    assert!(list[0].write);
+    assert!(list[0].1.write);
     drop(deaf);
 }
 

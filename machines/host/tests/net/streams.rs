@@ -110,7 +110,7 @@ fn a_slow_reader_gets_the_rest() {
     let full = |g: &Guest<UserNet>| {
         let mut list = Vec::new();
         g.plug.0.poll_fds(&mut list);
-        list.iter().any(|i| i.write)
+        list.iter().any(|(_, i)| i.write)
     };
     while !full(&guest) {
         guest.write_all(handle, &part);
@@ -303,4 +303,54 @@ fn the_guest_comes_back_with_the_same_port() {
         guest.until(|g| (g.at(handle).state() == State::Closed).then_some(()));
         guest.sockets.remove(handle);
     }
+}
+
+/// The loop of a machine whose guest sleeps: it waits for the poller alone, and not in vain.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_poller_is_enough() {
+    use tern_host::wait::Poller;
+    let (port, server) = serve(|mut s| {
+        for _ in 0..5 {
+            thread::sleep(std::time::Duration::from_millis(30));
+            s.write_all(b"tick").unwrap();
+        }
+        s.shutdown(Shutdown::Write).unwrap();
+        s.read_to_end(&mut Vec::new()).unwrap();
+        thread::sleep(std::time::Duration::from_millis(30));
+    });
+    let mut guest = Guest::user(|o| o.v6 = None);
+    let mut poller = Poller::new().unwrap();
+    let mut watched = Vec::new();
+    let handle = guest.connect((GATEWAY, port), 40_008);
+    let (mut got, mut waits) = (Vec::new(), 0);
+    let start = monotonic_ns();
+    while !server.is_finished() {
+        while guest.step() {}
+        let socket = guest.at(handle);
+        if socket.can_recv() {
+            socket.recv(|bytes| (bytes.len(), got.extend_from_slice(bytes))).unwrap();
+        }
+        if socket.state() == State::CloseWait {
+            socket.close();
+            while guest.step() {}
+        }
+        for (fd, _) in watched.drain(..) {
+            poller.forget(fd as u64);
+        }
+        guest.plug.0.poll_fds(&mut watched);
+        for (fd, interest) in &watched {
+            poller.watch(*fd as u64, *fd, *interest);
+        }
+        let now = monotonic_ns();
+        // The guest's own timers, for its late acknowledgements.
+        let limit = guest.plug.0.deadline().unwrap_or(u64::MAX).saturating_sub(now).min(10_000_000);
+        poller.wait(Some(limit)).unwrap();
+        waits += 1;
+        assert!(now - start < 20_000_000_000, "nothing happened");
+    }
+    assert_eq!(got, b"tick".repeat(5));
+    // 210 ms, a wait at most every 10 ms and some for what happens: a loop that spins makes thousands.
+    assert!(waits < 200, "{waits} waits");
+    server.join().unwrap();
 }

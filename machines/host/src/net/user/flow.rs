@@ -5,7 +5,8 @@ use super::icmp;
 use super::options::Forward;
 use super::packet::Packet;
 use super::wire::Wire;
-use crate::net::{Interest, NetError};
+use crate::net::NetError;
+use crate::wait::Interest;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, UdpPacket, UdpRepr};
@@ -176,8 +177,8 @@ impl Flows {
         self.table.values().chain(self.forwards.iter().map(|f| &f.1))
     }
 
-    pub(super) fn poll_fds(&self, list: &mut Vec<Interest>) {
-        list.extend(self.all().map(|f| Interest { fd: f.socket.as_raw_fd(), read: true, write: false }));
+    pub(super) fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
+        list.extend(self.all().map(|f| (f.socket.as_raw_fd(), Interest::READ)));
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {

@@ -2,11 +2,11 @@
 //!
 //! The guest sees a small network: a gateway (10.0.2.2, fec0::2) that stands for the host's loopback, a name server
 //! (10.0.2.3, fec0::3) that stands for the host's, DHCP, IPv6 router advertisements. Its TCP connections end here, in a
-//! smoltcp socket each ([`conn`]), and go on in sockets of the host; datagrams and echo requests go through sockets of
-//! the host too ([`flow`]). No threads, no timers: [`Link::poll`] does it all.
+//! smoltcp socket each (`conn`), and go on in sockets of the host; datagrams and echo requests go through sockets of
+//! the host too (`flow`). No threads, no timers: [`Link::poll`] does it all.
 //!
-//! Not here: TFTP, SMB, guestfwd (said when asked for), IP fragments and IPv6 extension headers (dropped and counted),
-//! stateless DHCPv6 (the router's advertisements name the server).
+//! Not here: TFTP, SMB, guestfwd (said when asked for), the guest's IP fragments and IPv6 extension headers (dropped
+//! and counted), stateless DHCPv6 (the router's advertisements name the server).
 
 mod conn;
 mod dhcp;
@@ -21,7 +21,8 @@ mod wire;
 
 pub use options::{Forward, Resolver, Transport, UserOptions, V4, V6};
 
-use crate::net::{Counts, Interest, Link, MAX_FRAME, NetError, ready};
+use crate::net::{Counts, Link, MAX_FRAME, NetError, ready};
+use crate::wait::Interest;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use dhcp::Leases;
 use flow::Flows;
@@ -218,7 +219,7 @@ impl Link for UserNet {
         self.serve();
     }
 
-    fn poll_fds(&self, list: &mut Vec<Interest>) {
+    fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
         self.tcp.poll_fds(list);
         if self.wire.room() {
             self.flows.poll_fds(list);

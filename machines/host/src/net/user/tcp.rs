@@ -5,7 +5,8 @@ use super::options::{Forward, Transport};
 use super::packet::Packet;
 use super::wire::Wire;
 use crate::entropy::Seeded;
-use crate::net::{Interest, NetError};
+use crate::net::NetError;
+use crate::wait::Interest;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
@@ -15,7 +16,7 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Connections at once.  With [`super::conn::BUFFER`] this bounds memory.
+/// Connections at once.  Each has two buffers (`conn`): this bounds memory.
 pub(super) const MOST: usize = 512;
 /// Connections that one look at a listener accepts.
 const ACCEPTS: usize = 32;
@@ -261,13 +262,13 @@ impl Tcp {
         !self.busy.is_empty()
     }
 
-    pub(super) fn poll_fds(&self, list: &mut Vec<Interest>) {
-        list.extend(self.listeners.iter().map(|l| Interest { fd: l.socket.as_raw_fd(), read: true, write: false }));
+    pub(super) fn poll_fds(&self, list: &mut Vec<(i32, Interest)>) {
+        list.extend(self.listeners.iter().map(|l| (l.socket.as_raw_fd(), Interest::READ)));
         list.extend(self.table.values().filter_map(|entry| match entry {
-            Entry::Connecting { host, .. } => Some(Interest { fd: host.as_raw_fd(), read: false, write: true }),
+            Entry::Connecting { host, .. } => Some((host.as_raw_fd(), Interest { read: false, write: true })),
             Entry::Open(conn) => {
                 let (host, read, write) = conn.interest()?;
-                Some(Interest { fd: host.as_raw_fd(), read, write })
+                Some((host.as_raw_fd(), Interest { read, write }))
             }
         }));
     }

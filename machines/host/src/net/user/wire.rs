@@ -5,7 +5,7 @@ use crate::net::Counts;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet, IpProtocol,
-    IpRepr, NdiscRepr,
+    IpRepr, Ipv4Packet, Ipv4Repr, NdiscRepr,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -54,6 +54,8 @@ pub(super) struct Wire {
     asked: BTreeMap<IpAddr, u64>,
     held: VecDeque<Held>,
     resolver: Option<(u64, Option<IpAddr>)>,
+    /// Of the packet that was sent in parts last.
+    ident: u16,
 }
 
 impl Wire {
@@ -69,6 +71,7 @@ impl Wire {
             asked: BTreeMap::new(),
             held: VecDeque::new(),
             resolver: None,
+            ident: 0,
         }
     }
 
@@ -305,8 +308,11 @@ impl Wire {
     ) {
         let repr = IpRepr::new(from.into(), to.into(), protocol, len, hop_limit);
         if repr.buffer_len() > MTU {
-            self.counts.overflow += 1;
-            return;
+            return match repr {
+                IpRepr::Ipv4(repr) if repr.buffer_len() + len <= usize::from(u16::MAX) => self.fragments(repr, fill),
+                // IPv6's fragments are an extension of their own; nobody who sends over UDP counts on them.
+                _ => self.counts.overflow += 1,
+            };
         }
         let kind = if from.is_ipv4() { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
         let mac = self.locate(to);
@@ -321,6 +327,33 @@ impl Wire {
             self.counts.overflow += 1;
         }
         self.held.push_back(Held { to, frame, until: self.now.saturating_add(ASK_AGAIN) });
+    }
+
+    /// Queues an IP packet that is longer than the cable allows, in parts (RFC 791).
+    fn fragments(&mut self, mut repr: Ipv4Repr, fill: impl FnOnce(&mut [u8])) {
+        // Offsets are in units of 8 bytes.
+        const PART: usize = (MTU - 20) / 8 * 8;
+        let Some(mac) = self.locate(repr.dst_addr.into()) else {
+            self.counts.overflow += 1;
+            return;
+        };
+        let mut payload = vec![0; repr.payload_len];
+        fill(&mut payload);
+        self.ident = self.ident.wrapping_add(1);
+        let (ident, len) = (self.ident, payload.len());
+        for (n, part) in payload.chunks(PART).enumerate() {
+            repr.payload_len = part.len();
+            self.packet(repr.src_addr.into(), mac, repr.buffer_len() + part.len(), |bytes| {
+                let mut packet = Ipv4Packet::new_unchecked(bytes);
+                repr.emit(&mut packet, &smoltcp::phy::ChecksumCapabilities::ignored());
+                packet.set_dont_frag(false);
+                packet.set_ident(ident);
+                packet.set_frag_offset((n * PART) as u16);
+                packet.set_more_frags(n * PART + part.len() < len);
+                packet.payload_mut().copy_from_slice(part);
+                packet.fill_checksum();
+            });
+        }
     }
 
     /// Queues an IP packet of `len` bytes that `fill` writes whole, from `from` to the station at `mac`.
