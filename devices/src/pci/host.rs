@@ -434,6 +434,10 @@ impl Device for Solo {
         self.0.receive(PciHost::port(0, port), data);
     }
 
+    fn changed(&mut self, port: u32) {
+        self.0.changed(PciHost::port(0, port));
+    }
+
     fn reset(&mut self) {
         self.0.reset();
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
 use tern_core::backend::{Block, BlockError};
-use tern_core::snapshot::{self, StateError};
+use tern_core::snapshot::{self, StateError, check};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
@@ -153,6 +153,7 @@ pub struct Blk {
 #[derive(Serialize, Deserialize)]
 struct State {
     writeback: bool,
+    capacity: u64,
 }
 
 impl Blk {
@@ -394,11 +395,13 @@ impl VirtioDevice for Blk {
     }
 
     fn save(&self) -> Result<Vec<u8>, StateError> {
-        snapshot::save(KIND.mmio, 1, &State { writeback: self.writeback })
+        snapshot::save(KIND.mmio, 1, &State { writeback: self.writeback, capacity: self.capacity })
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let state: State = snapshot::load(KIND.mmio, 1, bytes)?;
+        let here = self.capacity;
+        check(state.capacity == here, "capacity", || format!("{} sectors, this disk has {here}", state.capacity))?;
         self.writeback = state.writeback;
         Ok(())
     }

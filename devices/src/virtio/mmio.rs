@@ -154,7 +154,7 @@ impl VirtioMmio {
     pub fn sample(bench: &mut Bench, device: impl FnOnce(&mut Bench) -> Box<dyn VirtioDevice>) -> Box<dyn Device> {
         let device = device(bench);
         let (kit, line) = (bench.kit(device.kind().mmio), bench.line());
-        Box::new(VirtioMmio::new(kit, line, device, Options::default(), false))
+        Box::new(VirtioMmio::new(kit, line, device, Options { packed: true, ..Options::default() }, false))
     }
 
     fn version(&self) -> u64 {

@@ -185,7 +185,8 @@ impl VirtioPci {
     pub fn sample(bench: &mut Bench, device: impl FnOnce(&mut Bench) -> Box<dyn VirtioDevice>) -> Box<dyn Device> {
         let device = device(bench);
         Solo::sample(bench, device.kind().pci, |_, kit| {
-            Box::new(VirtioPci::new(kit, device, Options::default(), Interface::Transitional))
+            let options = Options { packed: true, ..Options::default() };
+            Box::new(VirtioPci::new(kit, device, options, Interface::Transitional))
         })
     }
 
