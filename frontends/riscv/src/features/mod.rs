@@ -157,7 +157,7 @@ impl core::str::FromStr for Features {
     type Err = FeatureError;
 
     fn from_str(text: &str) -> Result<Features, FeatureError> {
-        parse::features(text)
+        parse::features(text, false)
     }
 }
 
@@ -167,6 +167,14 @@ impl Features {
     #[must_use]
     pub fn default_for(xlen: u8) -> Features {
         Features { xlen, set: everything(xlen), sizes: Sizes::DEFAULT, machine: Machine::DEFAULT }
+    }
+
+    /// The CPU of a machine: as parsed, but models have their privileged extensions too.
+    ///
+    /// # Errors
+    /// As for parsing.
+    pub fn for_machine(text: &str) -> Result<Features, FeatureError> {
+        parse::features(text, true)
     }
 
     /// 32 or 64.
