@@ -355,7 +355,11 @@ impl Features {
         names.sort_by_key(|n| {
             let mut chars = n.chars();
             let first = chars.next();
-            if n.len() == 1 { (0, rank(first), "") } else { (1, rank(chars.next()), *n) }
+            match first {
+                _ if n.len() == 1 => (0, rank(first), ""),
+                Some('s') => (2, 0, *n),
+                _ => (1, rank(chars.next()), *n),
+            }
         });
         let mut out = format!("rv{}", self.xlen);
         for name in names {
