@@ -28,7 +28,7 @@ fn change(kind: Kind, operand: u64, xlen_mask: u64) -> Option<(u64, u64)> {
     match kind {
         Kind::Read => None,
         Kind::Write => Some((operand & xlen_mask, xlen_mask)),
-        Kind::Set => Some((u64::MAX & xlen_mask, operand & xlen_mask)),
+        Kind::Set => Some((xlen_mask, operand & xlen_mask)),
         Kind::Clear => Some((0, operand & xlen_mask)),
     }
 }

@@ -76,20 +76,20 @@ pub(crate) fn next(state: &State) -> Option<(u32, u64, bool)> {
         return None;
     }
     let (machine, supervisor) = (state.get(MSTATUS), state.get(MIDELEG));
-    if privilege != M || machine & status::MIE != 0 {
-        if let Some(n) = first(pending & !supervisor) {
-            return Some((n, M, false));
-        }
+    if (privilege != M || machine & status::MIE != 0)
+        && let Some(n) = first(pending & !supervisor)
+    {
+        return Some((n, M, false));
     }
     if privilege == M {
         return None;
     }
     let pending = pending & supervisor;
     let to_guest = state.get(HIDELEG);
-    if guest || privilege == U || machine & status::SIE != 0 {
-        if let Some(n) = first(pending & !to_guest) {
-            return Some((n, S, false));
-        }
+    if (guest || privilege == U || machine & status::SIE != 0)
+        && let Some(n) = first(pending & !to_guest)
+    {
+        return Some((n, S, false));
     }
     if guest && (privilege == U || state.get(VSSTATUS) & status::SIE != 0) {
         let n = if injected {

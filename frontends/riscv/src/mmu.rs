@@ -188,7 +188,7 @@ struct Walk<'a> {
 /// What the rules of one stage are.
 #[derive(Clone, Copy)]
 struct Stage {
-    /// Pages must be U's.
+    /// Pages must be of U.
     user: bool,
     /// S may use U's pages.
     sum: bool,
@@ -198,6 +198,20 @@ struct Stage {
     env: u64,
     /// The second stage: the address is a guest physical one, the table larger.
     second: bool,
+}
+
+/// A page table entry that maps a page.
+#[derive(Clone, Copy)]
+struct Leaf {
+    /// Its address, a guest physical one in a guest's own tables.
+    at: u64,
+    /// Where that is in physical memory.
+    place: u64,
+    entry: u64,
+    level: u32,
+    /// Bits of an address within the page.
+    shift: u32,
+    format: Format,
 }
 
 /// Translates; see [`tern_core::system::System::walk`].
@@ -220,7 +234,8 @@ pub(crate) fn translate(
             user: actor.privilege == U,
             sum: guest & status::SUM != 0,
             mxr: (guest | machine) & status::MXR != 0,
-            env: state.get(HENVCFG),
+            // What menvcfg denies, henvcfg cannot grant.
+            env: state.get(HENVCFG) & state.get(MENVCFG),
             second: false,
         };
         let at = match format(unit, state.get(VSATP)) {
@@ -310,7 +325,7 @@ impl Walk<'_> {
                 return Err(self.page_fault());
             }
             if entry & (R | X) != 0 {
-                return self.leaf(at, place, entry, level, shift, addr, stage, format);
+                return self.leaf(Leaf { at, place, entry, level, shift, format }, addr, stage);
             }
             if entry & (A | D | USER) != 0 || !self.unit.rv32() && entry & (N | PBMT) != 0 {
                 return Err(self.page_fault());
@@ -373,38 +388,28 @@ impl Walk<'_> {
         right_user && right_kind
     }
 
-    #[allow(clippy::too_many_arguments, reason = "all of it describes one entry")]
-    fn leaf(
-        &mut self,
-        at: u64,
-        place: u64,
-        entry: u64,
-        level: u32,
-        shift: u32,
-        addr: u64,
-        stage: Stage,
-        format: Format,
-    ) -> Result<u64, Fault> {
-        let mut frame = self.frame(entry);
-        let below = (1u64 << (shift - 12)) - 1;
-        if !self.permitted(entry, stage) || frame & below != 0 {
+    fn leaf(&mut self, leaf: Leaf, addr: u64, stage: Stage) -> Result<u64, Fault> {
+        let mut frame = self.frame(leaf.entry);
+        let below = (1u64 << (leaf.shift - 12)) - 1;
+        if !self.permitted(leaf.entry, stage) || frame & below != 0 {
             return Err(self.page_fault());
         }
         let mut offset = addr >> 12 & below;
-        if !self.unit.rv32() && entry & N != 0 {
+        if !self.unit.rv32() && leaf.entry & N != 0 {
             // 64 KiB: the only size there is.
-            if level != 0 || frame & 0xf != 8 {
+            if leaf.level != 0 || frame & 0xf != 8 {
                 return Err(self.page_fault());
             }
             frame &= !0xf;
             offset = addr >> 12 & 0xf;
         }
-        self.accessed(at, place, entry, stage, format)?;
+        self.accessed(leaf, stage)?;
         Ok((frame | offset) << 12 | addr & PAGE_MASK)
     }
 
     /// Sets the accessed and dirty bits, or faults where software does.
-    fn accessed(&mut self, at: u64, place: u64, entry: u64, stage: Stage, format: Format) -> Result<(), Fault> {
+    fn accessed(&mut self, leaf: Leaf, stage: Stage) -> Result<(), Fault> {
+        let Leaf { at, place, entry, format, .. } = leaf;
         let wanted = entry | A | if self.access == Access::Store { D } else { 0 };
         if wanted == entry {
             return Ok(());

@@ -16,7 +16,8 @@ fn everything(xlen: u8) -> Features {
 }
 
 fn groups(xlen: u8) -> Vec<&'static Group<Rv>> {
-    everything(xlen).groups()
+    let spec = if xlen == 32 { "max32,v,zvfh,zvbb,zvbc,smaia" } else { "max,v,zvfh,zvbb,zvbc,smaia" };
+    Features::for_machine(spec).expect("the extensions go together").machine_groups()
 }
 
 /// Deterministic random bits (splitmix64).
@@ -70,8 +71,8 @@ impl Fetch for Page {
 #[test]
 fn any_bytes_translate_to_sound_blocks() {
     for xlen in [32, 64] {
-        let cpu = Riscv::new(everything(xlen));
-        let rows = cpu.decoder().rows().to_vec();
+        let cpus = [Riscv::new(everything(xlen)), Riscv::machine(everything(xlen))];
+        let rows = cpus[1].decoder().rows().to_vec();
         let mut random = random(99 + u64::from(xlen));
         for round in 0..8000 {
             let arena = Bump::new();
@@ -79,14 +80,15 @@ fn any_bytes_translate_to_sound_blocks() {
             let mut code = Vec::new();
             while code.len() < 512 {
                 let row = rows[(random() % rows.len() as u64) as usize];
-                let word = if round % 2 == 0 { Some(random()) } else { cpu.decoder().random(row, &mut random) };
+                let word = if round % 2 == 0 { Some(random()) } else { cpus[1].decoder().random(row, &mut random) };
                 code.extend(&word.unwrap_or(0).to_le_bytes()[..usize::from(row.pattern().width / 8)]);
             }
             code.truncate(512);
             let pc = [0x1000, 0x1ffe, 0xffff_fffc, 0][(random() % 4) as usize];
-            let key = BlockKey { pc, mode: (random() & 1) as u32 };
+            let (cpu, modes) = if round % 4 < 2 { (&cpus[0], 1) } else { (&cpus[1], 0x1f_ff01) };
+            let key = BlockKey { pc, mode: (random() & modes) as u32 };
             let mut b = Builder::new(&arena, key);
-            let limits = Limits { insns: 64, follow: random() & 1 == 0, one_page: false };
+            let limits = Limits { insns: 64, follow: random() & 1 == 0, one_page: random() & 1 == 0 };
             let next = cpu.translate(&mut Page(code), &mut b, limits).expect("the page never faults");
             let block = b.finish(next);
             assert!((1..=64).contains(&block.insns));

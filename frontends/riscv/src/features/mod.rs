@@ -157,7 +157,7 @@ impl core::str::FromStr for Features {
     type Err = FeatureError;
 
     fn from_str(text: &str) -> Result<Features, FeatureError> {
-        parse::features(text)
+        parse::features(text, false)
     }
 }
 
@@ -167,6 +167,14 @@ impl Features {
     #[must_use]
     pub fn default_for(xlen: u8) -> Features {
         Features { xlen, set: everything(xlen), sizes: Sizes::DEFAULT, machine: Machine::DEFAULT }
+    }
+
+    /// The CPU of a machine: as parsed, but models have their privileged extensions too.
+    ///
+    /// # Errors
+    /// As for parsing.
+    pub fn for_machine(text: &str) -> Result<Features, FeatureError> {
+        parse::features(text, true)
     }
 
     /// 32 or 64.
@@ -347,7 +355,11 @@ impl Features {
         names.sort_by_key(|n| {
             let mut chars = n.chars();
             let first = chars.next();
-            if n.len() == 1 { (0, rank(first), "") } else { (1, rank(chars.next()), *n) }
+            match first {
+                _ if n.len() == 1 => (0, rank(first), ""),
+                Some('s') => (2, 0, *n),
+                _ => (1, rank(chars.next()), *n),
+            }
         });
         let mut out = format!("rv{}", self.xlen);
         for name in names {

@@ -15,17 +15,18 @@ struct Request {
     machine: Machine,
 }
 
-pub(super) fn features(text: &str) -> Result<Features, FeatureError> {
+/// Reads a specification of a CPU; with `machine`, of one with privileged modes.
+pub(super) fn features(text: &str, machine: bool) -> Result<Features, FeatureError> {
     let lower = text.to_ascii_lowercase();
     let mut parts = lower.split(',').map(str::trim);
-    let mut request = base(parts.next().unwrap_or(""))?;
+    let mut request = base(parts.next().unwrap_or(""), machine)?;
     for part in parts.filter(|p| !p.is_empty()) {
         property(&mut request, part)?;
     }
     resolve(&request)
 }
 
-fn base(name: &str) -> Result<Request, FeatureError> {
+fn base(name: &str, machine: bool) -> Result<Request, FeatureError> {
     let request = |xlen, base, on| Request {
         xlen,
         base,
@@ -35,7 +36,10 @@ fn base(name: &str) -> Result<Request, FeatureError> {
         machine: Machine::DEFAULT,
     };
     if let Some(model) = MODELS.iter().find(|m| m.name == name) {
-        let set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
+        let mut set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
+        if machine {
+            set.0 |= list(model.machine).0;
+        }
         if let Some(planned) = set.iter().find(|&i| EXTENSIONS[i].planned) {
             return Err(FeatureError::NotImplemented(EXTENSIONS[planned].name));
         }

@@ -98,6 +98,10 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("b", "bit manipulation").umbrella("zba zbb zbs"),
     ext("v", "vectors").implies("zve64d zvl128b").optional().hwprobe(2),
     ext("h", "hypervisor").optional(),
+    ext("ssccptr", "page tables in main memory").optional(),
+    ext("sscounterenw", "counter enables that can be written").optional(),
+    ext("sstvala", "trap values of all faults").optional(),
+    ext("sstvecd", "direct trap vectors").optional(),
     ext("smaia", "advanced interrupts of machine mode").implies("ssaia").optional(),
     ext("smcntrpmf", "counting by privilege").optional(),
     ext("smepmp", "more physical memory protection").optional(),
@@ -108,9 +112,11 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("supm", "pointer masking").planned(),
     ext("svade", "page tables whose accessed and dirty bits fault").optional(),
     ext("svadu", "page tables whose accessed and dirty bits are set").optional(),
+    ext("svbare", "no translation is a choice").optional(),
     ext("svinval", "fences of translation in parts").optional(),
-    ext("svnapot", "pages of 64 KiB").optional(),
-    ext("svpbmt", "memory types in page tables").optional(),
+    ext("svnapot", "pages of 64 KiB").only(64).optional(),
+    ext("svpbmt", "memory types in page tables").only(64).optional(),
+    ext("svvptc", "page tables that become valid are seen soon").optional(),
     ext("za128rs", "reservation sets of at most 128 bytes"),
     ext("za64rs", "reservation sets of at most 64 bytes"),
     ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
@@ -240,32 +246,61 @@ pub(super) struct Model {
     pub(super) xlen: u8,
     /// Its extensions; `*`: everything that is implemented.
     pub(super) exts: &'static str,
+    /// What it has besides in a machine.
+    pub(super) machine: &'static str,
 }
+
+/// What the generic CPUs have in a machine.
+const GENERIC_MACHINE: &str = "h sstc svadu svvptc";
+/// What the largest have.
+const MAX_MACHINE: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svade svadu svbare svinval \
+    svvptc";
+/// With page tables of RV64.
+const MAX_MACHINE64: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svade svadu svbare \
+    svinval svnapot svpbmt svvptc";
 
 /// What QEMU's generic CPUs have by default.
 const GENERIC: &str =
     "i m a f d c b zawrs zbc zfa zicbom zicbop zicboz zicntr zihpm zicsr zifencei zihintntl zihintpause";
 
+/// What programs of the 2022 profiles may use.
+const RVA22: &str = "i m a f d c b za64rs zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif zicclsm ziccrse zicntr zicsr \
+            zihintpause zihpm zkt";
+
 /// All models.  Profiles are those of the RISC-V Profiles manual, with their mandatory extensions.
 pub(super) static MODELS: &[Model] = &[
-    Model { name: "max", about: "RV64 with everything that is implemented", xlen: 64, exts: "*" },
-    Model { name: "max32", about: "RV32 with everything that is implemented", xlen: 32, exts: "*" },
-    Model { name: "rv64", about: "generic RV64", xlen: 64, exts: GENERIC },
-    Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC },
-    Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i" },
-    Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i" },
+    Model {
+        name: "max",
+        about: "RV64 with everything that is implemented",
+        xlen: 64,
+        exts: "*",
+        machine: MAX_MACHINE64,
+    },
+    Model {
+        name: "max32",
+        about: "RV32 with everything that is implemented",
+        xlen: 32,
+        exts: "*",
+        machine: MAX_MACHINE,
+    },
+    Model { name: "rv64", about: "generic RV64", xlen: 64, exts: GENERIC, machine: GENERIC_MACHINE },
+    Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC, machine: GENERIC_MACHINE },
+    Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i", machine: "" },
+    Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i", machine: "" },
     Model {
         name: "rva20u64",
         about: "profile RVA20U64",
         xlen: 64,
         exts: "i m a f d c za128rs ziccamoa ziccif zicclsm ziccrse zicntr zicsr",
+        machine: "",
     },
+    Model { name: "rva22u64", about: "profile RVA22U64", xlen: 64, exts: RVA22, machine: "" },
     Model {
-        name: "rva22u64",
-        about: "profile RVA22U64",
+        name: "rva22s64",
+        about: "profile RVA22S64",
         xlen: 64,
-        exts: "i m a f d c b za64rs zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif zicclsm ziccrse zicntr zicsr \
-            zihintpause zihpm zkt",
+        exts: RVA22,
+        machine: "ssccptr sscounterenw sstvala sstvecd svade svbare svinval svpbmt",
     },
     Model {
         name: "rva23u64",
@@ -273,5 +308,6 @@ pub(super) static MODELS: &[Model] = &[
         xlen: 64,
         exts: "i m a f d c b v supm za64rs zawrs zcb zcmop zfa zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif \
             zicclsm ziccrse zicntr zicond zicsr zihintntl zihintpause zihpm zimop zkt zvbb zvfhmin zvkt",
+        machine: "",
     },
 ];

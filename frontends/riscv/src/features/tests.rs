@@ -78,7 +78,9 @@ fn contradictions_and_nonsense_are_refused_in_one_line() {
     assert_eq!(error("rv64gc,i=off"), "a RISC-V CPU needs the base extension `i`");
     assert_eq!(error("rv64gc,zcd=off"), "RISC-V extension `c` needs `zcd`, which is switched off");
     assert_eq!(error("rv64gc_zcf"), "RISC-V extension `zcf` exists only on RV32");
-    assert_eq!(error("rv64,h=on"), "RISC-V extension `h` is not implemented");
+    assert_eq!(error("rv64,zkr=on"), "RISC-V extension `zkr` is not implemented");
+    assert_eq!(error("rv64,num-pmp-regions=17"), "CPU property `num-pmp-regions` takes 0, 16 or 64, not `17`");
+    assert_eq!(error("rv32,svpbmt=on"), "RISC-V extension `svpbmt` exists only on RV64");
     assert_eq!(error("rv64,v=on,vlen=64"), "CPU property `vlen` takes what Zvl*b allow, not `64`");
     assert_eq!(error("rv64,v=on,elen=32"), "CPU property `elen` takes what Zve* allow, not `32`");
     assert_eq!(error("rv32e"), "RISC-V extension `e` is not implemented");
@@ -117,7 +119,27 @@ fn models_are_listed_if_they_can_be_had() {
     let cpu: Features = "rva22u64".parse().unwrap();
     assert!(["zba", "zicbom", "zfhmin", "zihpm"].iter().all(|e| cpu.has(e)) && !cpu.has("zifencei"));
     assert!(Features::extensions().any(|(name, _)| name == "zacas"));
-    assert!(Features::extensions().all(|(name, _)| name != "h"));
+    assert!(Features::extensions().all(|(name, _)| name != "zkr"));
+}
+
+#[test]
+fn machines_have_more() {
+    let machine = |spec: &str| Features::for_machine(spec).unwrap_or_else(|e| panic!("{spec}: {e}"));
+    assert!(machine("rv64").isa_string().starts_with("rv64imafdcbh_"));
+    assert!(machine("rv64").isa_string().ends_with("_sstc_svadu_svvptc"));
+    assert!(!isa("rv64").contains("sstc") && !machine("rv64gc").has("h"));
+    assert!(machine("max").has("svnapot") && !machine("max32").has("svnapot") && machine("max32").has("smstateen"));
+    assert!(machine("rva22s64").has("svpbmt"));
+    let unit = |spec: &str| machine(spec).privileged();
+    let modes = Unit::SV39 | Unit::SV48 | Unit::SV57;
+    assert!(unit("rv64").has(modes) && unit("rv32").has(Unit::SV32) && !unit("rv32").any(modes));
+    assert!(unit("rv64,sv57=off").has(Unit::SV48) && !unit("rv64,sv57=off").has(Unit::SV57));
+    assert!(unit("rv64,sv48=off").has(Unit::SV39) && !unit("rv64,sv48=off").any(Unit::SV48 | Unit::SV57));
+    assert!(!unit("rv64,mmu=off").any(modes));
+    assert_eq!([unit("rv64").pmp(), unit("rv64,pmp=off").pmp(), unit("rv64,num-pmp-regions=64").pmp()], [16, 0, 64]);
+    let types = ["rv64", "rv64,sv57=off", "rv32", "rv64,mmu=off"].map(|spec| machine(spec).mmu_type());
+    assert_eq!(types, [Some("riscv,sv57"), Some("riscv,sv48"), Some("riscv,sv32"), None]);
+    assert_eq!(machine("rv64,zicbom=off").cache_blocks(), [0, 64, 64]);
 }
 
 #[test]

@@ -1,16 +1,47 @@
 //! Zicbom, Zicboz, Zicbop: cache-block management, zeroing and prefetch.
 //!
-//! Caches do not show in tern, so management only checks access.  User mode may use all of it; `cbo.inval` does what
-//! `cbo.flush` does, which the manual allows (`envcfg.CBIE` = 01).
+//! Caches do not show in tern, so management only checks access.  Programs may use all of it; on machines `menvcfg` and its
+//! like decide.
 
 use super::Rv;
 use crate::helper;
+use crate::privileged::{M, U, envcfg};
+use crate::state::{HENVCFG, MENVCFG, SENVCFG};
 use crate::translate::Tr;
+use crate::trap::{ILLEGAL, VIRTUAL_INSN};
 use tern_core::ir::I64;
 use tern_core::mem::Size;
 use tern_decode::insns;
 
-fn manage(t: &mut Tr<'_>, a: i64) {
+/// Traps unless the environments of the modes above allow it: all of `bits` in `menvcfg`, and in `henvcfg` and
+/// `senvcfg` where they apply.  `any`: some of them are enough.
+fn allowed(t: &mut Tr<'_>, bits: u64, any: bool) {
+    let (privilege, guest) = (t.mode.privilege(), t.mode.guest());
+    if !t.cpu.privileged.machine() || privilege == M {
+        return;
+    }
+    let lacks = if guest { VIRTUAL_INSN } else { ILLEGAL };
+    let mut check = |slot, cause| {
+        if any {
+            super::csr_gate::require_any(t, slot, bits, cause)
+        } else {
+            super::csr_gate::require(t, slot, bits, cause)
+        }
+    };
+    check(MENVCFG, ILLEGAL);
+    if guest {
+        check(HENVCFG, VIRTUAL_INSN);
+    }
+    if privilege == U {
+        check(SENVCFG, lacks);
+    }
+}
+
+fn manage(t: &mut Tr<'_>, a: i64, bits: u64) {
+    allowed(t, bits, bits == envcfg::CBIE);
+    if t.b.ended() {
+        return;
+    }
     let addr = t.x(a);
     let addr = if t.cpu.rv32 { t.b.zext_low(addr) } else { addr };
     t.b.helper::<I64>(helper::CBO_CHECK, 0, &[addr.raw()], false);
@@ -18,6 +49,10 @@ fn manage(t: &mut Tr<'_>, a: i64) {
 
 /// Zeroes the block with doubleword stores; it lies in one page, so only the first can fault.
 fn zero(t: &mut Tr<'_>, a: i64) {
+    allowed(t, envcfg::CBZE, false);
+    if t.b.ended() {
+        return;
+    }
     let bytes = t.cpu.cboz_bytes;
     let op = t.mem(Size::B8);
     let addr = t.x(a);
@@ -32,11 +67,14 @@ insns! {
     /// Cache-block management.
     pub static ZICBOM: Group<Rv>, "zicbom", width 32;
     /// Invalidate.
-    cbo_inval: "cbo.inval" "000000000000 aaaaa 010 00000 0001111" asm "({a:x})" => |t, a| manage(t, a);
+    cbo_inval: "cbo.inval" "000000000000 aaaaa 010 00000 0001111" asm "({a:x})"
+        => |t, a| manage(t, a, envcfg::CBIE);
     /// Write back.
-    cbo_clean: "cbo.clean" "000000000001 aaaaa 010 00000 0001111" asm "({a:x})" => |t, a| manage(t, a);
+    cbo_clean: "cbo.clean" "000000000001 aaaaa 010 00000 0001111" asm "({a:x})"
+        => |t, a| manage(t, a, envcfg::CBCFE);
     /// Write back and invalidate.
-    cbo_flush: "cbo.flush" "000000000010 aaaaa 010 00000 0001111" asm "({a:x})" => |t, a| manage(t, a);
+    cbo_flush: "cbo.flush" "000000000010 aaaaa 010 00000 0001111" asm "({a:x})"
+        => |t, a| manage(t, a, envcfg::CBCFE);
 }
 
 insns! {

@@ -38,6 +38,18 @@ pub(super) fn require(t: &mut Tr<'_>, slot: Slot, bits: u64, cause: u32) {
     t.b.trap_if(lacks, cause, word);
 }
 
+/// Traps with `cause` if bits of a register are all clear.
+pub(super) fn require_any(t: &mut Tr<'_>, slot: Slot, bits: u64, cause: u32) {
+    if t.b.ended() {
+        return;
+    }
+    let value = t.b.get::<I64>(slot);
+    let bits = t.b.iconst(bits);
+    let lacks = t.b.test_clear(value, bits);
+    let word = t.b.iconst(t.word);
+    t.b.trap_if(lacks, cause, word);
+}
+
 /// Traps with `cause` if a bit of a register is set.
 pub(super) fn forbid(t: &mut Tr<'_>, slot: Slot, bit: u64, cause: u32) {
     if t.b.ended() {

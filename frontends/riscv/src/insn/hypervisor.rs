@@ -5,7 +5,7 @@ use super::csr_gate::{forbid, refuse};
 use super::system::forget;
 use crate::helper;
 use crate::mmu::{AS_GUEST, AS_GUEST_FETCH};
-use crate::privileged::{M, S, U, hstatus, status};
+use crate::privileged::{S, U, hstatus, status};
 use crate::state::{HSTATUS, MSTATUS};
 use crate::translate::{Tr, X};
 use crate::trap::ILLEGAL;
@@ -34,7 +34,6 @@ fn may_reach(t: &mut Tr<'_>) -> bool {
     } else if t.mode.privilege() == U {
         super::csr_gate::require(t, HSTATUS, hstatus::HU, ILLEGAL);
     }
-    debug_assert!([U, S, M].contains(&t.mode.privilege()));
     !t.b.ended()
 }
 
