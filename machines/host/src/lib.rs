@@ -3,7 +3,7 @@
 //! * [`sys`] (Linux): safe wrappers over the system calls that emulating a Linux process needs.
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
 //! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
-//!   console. [`wait`]: waiting for input.
+//!   console. [`chardev`]: other ends of serial ports. [`wait`]: waiting for input.
 //! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`]: what their names say.
 //!
@@ -16,6 +16,7 @@
 //!
 //! On other systems than Linux the crate offers what std does: `map` on the heap, clocks, entropy, files.
 
+pub mod chardev;
 pub mod clock;
 pub mod console;
 pub mod entropy;

@@ -5,12 +5,15 @@ mod common;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use tern_host::chardev::{Source, Spec};
 use tern_host::console::{Console, ConsoleEvent, Options};
 use tern_host::sys::termios::{self, Termios};
 use tern_host::sys::wait::{PollFd, ppoll};
-use tern_host::sys::{CWD, Errno, Fd, Time, file, host, ioctl, proc};
+use tern_host::sys::{Errno, Time, file, host, proc};
 use tern_host::wait::{Interest, Poller};
 
 /// Not a test of its own: a machine whose guest says what it gets, and obeys `q` (returns), `e` (exits), `p` (panics).
@@ -57,16 +60,13 @@ struct Terminal {
 
 impl Terminal {
     fn start() -> Terminal {
-        let main = file::openat(CWD, c"/dev/ptmx", host::O_RDWR | host::O_NOCTTY | host::O_CLOEXEC, 0).unwrap();
-        let mut word = [0; 4];
-        let number = |name: &str| ioctl::by_name(name).unwrap().number;
-        ioctl::ioctl_buf(main, number("TIOCSPTLCK"), &mut word).unwrap();
-        ioctl::ioctl_buf(main, number("TIOCGPTN"), &mut word).unwrap();
-        // The kernel's number in the host's order; small, so that it is the one byte that is not zero, if any.
-        let name = format!("/dev/pts/{}", word.iter().map(|b| u32::from(*b)).sum::<u32>());
+        let (main, number) = termios::open_pty().unwrap();
+        let flags = file::fcntl(main.as_raw_fd(), host::F_GETFL, 0).unwrap();
+        file::fcntl(main.as_raw_fd(), host::F_SETFL, flags & !host::O_NONBLOCK).unwrap();
+        let name = format!("/dev/pts/{number}");
         let tty = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
         let (input, output) = (tty(), tty());
-        let before = termios::get(main).unwrap();
+        let before = termios::get(main.as_raw_fd()).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "guest", "--ignored", "--nocapture"])
             .env("TERN_CONSOLE", "1")
@@ -75,7 +75,7 @@ impl Terminal {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut terminal = Terminal { main: own(main), before, child, seen: String::new() };
+        let mut terminal = Terminal { main, before, child, seen: String::new() };
         terminal.expect("ready\n");
         assert_eq!(terminal.now().lflag & 0o13, 0, "no echo, no lines, no signals");
         terminal
@@ -111,12 +111,6 @@ impl Terminal {
         assert_eq!(self.now(), self.before, "the terminal is not restored");
         code
     }
-}
-
-#[allow(unsafe_code, reason = "a number becomes its owner")]
-fn own(fd: Fd) -> File {
-    // SAFETY: just opened, owned by nobody else.
-    unsafe { File::from_raw_fd(fd) }
 }
 
 #[test]
@@ -237,4 +231,101 @@ fn waiting() {
     file::close(read).unwrap();
     assert!(poller.wait(None).unwrap().ready[0].closed, "a closed descriptor is no reason to hang");
     assert_eq!(file::fcntl(read, host::F_GETFD, 0), Err(Errno::EBADF));
+}
+
+fn next(source: &mut dyn Source) -> ConsoleEvent {
+    let mut poller = Poller::new().unwrap();
+    for _ in 0..1000 {
+        if let Some(event) = source.poll().into_iter().next() {
+            return event;
+        }
+        source.fds().into_iter().enumerate().for_each(|(n, fd)| poller.watch(n as u64, fd, Interest::READ));
+        poller.wait(Some(10_000_000)).unwrap();
+    }
+    panic!("nothing comes");
+}
+
+fn read_exact(stream: &mut impl Read, want: &[u8]) {
+    let mut buf = vec![0; want.len()];
+    stream.read_exact(&mut buf).unwrap();
+    assert_eq!(buf, want);
+}
+
+fn bytes(text: &[u8]) -> ConsoleEvent {
+    ConsoleEvent::Bytes(text.to_vec())
+}
+
+#[test]
+fn sockets_are_serial_lines() {
+    let dir = common::Dir::new("chardev");
+    let path = dir.0.join("socket");
+    let spec = Spec::parse(&format!("unix:{},server=on,wait=off", path.display())).unwrap();
+    let mut server = spec.open().unwrap();
+    server.sink.write(b"nobody hears this");
+    for round in 0..2 {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"ping").unwrap();
+        assert_eq!(next(&mut *server.source), bytes(b"ping"));
+        server.sink.write(b"pong");
+        read_exact(&mut client, b"pong");
+        if round == 1 {
+            // A client that does not read holds nobody up; what it was sent first it can read.
+            server.sink.write(&vec![b'x'; 4 << 20]);
+            assert!(server.source.again().is_some());
+            let mut got = 0;
+            while server.source.again().is_some() || got < 1 << 20 {
+                got += client.read(&mut [0; 65536]).unwrap();
+                server.source.poll();
+            }
+            assert_eq!(got, 1 << 20);
+        }
+        drop(client);
+        server.source.poll();
+    }
+    // The other direction: we are the client.
+    let other = Spec::parse(&format!("unix:{}", path.display())).unwrap().open().unwrap();
+    let mut other_source = other.source;
+    let mut other_sink = other.sink;
+    other_sink.write(b"hello");
+    assert_eq!(next(&mut *server.source), bytes(b"hello"));
+    drop(server);
+    assert_eq!(next(&mut *other_source), ConsoleEvent::Closed);
+    assert_eq!((other_source.poll(), other_source.fds()), (vec![], vec![]));
+    assert!(!path.exists());
+    // TCP, on a port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Spec::parse(&format!("tcp:127.0.0.1:{port},server,nowait")).unwrap().open().unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"ping").unwrap();
+    assert_eq!(next(&mut *server.source), bytes(b"ping"));
+    server.sink.write(b"pong");
+    read_exact(&mut client, b"pong");
+    let taken = Spec::parse(&format!("tcp:127.0.0.1:{port},server=on")).unwrap().open().err().unwrap().to_string();
+    assert!(taken.contains(&format!("tcp:127.0.0.1:{port}: Address already in use")), "{taken}");
+}
+
+#[test]
+fn files_and_pseudo_terminals_are_serial_lines() {
+    let dir = common::Dir::new("chardev-file");
+    let path = dir.0.join("log");
+    for (text, want) in [("", "one"), (",append=on", "oneone"), ("", "one")] {
+        let spec = Spec::parse(&format!("file:{}{text}", path.display())).unwrap();
+        spec.open().unwrap().sink.write(b"one");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), want);
+    }
+    let mut pty = Spec::Pty.open().unwrap();
+    let note = pty.note.unwrap();
+    let name = note.strip_prefix("char device redirected to ").unwrap();
+    for _ in 0..2 {
+        let mut user = File::options().read(true).write(true).open(name).unwrap();
+        user.write_all(b"l\x03s\r").unwrap();
+        assert_eq!(next(&mut *pty.source), bytes(b"l\x03s\r"));
+        pty.sink.write(b"a\nb");
+        read_exact(&mut user, b"a\nb");
+        drop(user);
+        // Nobody has it open, but somebody may again.
+        assert_eq!(pty.source.poll(), []);
+        assert_eq!((pty.source.fds(), pty.source.again()), (vec![], Some(250_000_000)));
+        pty.sink.write(b"nobody hears this");
+    }
 }

@@ -100,8 +100,10 @@ impl Owners {
     pub(super) fn give(&self, place: &Place, kind: u32, rdev: (u32, u32), new: New) -> FsResult<()> {
         let perm = new.mode & 0o7777;
         if self.maps() {
-            set_number(place, UID, new.uid)?;
-            set_number(place, GID, new.gid)?;
+            // All bits set is nobody: the file stays tern's.
+            for (name, id) in [(UID, new.uid), (GID, new.gid)].into_iter().filter(|(_, id)| *id != u32::MAX) {
+                set_number(place, name, id)?;
+            }
             set_number(place, MODE, kind | perm)?;
             if matches!(kind, mode::CHARACTER | mode::BLOCK) {
                 let (major, minor) = (u64::from(rdev.0), u64::from(rdev.1));

@@ -112,6 +112,25 @@ fn to_host(table: &[&[Bits]], generic: u32, old: u32) -> u32 {
     rows().filter(|b| generic & b.mask == b.value).fold(kept, |v, b| v | b.host_value)
 }
 
+/// A new pseudo-terminal that never waits: its main end, and its number in `/dev/pts`.
+///
+/// # Errors
+/// There is none left.
+pub fn open_pty() -> std::io::Result<(std::fs::File, u32)> {
+    use super::ioctl;
+    use super::kernel::native;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    let main = options.read(true).write(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open("/dev/ptmx")?;
+    let mut word = [0; 4];
+    for name in ["TIOCSPTLCK", "TIOCGPTN"] {
+        let request = ioctl::by_name(name).ok_or(Errno::ENOTTY)?;
+        ioctl::ioctl_buf(main.as_raw_fd(), request.number, &mut word)?;
+    }
+    Ok((main, native::i32(&word, 0).cast_unsigned()))
+}
+
 fn raw(fd: Fd) -> Result<libc::termios, Errno> {
     // SAFETY: all-zero bytes are a valid `termios` (integers only).
     let mut t: libc::termios = unsafe { core::mem::zeroed() };
