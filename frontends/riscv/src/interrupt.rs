@@ -32,7 +32,8 @@ pub(crate) fn has_guest_timer(state: &State, unit: Unit) -> bool {
 /// Works out `mip` after something that it depends on has changed.
 pub(crate) fn refresh(state: &mut State, unit: Unit) {
     let lines = state.get(LINES);
-    let mut pending = lines & (irq::M_MASK | 1 << irq::SEI | 1 << irq::SSI) | state.get(SOFT);
+    // Firmware outside of the guest drives the supervisor's timer by its input.
+    let mut pending = lines & (irq::M_MASK | 1 << irq::SEI | 1 << irq::STI) | state.get(SOFT);
     if has_timer(state, unit) {
         pending = pending & !(1 << irq::STI) | lines & 1 << irq::STI;
     }
@@ -59,6 +60,10 @@ pub(crate) fn set_line(state: &mut State, unit: Unit, line: u32, level: bool) {
         return;
     }
     state.set(slot, if level { old | bit } else { old & !bit });
+    if line == irq::SSI && level {
+        // A rising edge makes it pending, and software takes it back (ACLINT specification, "SSWI Device").
+        state.set(SOFT, state.get(SOFT) | bit);
+    }
     refresh(state, unit);
 }
 

@@ -1,7 +1,8 @@
 //! What stands behind the devices of a board: whoever builds one hands it in.
 
-use crate::config::{Char, Drive, Net};
+use crate::config::{Char, Drive, Net, Share};
 use std::path::Path;
+use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 
 /// Where input for a device enters: see [`tern_session::machine::Outside::ports`].
@@ -32,6 +33,12 @@ pub trait Backends {
     /// # Errors
     /// See the trait.
     fn net(&mut self, net: &Net, port: Port) -> Result<Box<dyn NetSink>, String>;
+
+    /// A shared folder.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn share(&mut self, share: &Share) -> Result<Box<dyn FileSystem>, String>;
 
     /// Random bytes: of this file, or the best there are.
     ///

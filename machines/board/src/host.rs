@@ -1,11 +1,12 @@
 //! Backends as the host has them, and the world outside that they make up: terminals, networks, signals, time.
 
 use crate::backends::{Backends, Port};
-use crate::config::{Char, Drive, Link, Net};
+use crate::config::{Char, Drive, Link, Net, Share};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_host::clock;
 use tern_host::console::{Console, ConsoleEvent, Input, Options};
@@ -127,6 +128,20 @@ impl Backends for HostBackends {
         let sink = link.sink();
         self.world.cables.push(Cable { device: port.device, port: port.port, link });
         Ok(sink)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn share(&mut self, share: &Share) -> Result<Box<dyn FileSystem>, String> {
+        use tern_host::share::{self, Security};
+        let (path, model) = (share.path.display(), &share.security_model);
+        let security = Security::by_name(model).ok_or_else(|| format!("{path}: unknown security model `{model}`"))?;
+        let options = share::Options { root: share.path.clone(), read_only: share.read_only, security };
+        Ok(Box::new(share::Share::new(&options).map_err(|e| format!("{path}: {e}"))?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn share(&mut self, share: &Share) -> Result<Box<dyn FileSystem>, String> {
+        Err(format!("{}: folders can be shared on Linux only", share.path.display()))
     }
 
     fn entropy(&mut self, file: Option<&Path>) -> Result<Box<dyn Entropy>, String> {
