@@ -301,6 +301,9 @@ impl Builder<'_> {
             let mut device = FwCfg::new(kit);
             let cpus = (config.smp.cpus as u16).to_le_bytes();
             device.add_bytes(key::NB_CPUS, cpus).map_err(bad)?;
+            if let Some(uuid) = config.uuid {
+                device.add_bytes(key::UUID, uuid).map_err(bad)?;
+            }
             if let Some(kernel) = kernel {
                 let initrd = config.initrd.as_ref();
                 let files = [

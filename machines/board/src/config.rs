@@ -52,6 +52,8 @@ pub struct BoardConfig {
     pub seed: Option<u64>,
     /// Does a reset that the guest asks for end the run?
     pub no_reboot: bool,
+    /// What the machine says its identity is, where it has a place to say it.
+    pub uuid: Option<[u8; 16]>,
     /// What only some boards know.
     pub options: BoardOptions,
 }
@@ -84,6 +86,7 @@ impl BoardConfig {
             clock: ClockMode::Instructions { shift: None },
             seed: None,
             no_reboot: false,
+            uuid: None,
             options: BoardOptions::default(),
         }
     }
@@ -188,13 +191,15 @@ pub struct Drive {
     pub discard: bool,
     /// Are writes lost when the machine ends?
     pub snapshot: bool,
+    /// How the host caches it: QEMU's `cache=` modes; `None`: `writeback`.
+    pub cache: Option<String>,
 }
 
 impl Drive {
     /// An image that is written to, of the format that its content shows.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Drive {
-        Drive { file: file.into(), format: None, read_only: false, discard: false, snapshot: false }
+        Drive { file: file.into(), format: None, read_only: false, discard: false, snapshot: false, cache: None }
     }
 }
 

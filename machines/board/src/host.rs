@@ -11,7 +11,7 @@ use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_host::clock;
 use tern_host::console::{Console, ConsoleEvent, Input, Options};
 use tern_host::entropy::{FromFile, Host, Seeded};
-use tern_host::image::{self, Format};
+use tern_host::image::{self, Cache, Format};
 use tern_host::net::{self, pcap::Dump};
 use tern_host::wait::{Interest, Poller};
 use tern_session::machine::{Control, Outside};
@@ -77,8 +77,15 @@ impl Backends for HostBackends {
                 format!("{}: unknown image format `{name}` (raw and qcow2 are known)", drive.file.display())
             })?),
         };
+        let cache = match drive.cache.as_deref() {
+            None => Cache::default(),
+            Some(name) => {
+                Cache::by_name(name).ok_or_else(|| format!("{}: unknown cache mode `{name}`", drive.file.display()))?
+            }
+        };
         let options = image::Options {
             format,
+            cache,
             read_only: drive.read_only,
             discard: drive.discard,
             snapshot: drive.snapshot.then_some(image::Snapshot::Memory),

@@ -3,13 +3,14 @@
 use crate::failure::{Failure, USAGE};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use tern_board::BOARDS;
 use tern_linux::table::{Entry, Table};
 use tern_session::{Isa, isa, log};
 
 /// What to list.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// isas, cpus, syscalls or log
+    /// isas, cpus, boards, devices, syscalls or log
     what: What,
     /// Only of this guest ISA
     #[arg(long)]
@@ -22,6 +23,10 @@ enum What {
     Isas,
     /// CPU models and extensions
     Cpus,
+    /// Boards of whole machines
+    Boards,
+    /// Devices of boards
+    Devices,
     /// Linux system calls: what is there and what is missing
     Syscalls,
     /// Items for --log
@@ -40,8 +45,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             What::Isas => isas_row(&mut out, isa),
             What::Cpus => cpus(&mut out, isa),
             What::Syscalls => syscalls(&mut out, isa),
-            What::Log => break,
+            What::Boards => boards(&mut out, isa),
+            What::Devices | What::Log => break,
         }
+    }
+    if matches!(args.what, What::Devices) {
+        devices(&mut out);
     }
     if matches!(args.what, What::Log) {
         for item in log::ALL {
@@ -80,6 +89,21 @@ fn cpus(out: &mut String, isa: &Isa) {
     let _ = writeln!(out, "{}: extensions, switched by MODEL,EXT=on,EXT=off or named in an ISA string", isa.name);
     for (name, about) in (isa.properties)() {
         row(out, &format!("  {name}"), about);
+    }
+}
+
+fn boards(out: &mut String, isa: &Isa) {
+    for board in BOARDS.iter().filter(|b| b.isa == isa.name) {
+        row(out, board.name, &format!("{}; up to {} CPUs", board.about, board.max_cpus));
+    }
+}
+
+fn devices(out: &mut String) {
+    for part in tern_devices::catalogue() {
+        let also = part.aliases.join(", ");
+        let also = if also.is_empty() { also } else { format!(" (QEMU: {also})") };
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{:24} {}{also}", part.name, part.about);
     }
 }
 

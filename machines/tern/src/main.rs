@@ -1,10 +1,12 @@
 //! tern, the command: one file per verb.
 //!
 //! [`launch`] runs a guest program for the verbs `run` and `demo` and for [`qemu`], the command line of QEMU's user-mode
-//! emulators, which is chosen by the name tern is called by or as a verb.  [`failure`] maps errors to exit statuses.
+//! emulators, which is chosen by the name tern is called by or as a verb.  [`machine`] runs a whole machine for the verb
+//! `boot` and for [`qemu_system`], the command line of QEMU's system emulators.  [`failure`] maps errors to exit statuses.
 #![forbid(unsafe_code)]
 
 mod asm;
+mod boot;
 mod demo;
 mod disasm;
 mod engine;
@@ -12,7 +14,9 @@ mod failure;
 mod launch;
 mod list;
 mod logfile;
+mod machine;
 mod qemu;
+mod qemu_system;
 mod run;
 mod signals;
 
@@ -27,7 +31,8 @@ use std::process::ExitCode;
     name = "tern",
     version,
     disable_help_subcommand = true,
-    after_help = "Called as qemu-riscv64, or as `tern qemu-riscv64`, tern takes QEMU's user-mode options.\n\
+    after_help = "Called as qemu-riscv64, or as `tern qemu-riscv64`, tern takes QEMU's user-mode options; called as\n\
+                  qemu-system-riscv64 likewise those of QEMU's machines.\n\
                   Try `tern demo`, and `tern VERB --help` for the options of a verb."
 )]
 struct Cli {
@@ -39,25 +44,28 @@ struct Cli {
 enum Verb {
     /// Run a Linux program of another architecture
     Run(run::Args),
+    /// Run a whole machine
+    Boot(Box<boot::Args>),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
     Disasm(disasm::Args),
     /// Assemble a source file
     Asm(asm::Args),
-    /// List what tern knows: isas, cpus, syscalls, log items
+    /// List what tern knows: isas, cpus, boards, devices, syscalls, log items
     List(list::Args),
 }
 
 const SHORT_HELP: &str = "\
-tern runs programs of other machines.
+tern runs programs of other machines, and the machines.
 
   tern demo                          run the built-in guest program
   tern run PROG ARGS...              run a static Linux program (riscv64, riscv32)
   tern run --sysroot DIR PROG ...    run a dynamic one with the libraries in DIR
+  tern boot --kernel K --initrd I    run a whole machine (tern boot --help: its disks, networks, ...)
   tern disasm FILE                   print a program as assembly
   tern asm --isa ISA FILE -o OUT     assemble a source file
-  tern list isas|cpus|syscalls|log   what tern knows
+  tern list isas|cpus|boards|...     what tern knows
 
 tern --help and tern VERB --help say more.
 ";
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
     }));
     let args: Vec<OsString> = std::env::args_os().collect();
     let result = match qemu_call(&args) {
+        Some((name, rest)) if name.starts_with("qemu-system-") => qemu_system::run(&name, rest),
         Some((name, rest)) => qemu::run(&name, rest),
         None if args.len() <= 1 => failure::print(SHORT_HELP),
         None => verb(Cli::parse_from(&args)),
@@ -80,6 +89,7 @@ fn main() -> ExitCode {
 fn verb(cli: Cli) -> anyhow::Result<u8> {
     match cli.verb {
         Some(Verb::Run(args)) => run::run(args),
+        Some(Verb::Boot(args)) => boot::run(*args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),
@@ -88,7 +98,7 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
     }
 }
 
-/// The name and arguments of a call as QEMU's user-mode emulator: by tern's own name, or by the verb.
+/// The name and arguments of a call as one of QEMU's emulators: by tern's own name, or by the verb.
 fn qemu_call(args: &[OsString]) -> Option<(String, &[OsString])> {
     let name = |arg: &OsString| {
         let name = Path::new(arg).file_name().and_then(OsStr::to_str)?;

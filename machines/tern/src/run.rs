@@ -121,7 +121,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
     }
 }
 
-fn dispatch(text: &str) -> Result<Dispatch, String> {
+pub(crate) fn dispatch(text: &str) -> Result<Dispatch, String> {
     let dispatch = match text {
         "loop" => Dispatch::Loop,
         "tail" => Dispatch::Tail,
@@ -139,7 +139,7 @@ fn count(text: &str) -> Result<Count, String> {
 }
 
 /// A block of the longest kind has to fit several times.
-fn cache_words(text: &str) -> Result<usize, String> {
+pub(crate) fn cache_words(text: &str) -> Result<usize, String> {
     const LEAST: usize = 1 << 14;
     let n = number(text).and_then(|n| usize::try_from(n).ok()).filter(|n| (LEAST..1 << 32).contains(n));
     n.ok_or_else(|| format!("a number from {LEAST} on is wanted"))

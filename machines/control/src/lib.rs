@@ -1,0 +1,12 @@
+//! tern-control: control surfaces of machines.
+//!
+//! * [`qemu`]: the command line of QEMU's system emulators.
+//! * [`grammar`]: how its arguments are written: `name,key=value`, sizes, JSON.
+//! * [`parts`]: what every command line says in the same words.
+//! * [`run`]: how a machine is run, whichever command line says so.
+#![forbid(unsafe_code)]
+
+pub mod grammar;
+pub mod parts;
+pub mod qemu;
+pub mod run;
