@@ -164,13 +164,16 @@ mod riscv {
     use super::Cpu;
     use std::rc::Rc;
     use tern_decode::Assembler;
-    use tern_riscv::{Features, Riscv};
+    use tern_riscv::{FeatureError, Features, Riscv};
 
     /// `EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE`.
     pub(super) const FLAGS: u32 = 5;
 
+    /// Reads a specification, for programs or for machines.
+    type Read = fn(&str) -> Result<Features, FeatureError>;
+
     /// QEMU's generic model `any` has been renamed to `max` there; both names mean everything that is built.
-    fn features(xlen: u8, spec: &str) -> Result<Features, String> {
+    fn features(xlen: u8, spec: &str, read: Read) -> Result<Features, String> {
         let (base, rest) = spec.split_once(',').map_or((spec, None), |(b, r)| (b, Some(r)));
         let base = match (base, xlen) {
             ("any" | "max", 32) => "max32",
@@ -178,7 +181,7 @@ mod riscv {
             (base, _) => base,
         };
         let spec = rest.map_or_else(|| base.to_owned(), |rest| format!("{base},{rest}"));
-        let features: Features = spec.parse().map_err(|e: tern_riscv::FeatureError| e.to_string())?;
+        let features = read(&spec).map_err(|e| e.to_string())?;
         if features.xlen() != xlen {
             return Err(format!("this is a CPU with {} bits, the program has {xlen}", features.xlen()));
         }
@@ -186,11 +189,11 @@ mod riscv {
     }
 
     pub(super) fn cpu(xlen: u8, spec: &str) -> Result<Cpu, String> {
-        Ok(with(features(xlen, spec)?, Riscv::new))
+        Ok(with(features(xlen, spec, str::parse)?, Riscv::new))
     }
 
     pub(super) fn machine(xlen: u8, spec: &str) -> Result<Cpu, String> {
-        Ok(with(features(xlen, spec)?, Riscv::machine))
+        Ok(with(features(xlen, spec, Features::for_machine)?, Riscv::machine))
     }
 
     fn with(features: Features, make: fn(Features) -> Riscv) -> Cpu {
@@ -201,7 +204,7 @@ mod riscv {
     }
 
     pub(super) fn assembler(xlen: u8, spec: &str) -> Result<Assembler, String> {
-        Ok(Riscv::new(features(xlen, spec)?).assembler())
+        Ok(Riscv::new(features(xlen, spec, str::parse)?).assembler())
     }
 
     pub(super) fn models(xlen: u8) -> Vec<(&'static str, &'static str)> {

@@ -253,10 +253,10 @@ pub(super) struct Model {
 /// What the generic CPUs have in a machine.
 const GENERIC_MACHINE: &str = "h sstc svadu svvptc";
 /// What the largest have.
-const MAX_MACHINE: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svade svadu svbare svinval \
+const MAX_MACHINE: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svadu svbare svinval \
     svvptc";
 /// With page tables of RV64.
-const MAX_MACHINE64: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svade svadu svbare \
+const MAX_MACHINE64: &str = "h smcntrpmf smepmp smstateen ssccptr sscounterenw sstc sstvala sstvecd svadu svbare \
     svinval svnapot svpbmt svvptc";
 
 /// What QEMU's generic CPUs have by default.
