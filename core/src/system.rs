@@ -72,6 +72,13 @@ pub trait System {
     /// has not been flushed since, still holds.
     fn space(&self, state: &State) -> u64;
 
+    /// What must be forgotten for `addr`, whose translation may have changed: more than its page if that is a part of a
+    /// larger one; with `None` everything.
+    fn forget(&self, state: &State, addr: Option<u64>) -> Flush {
+        let _ = state;
+        addr.map_or(Flush::All, Flush::Page)
+    }
+
     /// Enters the handler for `stop` (a trap, a fault, or a system call, whose instruction has retired already).
     fn exception(&self, state: &mut State, physical: &mut dyn Platform, stop: Stop);
 

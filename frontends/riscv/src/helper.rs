@@ -130,7 +130,11 @@ helpers! {
 }
 
 fn forget(cx: &mut HelperCx<'_>, [addr, ..]: [u64; 3], page: u64) -> Result<u64, HelperExit> {
-    cx.flush = if page != 0 { Flush::Page(addr) } else { Flush::All };
+    let addr = (page != 0).then_some(addr);
+    cx.flush = match cx.system {
+        Some(system) => system.forget(cx.state, addr),
+        None => Flush::All,
+    };
     Ok(0)
 }
 

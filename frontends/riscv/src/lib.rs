@@ -24,6 +24,7 @@ pub mod features;
 mod helper;
 pub mod insn;
 mod interrupt;
+mod large;
 mod mmu;
 mod pmp;
 pub mod privileged;

@@ -6,7 +6,7 @@ use crate::privileged::{M, S, U, Unit, envcfg, hstatus, status};
 use crate::state::{HENVCFG, HGATP, HSTATUS, MENVCFG, MSTATUS, PRIVILEGE, SATP, VIRTUAL, VSATP, VSSTATUS};
 use crate::trap;
 use tern_core::engine::Platform;
-use tern_core::mem::{Access, FaultKind, MemFault, PAGE_MASK, Size};
+use tern_core::mem::{Access, FaultKind, MemFault, PAGE_MASK, PAGE_SHIFT, Size};
 use tern_core::state::State;
 use tern_core::system::{Mapping, load_physical, update_physical};
 
@@ -182,7 +182,15 @@ struct Walk<'a> {
     actor: Actor,
     /// `hlvx`: execution permission stands for the right to read.
     execute: bool,
-    slow: bool,
+    /// log2 of the size of the page that the first stage found.
+    span: u32,
+}
+
+/// A translation, and log2 of the size of the virtual page that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) mapping: Mapping,
+    pub(crate) span: u32,
 }
 
 /// What the rules of one stage are.
@@ -222,9 +230,9 @@ pub(crate) fn translate(
     addr: u64,
     access: Access,
     mode: u8,
-) -> Result<Mapping, Fault> {
+) -> Result<Found, Fault> {
     let actor = actor(state, access, mode);
-    let mut walk = Walk { state, physical, unit, access, actor, execute: mode == AS_GUEST_FETCH, slow: false };
+    let mut walk = Walk { state, physical, unit, access, actor, execute: mode == AS_GUEST_FETCH, span: PAGE_SHIFT };
     let machine = state.get(MSTATUS);
     let phys = if actor.privilege == M {
         addr
@@ -260,7 +268,7 @@ pub(crate) fn translate(
     if !verdict.allowed {
         return Err(Fault::access(access));
     }
-    Ok(Mapping { phys, slow: walk.slow || !verdict.whole_page })
+    Ok(Found { mapping: Mapping { phys, slow: !verdict.whole_page }, span: walk.span })
 }
 
 /// The same, with the fault as engines carry it.
@@ -271,7 +279,7 @@ pub(crate) fn walk(
     addr: u64,
     access: Access,
     mode: u8,
-) -> Result<Mapping, MemFault> {
+) -> Result<Found, MemFault> {
     translate(state, physical, unit, addr, access, mode).map_err(|fault| {
         let kind = FaultKind::Arch(fault.cause | u32::from(mode) << 8);
         MemFault { addr, access, kind }
@@ -395,13 +403,17 @@ impl Walk<'_> {
             return Err(self.page_fault());
         }
         let mut offset = addr >> 12 & below;
-        if !self.unit.rv32() && leaf.entry & N != 0 {
+        let napot = !self.unit.rv32() && leaf.entry & N != 0;
+        if napot {
             // 64 KiB: the only size there is.
             if leaf.level != 0 || frame & 0xf != 8 {
                 return Err(self.page_fault());
             }
             frame &= !0xf;
             offset = addr >> 12 & 0xf;
+        }
+        if !stage.second {
+            self.span = if napot { 16 } else { leaf.shift };
         }
         self.accessed(leaf, stage)?;
         Ok((frame | offset) << 12 | addr & PAGE_MASK)

@@ -1,15 +1,16 @@
 //! The privileged side of a machine's CPU, as engines and machines see it.
 
+use crate::large::LargePages;
 use crate::privileged::{M, S, Unit, envcfg, irq, letter, status};
 use crate::state::{
-    HENVCFG, LINES, MCOUNTEREN, MEDELEG, MENVCFG, MIDELEG, MSTATEEN0, MSTATUS, PRIVILEGE, SCOUNTEREN, STATEEN_REST,
-    STIMECMP, VSTIMECMP, pmpaddr, pmpcfg, x,
+    HENVCFG, LINES, MCOUNTEREN, MEDELEG, MENVCFG, MHARTID, MIDELEG, MSTATEEN0, MSTATUS, PRIVILEGE, SCOUNTEREN,
+    STATEEN_REST, STIMECMP, VSTIMECMP, pmpaddr, pmpcfg, x,
 };
 use crate::{interrupt, mmu, trap};
 use tern_core::engine::{Platform, Stop};
-use tern_core::mem::{Access, MemFault};
+use tern_core::mem::{Access, MemFault, PAGE_SHIFT};
 use tern_core::state::{State, StateLayout};
-use tern_core::system::{Mapping, Reset, System};
+use tern_core::system::{Flush, Mapping, Reset, System};
 
 /// M, S and U modes of one CPU model.
 ///
@@ -19,13 +20,14 @@ use tern_core::system::{Mapping, Reset, System};
 pub struct Privileged {
     unit: Unit,
     layout: StateLayout,
+    large: LargePages,
 }
 
 impl Privileged {
     /// The privileged side of a CPU with this layout.
     #[must_use]
     pub fn new(unit: Unit, layout: StateLayout) -> Privileged {
-        Privileged { unit, layout }
+        Privileged { unit, layout, large: LargePages::default() }
     }
 
     /// What it has.
@@ -74,11 +76,26 @@ impl System for Privileged {
         access: Access,
         mode: u8,
     ) -> Result<Mapping, MemFault> {
-        mmu::walk(state, physical, self.unit, addr, access, mode)
+        let found = mmu::walk(state, physical, self.unit, addr, access, mode)?;
+        if found.span > PAGE_SHIFT {
+            self.large.note(state.get(MHARTID), addr, found.span);
+        }
+        Ok(found.mapping)
     }
 
     fn space(&self, state: &State) -> u64 {
         mmu::space(state)
+    }
+
+    fn forget(&self, state: &State, addr: Option<u64>) -> Flush {
+        let hart = state.get(MHARTID);
+        match addr {
+            Some(addr) if !self.large.may_hold(hart, addr) => Flush::Page(addr),
+            _ => {
+                self.large.clear(hart);
+                Flush::All
+            }
+        }
     }
 
     fn exception(&self, state: &mut State, physical: &mut dyn Platform, stop: Stop) {
@@ -105,7 +122,7 @@ impl System for Privileged {
         let (lines, files) = (state.get(LINES), state.get(crate::state::HGEIP));
         *state = State::new(&self.layout);
         state.set(PRIVILEGE, M);
-        state.set(crate::state::MHARTID, reset.id);
+        state.set(MHARTID, reset.id);
         state.set(LINES, lines);
         state.set(crate::state::HGEIP, files);
         state.set(STIMECMP, u64::MAX);

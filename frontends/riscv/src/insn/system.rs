@@ -57,6 +57,7 @@ fn may_fence(t: &mut Tr<'_>) -> bool {
 /// Forgets the page of register `a`, or everything with `x0`.
 pub(super) fn forget(t: &mut Tr<'_>, a: i64) {
     let addr = t.x(a);
+    let addr = if t.cpu.rv32 { t.b.zext_low(addr) } else { addr };
     t.b.helper::<I64>(helper::FORGET, u64::from(a != 0), &[addr.raw()], true);
     t.resync();
 }

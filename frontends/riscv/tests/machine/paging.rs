@@ -3,7 +3,7 @@
 use crate::hart::{Hart, RAM};
 use tern_core::frontend::Frontend;
 use tern_core::mem::{Access, FaultKind};
-use tern_core::system::Mapping;
+use tern_core::system::{Flush, Mapping};
 use tern_riscv::Features;
 
 const ROOT: u64 = RAM + 0x1000;
@@ -112,6 +112,20 @@ fn addresses_are_sign_extended() {
     assert_eq!(phys(&mut hart, 0xffff_ffff_c012_3456, Access::Load), Err(13), "misaligned");
     hart.write(MIDDLE + 8, &pte(0x8020_0000, V | RWX | AD).to_le_bytes());
     assert_eq!(phys(&mut hart, 0x21_2345, Access::Load), Ok(0x8021_2345), "a page of 2 MiB");
+}
+
+#[test]
+fn fences_of_large_pages_reach_all_of_them() {
+    let mut hart = sv39("rv64", pte(PAGE, V | RWX | AD));
+    hart.write(MIDDLE + 8, &pte(0x8020_0000, V | RWX | AD).to_le_bytes());
+    let forget = |hart: &Hart, addr| hart.cpu.system().expect("a machine").forget(&hart.state, addr);
+    assert_eq!(phys(&mut hart, 0, Access::Load), Ok(PAGE));
+    assert_eq!(forget(&hart, Some(0x20_0000)), Flush::Page(0x20_0000));
+    assert_eq!(phys(&mut hart, 0x2f_2345, Access::Load), Ok(0x802f_2345));
+    assert_eq!(forget(&hart, Some(0)), Flush::Page(0));
+    assert_eq!(forget(&hart, Some(0x20_0000)), Flush::All);
+    assert_eq!(forget(&hart, Some(0x20_0000)), Flush::Page(0x20_0000), "nothing is left of it");
+    assert_eq!(forget(&hart, None), Flush::All);
 }
 
 #[test]
