@@ -373,3 +373,6 @@ impl Builder<'_> {
         self.machine.set_firmware(Box::new(sbi));
     }
 }
+
+#[cfg(all(test, feature = "riscv64"))]
+mod tests;

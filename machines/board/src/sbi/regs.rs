@@ -7,6 +7,7 @@ const SSTATUS_IN_MSTATUS: u32 = 0x300;
 const SATP: u32 = 0x180;
 const MEDELEG: u32 = 0x302;
 const MIDELEG: u32 = 0x303;
+const SCOUNTEREN: u32 = 0x106;
 const MCOUNTEREN: u32 = 0x306;
 const MENVCFG: u32 = 0x30a;
 const MSTATEEN0: u32 = 0x30c;
@@ -26,6 +27,8 @@ const EXCEPTIONS_H: u64 = 0xf0_0400;
 const INTERRUPTS: u64 = 0x222;
 const INTERRUPTS_H: u64 = 0x1444;
 const INTERRUPT_LCOF: u64 = 1 << 13;
+/// `cycle`, `time`, `instret`.
+const COUNTERS: u64 = 7;
 /// A PMP entry for all addresses, which may be read, written, executed.
 const PMP_ALL: u64 = 0x1f;
 
@@ -65,6 +68,8 @@ impl Regs {
             (MEDELEG, or_h(EXCEPTIONS, EXCEPTIONS_H)),
             (MIDELEG, or_h(INTERRUPTS, INTERRUPTS_H) | counters),
             (MCOUNTEREN, 0xffff_ffff),
+            // Kernels without a PMU driver leave this as it is, and let programs read the time.
+            (SCOUNTEREN, COUNTERS),
             (MENVCFG, environment.fold(0, |all, (_, bit)| all | bit)),
             (MSTATEEN0, if has("_smstateen") { STATEEN } else { 0 }),
             (PMPADDR0, if single.starts_with("rv32") { 0xffff_ffff } else { (1 << 54) - 1 }),

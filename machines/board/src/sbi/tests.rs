@@ -136,7 +136,8 @@ impl FirmwareHost for Fake {
     }
 }
 
-const CSRS: [(u32, &str); 9] = [
+const CSRS: [(u32, &str); 10] = [
+    (0x106, "scounteren"),
     (0x300, "mstatus"),
     (0x302, "medeleg"),
     (0x303, "mideleg"),
@@ -232,6 +233,7 @@ fn harts_begin_in_supervisor_mode_with_all_that_is_theirs() {
         ("medeleg", 0xf0_b5ff),
         ("mideleg", 0x3666),
         ("mcounteren", 0xffff_ffff),
+        ("scounteren", 7),
         ("menvcfg", 1 << 63 | 1 << 61 | 0xf0),
         ("stimecmp", u64::MAX),
         ("pmpcfg0", 0x1f),
