@@ -2,7 +2,7 @@
 
 use super::{Image, LoadError, Part, Target};
 use object::LittleEndian;
-use object::elf::{FileHeader32, FileHeader64, PT_LOAD};
+use object::elf::{ET_DYN, FileHeader32, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use std::collections::BTreeMap;
 
@@ -57,13 +57,13 @@ fn scan<H: FileHeader<Endian = LittleEndian>>(
     let le = LittleEndian;
     let header = H::parse(bytes).map_err(|_| LoadError::Broken("ELF header"))?;
     let segments = header.program_headers(le, bytes).map_err(|_| LoadError::Broken("ELF program headers"))?;
+    let loaded = || segments.iter().filter(|s| s.p_type(le) == PT_LOAD && s.p_memsz(le).into() != 0);
+    let lowest = loaded().map(|s| s.p_paddr(le).into()).min().unwrap_or(0);
+    let bias = if header.e_type(le) == ET_DYN { bias(lowest, target) } else { 0 };
     let mut total = 0u64;
-    for segment in segments.iter().filter(|s| s.p_type(le) == PT_LOAD) {
-        let (addr, len): (u64, u64) = (segment.p_paddr(le).into(), segment.p_memsz(le).into());
+    for segment in loaded() {
+        let (addr, len): (u64, u64) = (segment.p_paddr(le).into().wrapping_add(bias), segment.p_memsz(le).into());
         let (from, size): (u64, u64) = (segment.p_offset(le).into(), segment.p_filesz(le).into());
-        if len == 0 {
-            continue;
-        }
         target.check("ELF segment", addr, len)?;
         let end = from.checked_add(size).filter(|end| *end <= bytes.len() as u64 && size <= len);
         let end = end.ok_or(LoadError::Broken("ELF segment with bytes that the file does not have"))?;
@@ -78,13 +78,19 @@ fn scan<H: FileHeader<Endian = LittleEndian>>(
     if image.parts.is_empty() {
         return Err(LoadError::Broken("ELF file without anything to load"));
     }
-    image.entry = header.e_entry(le).into();
-    image.symbols = symbols(header, bytes);
+    image.entry = header.e_entry(le).into().wrapping_add(bias);
+    image.symbols = symbols(header, bytes, bias);
     Ok(())
 }
 
+/// What is added to the addresses of a program that runs anywhere: it goes to the free place unless it says one in RAM, as
+/// OpenSBI's `fw_dynamic.elf`, which begins at 0.
+fn bias(lowest: u64, target: &Target) -> u64 {
+    if target.holds(lowest, 1) { 0 } else { target.free.wrapping_sub(lowest) }
+}
+
 /// The wanted symbols; a file may have no or a broken table of them and still be a program.
-fn symbols<H: FileHeader<Endian = LittleEndian>>(header: &H, bytes: &[u8]) -> Symbols {
+fn symbols<H: FileHeader<Endian = LittleEndian>>(header: &H, bytes: &[u8], bias: u64) -> Symbols {
     let le = LittleEndian;
     let mut found = Symbols::new();
     let Ok(sections) = header.sections(le, bytes) else { return found };
@@ -96,7 +102,7 @@ fn symbols<H: FileHeader<Endian = LittleEndian>>(header: &H, bytes: &[u8]) -> Sy
         for symbol in table.iter() {
             let name = symbol.name(le, table.strings()).unwrap_or_default();
             if let Some(wanted) = WANTED.iter().find(|w| w.as_bytes() == name) {
-                found.insert(wanted, symbol.st_value(le).into());
+                found.insert(wanted, symbol.st_value(le).into().wrapping_add(bias));
             }
         }
     }

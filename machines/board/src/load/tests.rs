@@ -114,6 +114,22 @@ fn elf_programs_go_to_their_physical_addresses() {
 }
 
 #[test]
+fn elf_programs_that_run_anywhere_go_where_there_is_room() {
+    let mut bytes = elf(&[(0x100, 0, 0x10, 0x20), (0x200, 0x4000, 8, 8)]);
+    bytes[16] = 3;
+    bytes[24..32].copy_from_slice(&4u64.to_le_bytes());
+    let image = program(bytes, &target()).unwrap();
+    let free = target().free;
+    assert_eq!((image.low, image.high, image.entry), (free, free + 0x4008, free + 4));
+    let mut placed = elf(&[(0x100, RAM, 0x10, 0x20)]);
+    placed[16] = 3;
+    assert_eq!(program(placed, &target()).unwrap().low, RAM);
+    let mut far = elf(&[(0x100, 0, 1, 1), (0x100, 1 << 40, 1, 1)]);
+    far[16] = 3;
+    assert!(text(far).contains("outside of RAM"));
+}
+
+#[test]
 fn elf_programs_that_do_not_fit_are_refused() {
     let outside = "ELF segment at 0xffffffff80000000, 0x20 bytes, lies outside of RAM (0x80000000 to 0x81000000)";
     assert_eq!(text(elf(&[(0, 0xffff_ffff_8000_0000, 0x10, 0x20)])), outside);
