@@ -11,7 +11,7 @@ use tern_riscv::{Features, Riscv, Rv};
 
 /// All that is implemented, with the optional extensions.
 fn everything(xlen: u8) -> Features {
-    let spec = if xlen == 32 { "max32,v,zvfh,zvbb,zvbc" } else { "max,v,zvfh,zvbb,zvbc" };
+    let spec = if xlen == 32 { "max32,v,zvfh,zvbb,zvknc,zvkng,zvksg" } else { "max,v,zvfh,zvbb,zvknc,zvkng,zvksg" };
     spec.parse().expect("the extensions go together")
 }
 

@@ -277,7 +277,8 @@ fn carry_less(v: &mut V<'_, '_>, f: Two) -> R<u64> {
 }
 
 fn carry_less_product(a: u64, b: u64) -> u128 {
-    (0..64).filter(|i| b >> i & 1 != 0).fold(0, |sum, i| sum ^ u128::from(a) << i)
+    // No branch depends on operands (Zvkt).
+    (0..64).fold(0, |sum, i| sum ^ u128::from(a & (b >> i & 1).wrapping_neg()) << i)
 }
 
 fn one(v: &mut V<'_, '_>, f: fn(u64, u32) -> u64) -> R<u64> {
