@@ -46,7 +46,7 @@ impl Element {
 
     /// `a` rotated by less than its width.
     fn rotate_left(&self, a: u64, by: u32) -> u64 {
-        if by == 0 { a } else { a << by | a >> (self.bits - by) }
+        a << by | a >> (self.bits - by & (self.bits - 1))
     }
 
     /// `value / 2^shift`, rounded as `vxrm` says (section 3.8).
