@@ -78,7 +78,7 @@ const SM4: [u8; 256] = {
 /// The bytes of `v`, each multiplied by x.
 fn double(v: u32) -> u32 {
     let carries = v >> 7 & 0x0101_0101;
-    (v & 0x7f7f_7f7f) << 1 ^ carries * u32::from(AES_POLY)
+    ((v & 0x7f7f_7f7f) << 1) ^ (carries * u32::from(AES_POLY))
 }
 
 /// MixColumns of one column, row 0 in the low byte (FIPS 197, section 5.1.3): row `i` becomes `2 a[i] + 3 a[i+1] + a[i+2] +

@@ -298,7 +298,7 @@ fn sm4_is_that_of_the_standard() {
         for i in (1..=8).rev() {
             write!(source, "vrgather.vv v{turned}, v{}, v{order}\nvsm4r.vv v{x}, v{turned}\n", reg(i)).expect("memory");
         }
-        write!(source, "{finish}vse32.v v{turned}, (a1)\n").expect("memory");
+        writeln!(source, "{finish}vse32.v v{turned}, (a1)").expect("memory");
         let input = [key.clone(), constants.clone(), key.clone()].concat();
         assert_eq!(run(shape, &source, &input, 32), [cipher.clone(), key.clone()].concat(), "{}", shape.cpu);
     }

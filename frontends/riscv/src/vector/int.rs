@@ -46,7 +46,7 @@ impl Element {
 
     /// `a` rotated by less than its width.
     fn rotate_left(&self, a: u64, by: u32) -> u64 {
-        a << by | a >> (self.bits - by & (self.bits - 1))
+        a << by | a >> ((self.bits - by) & (self.bits - 1))
     }
 
     /// `value / 2^shift`, rounded as `vxrm` says (section 3.8).
