@@ -127,6 +127,8 @@ helpers! {
     44 FORGET "forget" [state] false forget;
     /// Loads or stores a guest's memory: the payload is the memory operation, and 1 at bit 16 to store.
     45 GUEST_ACCESS "guest_access" [state] true guest_access;
+    /// [`vector::crypto::Crypto`].
+    46 V_CRYPTO "v_crypto" [state] true vector::crypto::Crypto::call;
 }
 
 fn forget(cx: &mut HelperCx<'_>, [addr, ..]: [u64; 3], page: u64) -> Result<u64, HelperExit> {

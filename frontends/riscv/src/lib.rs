@@ -21,6 +21,7 @@ pub mod asm;
 mod crypto;
 pub mod csr;
 pub mod features;
+mod hash;
 mod helper;
 pub mod insn;
 mod interrupt;

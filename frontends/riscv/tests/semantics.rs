@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("half.txt", include_str!("cases/half.txt")),
     ("misc.txt", include_str!("cases/misc.txt")),
     ("vector.txt", include_str!("cases/vector.txt")),
+    ("vector_crypto.txt", include_str!("cases/vector_crypto.txt")),
 ];
 
 /// The layout's names of what cases call by the manual's.

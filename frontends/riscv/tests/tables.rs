@@ -10,14 +10,16 @@ use tern_riscv::asm::RiscvAsm;
 use tern_riscv::{Features, Riscv, Rv};
 
 /// All that is implemented, with the optional extensions.
+fn spec(xlen: u8) -> &'static str {
+    if xlen == 32 { "max32,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia" } else { "max,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia" }
+}
+
 fn everything(xlen: u8) -> Features {
-    let spec = if xlen == 32 { "max32,v,zvfh,zvbb,zvbc" } else { "max,v,zvfh,zvbb,zvbc" };
-    spec.parse().expect("the extensions go together")
+    spec(xlen).parse().expect("the extensions go together")
 }
 
 fn groups(xlen: u8) -> Vec<&'static Group<Rv>> {
-    let spec = if xlen == 32 { "max32,v,zvfh,zvbb,zvbc,smaia" } else { "max,v,zvfh,zvbb,zvbc,smaia" };
-    Features::for_machine(spec).expect("the extensions go together").machine_groups()
+    Features::for_machine(spec(xlen)).expect("the extensions go together").machine_groups()
 }
 
 /// Deterministic random bits (splitmix64).

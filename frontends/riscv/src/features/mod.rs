@@ -255,6 +255,7 @@ impl Features {
             fp: fp.iter().filter(|(ext, _)| self.has(ext)).fold(0, |bits, (_, bit)| bits | bit),
             full: self.has("v"),
             rv32: self.xlen == 32,
+            sha512: self.has("zvknhb"),
         }
     }
 

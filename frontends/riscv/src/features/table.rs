@@ -1,8 +1,8 @@
 //! The extension table: one row per extension, and the CPU models built from it.
 
 use crate::insn::{
-    Rv, a, c, cbo, d, f, hints, m, rv_i, v_bits, v_config, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm, v_reduce,
-    zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+    Rv, a, c, cbo, d, f, hints, m, rv_i, v_bits, v_config, v_crypto, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm,
+    v_reduce, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
 };
 use tern_decode::Group;
 
@@ -203,7 +203,19 @@ pub(super) static EXTENSIONS: &[Ext] = &[
         .optional()
         .hwprobe(19)
         .groups(&[&v_bits::ZVKB]),
-    ext("zvkt", "vector timing that does not depend on data").planned().hwprobe(26),
+    ext("zvkg", "vector GHASH").implies("zve32x").optional().hwprobe(20).groups(&[&v_crypto::ZVKG]),
+    ext("zvkn", "vector NIST algorithms").implies("zvkned zvknhb zvkb zvkt").optional(),
+    ext("zvknc", "vector NIST algorithms and carry-less multiplication").implies("zvkn zvbc").optional(),
+    ext("zvkned", "vector AES").implies("zve32x").optional().hwprobe(21).groups(&[&v_crypto::ZVKNED]),
+    ext("zvkng", "vector NIST algorithms and GHASH").implies("zvkn zvkg").optional(),
+    ext("zvknha", "vector SHA-256").implies("zve32x").optional().hwprobe(22).groups(&[&v_crypto::ZVKNH]),
+    ext("zvknhb", "vector SHA-256 and SHA-512").implies("zve64x").optional().hwprobe(23).groups(&[&v_crypto::ZVKNH]),
+    ext("zvks", "vector ShangMi algorithms").implies("zvksed zvksh zvkb zvkt").optional(),
+    ext("zvksc", "vector ShangMi algorithms and carry-less multiplication").implies("zvks zvbc").optional(),
+    ext("zvksed", "vector SM4").implies("zve32x").optional().hwprobe(24).groups(&[&v_crypto::ZVKSED]),
+    ext("zvksg", "vector ShangMi algorithms and GHASH").implies("zvks zvkg").optional(),
+    ext("zvksh", "vector SM3").implies("zve32x").optional().hwprobe(25).groups(&[&v_crypto::ZVKSH]),
+    ext("zvkt", "vector timing that does not depend on data").implies("zve32x").optional().hwprobe(26),
     ext("zve32f", "vectors of 32-bit elements and binary32").implies("zve32x f").optional().hwprobe(38).groups(&[
         &v_fp::V_FP,
         &v_fp::V_FP_WIDE,

@@ -113,6 +113,21 @@ fn programs_are_told_what_there_is() {
 }
 
 #[test]
+fn vector_cryptography_comes_in_sets() {
+    let all: Features = "rv64i,zvknc,zvksg".parse().unwrap();
+    let parts = "zvkned zvknhb zvkb zvkt zvbc zvksed zvksh zvkg zvkn zvks zve64x";
+    assert!(parts.split(' ').all(|e| all.has(e)) && !all.has("zvknha") && !all.has("zvkng") && !all.has("zve64f"));
+    assert!(all.vector().sha512);
+    let ext = all.hwprobe().iter().find(|(k, _)| *k == 4).map_or(0, |(_, v)| *v);
+    assert_eq!(ext >> 17 & 0x3ff, 0b11_1101_1110, "Zvbc, Zvkb, Zvkg, Zvkned, Zvknhb, Zvksed, Zvksh, Zvkt");
+    let small: Features = "rv64i_zvknha_zvks".parse().unwrap();
+    assert!(small.has("zve32x") && !small.has("zve64x") && !small.vector().sha512);
+    let without: Features = "rv64i,zvkn,zvkned,zvkn=off".parse().unwrap();
+    assert!(without.has("zvkned") && without.has("zve32x") && !without.has("zvknhb"));
+    assert_eq!(error("rv64i,zvkn,zvkned=off"), "RISC-V extension `zvkn` needs `zvkned`, which is switched off");
+}
+
+#[test]
 fn models_are_listed_if_they_can_be_had() {
     let names: Vec<_> = Features::models().map(|(name, _)| name).collect();
     assert!(names.contains(&"rva22u64") && names.contains(&"max32") && !names.contains(&"rva23u64"));

@@ -15,6 +15,7 @@ pub mod rv_i;
 pub mod system;
 pub mod v_bits;
 pub mod v_config;
+pub mod v_crypto;
 pub mod v_fixed;
 pub mod v_fp;
 pub mod v_int;

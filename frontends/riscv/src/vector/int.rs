@@ -46,7 +46,7 @@ impl Element {
 
     /// `a` rotated by less than its width.
     fn rotate_left(&self, a: u64, by: u32) -> u64 {
-        if by == 0 { a } else { a << by | a >> (self.bits - by) }
+        a << by | a >> ((self.bits - by) & (self.bits - 1))
     }
 
     /// `value / 2^shift`, rounded as `vxrm` says (section 3.8).
@@ -277,7 +277,8 @@ fn carry_less(v: &mut V<'_, '_>, f: Two) -> R<u64> {
 }
 
 fn carry_less_product(a: u64, b: u64) -> u128 {
-    (0..64).filter(|i| b >> i & 1 != 0).fold(0, |sum, i| sum ^ u128::from(a) << i)
+    // No branch depends on operands (Zvkt).
+    (0..64).fold(0, |sum, i| sum ^ u128::from(a & (b >> i & 1).wrapping_neg()) << i)
 }
 
 fn one(v: &mut V<'_, '_>, f: fn(u64, u32) -> u64) -> R<u64> {

@@ -6,6 +6,7 @@
 //! allow.  Section numbers are those of the V specification 1.0.
 
 pub(crate) mod config;
+pub(crate) mod crypto;
 pub(crate) mod fp;
 pub(crate) mod fpcvt;
 pub(crate) mod int;
@@ -34,6 +35,8 @@ pub struct Unit {
     pub full: bool,
     /// XLEN is 32.
     pub rv32: bool,
+    /// SHA-512, which Zvknha lacks (Zvknhb).
+    pub sha512: bool,
 }
 
 impl Unit {
@@ -54,6 +57,7 @@ impl Unit {
             | (self.fp as u64) << 40
             | (self.full as u64) << 48
             | (self.rv32 as u64) << 49
+            | (self.sha512 as u64) << 50
     }
 
     /// The inverse of [`Unit::pack`].
@@ -65,6 +69,7 @@ impl Unit {
             fp: (bits >> 40) as u8,
             full: bits >> 48 & 1 != 0,
             rv32: bits >> 49 & 1 != 0,
+            sha512: bits >> 50 & 1 != 0,
         }
     }
 }
