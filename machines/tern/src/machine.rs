@@ -52,7 +52,7 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         let bytes = fs::read(path).map_err(|e| file_error(path, &e))?;
         run.board.machine.load(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    run.to_the_end()
+    run.go_on()
 }
 
 fn settings(options: &RunOptions) -> Result<Settings, String> {
@@ -115,7 +115,8 @@ impl Run<'_> {
         [save, digest, self.options.until].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
-    fn to_the_end(&mut self) -> Result<u8, String> {
+    /// Runs until something ends the machine; the status that tern ends with.
+    fn go_on(&mut self) -> Result<u8, String> {
         let status = loop {
             match self.board.machine.run(self.stop()) {
                 Ended::Limit => {
