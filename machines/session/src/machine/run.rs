@@ -19,6 +19,9 @@ use tern_core::time::Owner;
 const POLL: u64 = 500_000;
 /// Instructions of one turn when guest time follows the host: how late an event may be.
 const HOST_TURN: u64 = 200_000;
+/// Traps one after the other, with no instruction that retires between them, after which a turn ends; each counts as an
+/// instruction then.
+const TRAPS: u64 = 4096;
 /// Longest wait for the outside, so that signals are noticed.
 const LONGEST_WAIT_NS: u64 = 1_000_000_000;
 
@@ -177,6 +180,7 @@ impl Machine {
             _ => self.settings.turn,
         };
         let end = fabric.position.base + turn.min(until.saturating_sub(fabric.position.retired));
+        let mut traps = 0;
         while self.harts[cpu].state == CpuState::Running && self.fabric.requests.is_empty() {
             self.take_interrupt(id);
             let icount = self.engine.icount(id);
@@ -186,6 +190,12 @@ impl Machine {
             }
             let stop = self.engine.run(id, &mut self.fabric, insns);
             self.stopped(cpu, stop);
+            // Traps retire nothing: a CPU that does nothing else must let time pass, and others run.
+            traps = if self.engine.icount(id) == icount { traps + 1 } else { 0 };
+            if traps == TRAPS {
+                self.fabric.position.retired += TRAPS;
+                break;
+            }
             if stop == Stop::Yield && self.harts.len() > 1 {
                 break;
             }
