@@ -19,6 +19,8 @@ use tern_core::time::Owner;
 const POLL: u64 = 500_000;
 /// Instructions of one turn when guest time follows the host: how late an event may be.
 const HOST_TURN: u64 = 200_000;
+/// How long an instruction takes by which a CPU tells that it spins.
+const STALL_NS: u64 = 250;
 /// Traps one after the other, with no instruction that retires between them, after which a turn ends; each counts as an
 /// instruction then.
 const TRAPS: u64 = 4096;
@@ -196,8 +198,12 @@ impl Machine {
                 self.fabric.position.retired += TRAPS;
                 break;
             }
-            if stop == Stop::Yield && self.harts.len() > 1 {
-                break;
+            // A wait that is over at once is a loop around it.
+            if matches!(stop, Stop::Yield | Stop::Halt) {
+                if self.others_run(cpu) {
+                    break;
+                }
+                self.stall(id);
             }
             if !self.fabric.changes.is_empty() {
                 let others = self.fabric.changes.iter().any(|c| c.cpu != cpu as u32);
@@ -212,6 +218,19 @@ impl Machine {
         let position = &mut self.fabric.position;
         position.retired += icount - position.base;
         position.base = icount;
+    }
+
+    /// Has another CPU something to do?
+    fn others_run(&self, cpu: usize) -> bool {
+        self.harts.iter().enumerate().any(|(i, h)| i != cpu && h.state == CpuState::Running)
+    }
+
+    /// The CPU spins, and nobody but time can end that: the instruction takes a while, as it does on hardware.
+    fn stall(&mut self, id: CpuId) {
+        let fabric = &mut self.fabric;
+        let Some(now) = fabric.position.ns(self.engine.icount(id)) else { return };
+        let gap = fabric.queue.next().map_or(STALL_NS, |at| at.saturating_sub(now));
+        fabric.position.skipped += gap.min(STALL_NS);
     }
 
     fn take_interrupt(&mut self, id: CpuId) {
