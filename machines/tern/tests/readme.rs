@@ -26,7 +26,12 @@ fn checked_examples_print_what_the_readme_shows() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
     let readme = std::fs::read_to_string(path).expect("README.md is there");
     let examples = examples(&readme);
-    assert!(!examples.is_empty(), "the README has no checked example");
+    for list in ["isas", "boards", "devices"] {
+        assert!(
+            examples.iter().any(|(args, _)| *args == ["list", list]),
+            "the README does not show `tern list {list}`"
+        );
+    }
     for (args, expected) in examples {
         let out = Command::new(env!("CARGO_BIN_EXE_tern")).args(&args).output().expect("tern runs");
         assert_eq!(String::from_utf8_lossy(&out.stdout), expected, "tern {}", args.join(" "));
