@@ -3,13 +3,12 @@
 use crate::backends::{Backends, Port};
 use crate::config::{Char, Drive, Link, Net, Share};
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_host::chardev::{Chardev, Source, Spec};
 use tern_host::clock;
-use tern_host::console::{Console, ConsoleEvent, Input, Options};
+use tern_host::console::ConsoleEvent;
 use tern_host::entropy::{FromFile, Host, Seeded};
 use tern_host::image::{self, Cache, Format};
 use tern_host::net::{self, pcap::Dump};
@@ -18,27 +17,8 @@ use tern_session::machine::{Control, Outside};
 
 /// Most bytes of input that wait for a device; more stays with the host.
 const BACKLOG: usize = 1 << 16;
-/// A terminal that does not take output is asked again after this many nanoseconds.
-const OUTPUT_RETRY_NS: u64 = 5_000_000;
 /// Bytes of a frame that a dump keeps.
 const SNAP: usize = 65_536;
-
-/// Bytes that go nowhere.
-struct Null;
-
-impl CharSink for Null {
-    fn write(&mut self, _bytes: &[u8]) {}
-}
-
-/// Bytes that go to a file, unbuffered.
-struct ToFile(File);
-
-impl CharSink for ToFile {
-    fn write(&mut self, bytes: &[u8]) {
-        // A full disk must not stop the guest; what is lost is the log's end.
-        let _ = self.0.write_all(bytes);
-    }
-}
 
 /// A cable that is not plugged in.
 struct Unplugged;
@@ -51,6 +31,8 @@ impl NetSink for Unplugged {
 pub struct HostBackends {
     world: World,
     seed: Option<u64>,
+    /// Standard input and output have been given away.
+    stdio: bool,
 }
 
 impl HostBackends {
@@ -59,7 +41,7 @@ impl HostBackends {
     /// # Errors
     /// The host has no descriptors left.
     pub fn new(seed: Option<u64>, tell: Box<dyn FnMut(&str)>) -> std::io::Result<HostBackends> {
-        Ok(HostBackends { world: World::new(tell)?, seed })
+        Ok(HostBackends { world: World::new(tell)?, seed, stdio: false })
     }
 
     /// The world that they make up.
@@ -95,29 +77,23 @@ impl Backends for HostBackends {
     }
 
     fn chars(&mut self, what: &Char, port: Port) -> Result<Box<dyn CharSink>, String> {
-        match what {
-            Char::Null => Ok(Box::new(Null)),
-            Char::File(path) => match File::create(path) {
-                Ok(file) => Ok(Box::new(ToFile(file))),
-                Err(e) => Err(format!("{}: {e}", path.display())),
-            },
-            Char::Stdio(monitor) => {
-                if !self.world.terminals.is_empty() {
-                    return Err("standard input and output can be given to one device only".into());
-                }
-                let options = Options { escape: monitor.then_some(1), ..Options::default() };
-                let (sink, input) = Console::new(options).map_err(|e| format!("the terminal: {e}"))?;
-                self.world.terminals.push(Terminal {
-                    device: port.device,
-                    port: port.port,
-                    input,
-                    waiting: VecDeque::new(),
-                    open: true,
-                });
-                Ok(sink)
-            }
-            Char::Other(text) => Err(format!("character device `{text}` is not built yet")),
+        let spec = match what {
+            Char::Null => Spec::Null,
+            Char::File(path) => Spec::File { path: path.clone(), append: false },
+            Char::Stdio(monitor) => Spec::Stdio { escapes: *monitor },
+            Char::Other(text) => Spec::parse(text).map_err(|e| e.to_string())?,
+        };
+        if matches!(spec, Spec::Stdio { .. }) && core::mem::replace(&mut self.stdio, true) {
+            return Err("standard input and output can be given to one device only".into());
         }
+        let Chardev { sink, source, note } = spec.open().map_err(|e| e.to_string())?;
+        if let Some(note) = note {
+            (self.world.tell)(&note);
+        }
+        let (device, port) = (port.device, port.port);
+        let open = !matches!(spec, Spec::Null | Spec::File { .. });
+        self.world.terminals.push(Terminal { device, port, source, waiting: VecDeque::new(), open });
+        Ok(sink)
     }
 
     fn net(&mut self, net: &Net, port: Port) -> Result<Box<dyn NetSink>, String> {
@@ -167,7 +143,7 @@ impl Backends for HostBackends {
 struct Terminal {
     device: u32,
     port: u32,
-    input: Input,
+    source: Box<dyn Source>,
     waiting: VecDeque<u8>,
     open: bool,
 }
@@ -206,7 +182,7 @@ impl World {
             if terminal.waiting.len() >= BACKLOG {
                 continue;
             }
-            for event in terminal.input.poll() {
+            for event in terminal.source.poll() {
                 match event {
                     ConsoleEvent::Bytes(bytes) => terminal.waiting.extend(bytes),
                     ConsoleEvent::Quit | ConsoleEvent::Signal(_) => self.controls.push_back(Control::Quit),
@@ -239,14 +215,14 @@ impl Outside for World {
         }
         let mut timeout = timeout_ns.unwrap_or(u64::MAX);
         for terminal in &self.terminals {
-            if terminal.waiting.len() < BACKLOG
-                && let Some(fd) = terminal.input.fd()
-            {
-                self.poller.watch(fd as u64, fd, Interest::READ);
-                self.watched.push(fd as u64);
+            if terminal.waiting.len() < BACKLOG {
+                for fd in terminal.source.fds() {
+                    self.poller.watch(fd as u64, fd, Interest::READ);
+                    self.watched.push(fd as u64);
+                }
             }
-            if terminal.input.pending() {
-                timeout = timeout.min(OUTPUT_RETRY_NS);
+            if let Some(again) = terminal.source.again() {
+                timeout = timeout.min(again);
             }
         }
         let now = clock::monotonic_ns();

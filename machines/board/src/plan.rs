@@ -69,13 +69,28 @@ impl Plan {
             seed,
         };
         let tree = boot.tree(config, || tree::tree(&parts, &facts))?;
-        let dtb_at = boot.tree_at(&site, tree.blob().len() as u64)?;
+        let dtb_at = boot.tree_at(&site, roomy(&tree, &boot).len() as u64)?;
         Ok(Plan { row, cpu, parts, boot, tree, dtb_at, is64 })
     }
 
     /// The device tree as it lies in memory.
     #[must_use]
     pub fn dtb(&self) -> Vec<u8> {
-        self.tree.blob()
+        roomy(&self.tree, &self.boot)
     }
+}
+
+/// Room for properties that later programs add in place, where no firmware image makes some: U-Boot takes it for granted.
+const ROOM: usize = 0x2000;
+
+/// The tree with room at its end.
+fn roomy(tree: &Tree, boot: &Boot) -> Vec<u8> {
+    let mut blob = tree.blob();
+    if matches!(boot.first, First::Supervisor(_)) {
+        blob.resize(blob.len() + ROOM, 0);
+        // Field `totalsize` (Devicetree Specification, section 5.2).
+        let total = (blob.len() as u32).to_be_bytes();
+        blob[4..8].copy_from_slice(&total);
+    }
+    blob
 }
