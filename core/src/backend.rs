@@ -24,6 +24,16 @@ pub trait NetSink {
 pub trait Entropy {
     /// Fills `buf`; the number of bytes that are there now, 0 to all of them.
     fn fill(&mut self, buf: &mut [u8]) -> usize;
+
+    /// Bytes given out so far, where they follow from a seed; else 0.
+    fn position(&self) -> u64 {
+        0
+    }
+
+    /// Goes on after `position` bytes, as if they had been given out; without a seed that means nothing.
+    fn seek(&mut self, position: u64) {
+        let _ = position;
+    }
 }
 
 /// Why a block operation failed.

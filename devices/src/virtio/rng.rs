@@ -76,11 +76,12 @@ impl VirtioDevice for Rng {
     fn reset(&mut self, _clock: &Clock) {}
 
     fn save(&self) -> Result<Vec<u8>, StateError> {
-        snapshot::save(KIND.mmio, 1, &())
+        snapshot::save(KIND.mmio, 1, &self.source.position())
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        snapshot::load(KIND.mmio, 1, bytes)
+        self.source.seek(snapshot::load(KIND.mmio, 1, bytes)?);
+        Ok(())
     }
 }
 

@@ -88,12 +88,17 @@ impl Entropy for FromFile {
     }
 }
 
+/// From one state of a [`Seeded`] to the next.
+const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Numbers that follow from a seed (QEMU's `-seed`): for runs that must repeat, no source for secrets.
 ///
 /// They are those of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014), little-endian.
 #[derive(Clone, Debug)]
 pub struct Seeded {
+    seed: u64,
     state: u64,
+    given: u64,
     /// Bytes of the last number that were not given out.
     rest: u64,
     left: u32,
@@ -103,12 +108,12 @@ impl Seeded {
     /// The sequence of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Seeded {
-        Seeded { state: seed, rest: 0, left: 0 }
+        Seeded { seed, state: seed, given: 0, rest: 0, left: 0 }
     }
 
     /// The next number.
     pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.wrapping_add(GAMMA);
         let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -127,7 +132,20 @@ impl Entropy for Seeded {
             self.rest >>= 8;
             self.left -= 1;
         }
+        self.given += buf.len() as u64;
         buf.len()
+    }
+
+    fn position(&self) -> u64 {
+        self.given
+    }
+
+    fn seek(&mut self, position: u64) {
+        let numbers = position / 8;
+        self.state = self.seed.wrapping_add(numbers.wrapping_mul(GAMMA));
+        (self.given, self.left) = (numbers * 8, 0);
+        let mut rest = [0; 8];
+        self.fill(&mut rest[..(position % 8) as usize]);
     }
 }
 
@@ -135,6 +153,20 @@ impl Entropy for Seeded {
 mod tests {
     use super::{Entropy, FromFile, Host, Seeded};
     use std::path::Path;
+
+    #[test]
+    fn seeded_bytes_go_on_where_they_were() {
+        let mut all = [0; 64];
+        Seeded::new(3).fill(&mut all);
+        for at in 0..40 {
+            let mut there = Seeded::new(3);
+            there.seek(at);
+            let mut buf = [0; 20];
+            there.fill(&mut buf);
+            assert_eq!(buf[..], all[at as usize..at as usize + 20]);
+            assert_eq!(there.position(), at + 20);
+        }
+    }
 
     #[test]
     fn seeded_bytes_repeat() {

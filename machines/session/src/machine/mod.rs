@@ -110,6 +110,8 @@ pub struct Machine {
     settings: Settings,
     /// Whose turn is next.
     turn: usize,
+    /// The CPU whose turn a run's end has cut off, and the instructions that it has left.
+    unfinished: Option<(usize, u64)>,
     /// Retired instructions when the outside was polled last.
     polled: u64,
     ports: Vec<(u32, u32)>,
@@ -169,6 +171,7 @@ impl Machine {
             loader: Box::new(|_| {}),
             settings,
             turn: 0,
+            unfinished: None,
             polled: 0,
             ports: Vec::new(),
             inputs: 0,
@@ -316,6 +319,7 @@ impl Machine {
             self.firmware = Some(firmware);
         }
         self.turn = 0;
+        self.unfinished = None;
     }
 }
 

@@ -54,7 +54,7 @@ impl Machine {
                 return ended;
             }
             match self.next_cpu() {
-                Some(cpu) => self.slice(cpu, until),
+                Some((cpu, turn)) => self.slice(cpu, turn, until),
                 None => {
                     if let Some(ended) = self.idle() {
                         return ended;
@@ -154,12 +154,20 @@ impl Machine {
         }
     }
 
-    /// The CPU whose turn it is.
-    fn next_cpu(&mut self) -> Option<usize> {
+    /// The CPU whose turn it is, and for how many instructions.
+    fn next_cpu(&mut self) -> Option<(usize, u64)> {
+        if let Some((cpu, left)) = self.unfinished.take() {
+            return Some((cpu, left));
+        }
         let n = self.harts.len();
         let next = (0..n).map(|i| (self.turn + i) % n).find(|i| self.harts[*i].state == CpuState::Running)?;
         self.turn = next + 1;
-        Some(next)
+        let turn = match (self.settings.clock, n) {
+            (ClockMode::Host, _) => HOST_TURN,
+            (_, 1) => POLL,
+            _ => self.settings.turn,
+        };
+        Some((next, turn))
     }
 
     /// Instructions until the next event is due, at most `most`.
@@ -171,23 +179,23 @@ impl Machine {
     }
 
     /// A CPU's turn: until its instructions are used up, it waits, or something happens to the whole machine.
-    fn slice(&mut self, cpu: usize, until: u64) {
+    fn slice(&mut self, cpu: usize, turn: u64, until: u64) {
         let id = self.harts[cpu].cpu;
         let fabric = &mut self.fabric;
         fabric.current = cpu as u32;
         fabric.position.base = self.engine.icount(id);
-        let turn = match (fabric.position.mode, self.harts.len()) {
-            (ClockMode::Host, _) => HOST_TURN,
-            (_, 1) => POLL,
-            _ => self.settings.turn,
-        };
-        let end = fabric.position.base + turn.min(until.saturating_sub(fabric.position.retired));
+        let begin = fabric.position.base;
+        let end = begin + turn.min(until.saturating_sub(fabric.position.retired));
         let mut traps = 0;
         while self.harts[cpu].state == CpuState::Running && self.fabric.requests.is_empty() {
             self.take_interrupt(id);
             let icount = self.engine.icount(id);
             let insns = Self::distance(&self.fabric, icount, end.saturating_sub(icount));
             if insns == 0 {
+                // Where a run ends must not change whose turn it is.
+                let left = turn - (icount - begin);
+                let due = Self::distance(&self.fabric, icount, 1) == 0;
+                self.unfinished = (left > 0 && !due).then_some((cpu, left));
                 break;
             }
             let stop = self.engine.run(id, &mut self.fabric, insns);

@@ -41,6 +41,7 @@ struct Saved {
     retired: u64,
     skipped: u64,
     turn: u64,
+    unfinished: Option<(u32, u64)>,
     cpus: Vec<SavedCpu>,
     queue: Vec<u8>,
     wires: Vec<u8>,
@@ -148,6 +149,7 @@ impl Machine {
             retired: self.fabric.position.retired,
             skipped: self.fabric.position.skipped,
             turn: self.turn as u64,
+            unfinished: self.unfinished.map(|(cpu, left)| (cpu as u32, left)),
             cpus: (0..self.harts.len())
                 .map(|i| SavedCpu {
                     icount: self.engine.icount(self.harts[i].cpu),
@@ -207,6 +209,8 @@ impl Machine {
         position.skipped = saved.skipped;
         self.polled = saved.retired;
         self.turn = saved.turn as usize % self.harts.len().max(1);
+        self.unfinished =
+            saved.unfinished.map(|(cpu, left)| (cpu as usize, left)).filter(|(cpu, _)| *cpu < self.harts.len());
         let elapsed = self.fabric.queue.now();
         self.fabric.position.host_zero = self.fabric.outside.now().saturating_sub(elapsed);
         self.fabric.changes.clear();
