@@ -1,3 +1,4 @@
+//! The QEMU-style command line: what good lines make, what bad ones are told.
 use super::*;
 use tern_board::config::{Aia, Bios, Drive, RtcBase, Smp};
 use tern_session::Items;
