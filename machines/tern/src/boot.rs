@@ -1,4 +1,5 @@
 //! `tern boot`: a whole machine.
+#![allow(rustdoc::broken_intra_doc_links, reason = "brackets are what the help text shows as optional")]
 
 use crate::{machine, run};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! The command line of QEMU's system emulators (`qemu-system-riscv64 [options] [disk image]`), so that scripts written for
 //! them keep working (QEMU documentation, "System Emulation", "Invocation").
 //!
-//! Options are rows of [`table`]; a row's handler fills the board's configuration or notes what refers to something that may
-//! come later on the line; [`finish`] puts the references together.  What is not supported is refused in one line.
+//! Options are rows of `table`; a row's handler fills the board's configuration or notes what refers to something that may
+//! come later on the line; `finish` puts the references together.  What is not supported is refused in one line.
 //!
-//! To add an option: a row.  To add a device: a row in [`device`].
+//! To add an option: a row.  To add a device: a row in `device`.
 
 mod block;
 mod chars;
