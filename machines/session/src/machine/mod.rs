@@ -110,6 +110,9 @@ pub struct Machine {
     settings: Settings,
     /// Whose turn is next.
     turn: usize,
+    /// Instructions that the CPU before `turn` has left of its turn, which the end of a run cut short: where runs end changes
+    /// nothing.
+    left: u64,
     /// Retired instructions when the outside was polled last.
     polled: u64,
     ports: Vec<(u32, u32)>,
@@ -169,6 +172,7 @@ impl Machine {
             loader: Box::new(|_| {}),
             settings,
             turn: 0,
+            left: 0,
             polled: 0,
             ports: Vec::new(),
             inputs: 0,
@@ -316,6 +320,7 @@ impl Machine {
             self.firmware = Some(firmware);
         }
         self.turn = 0;
+        self.left = 0;
     }
 }
 

@@ -155,6 +155,9 @@ impl Machine {
     /// The CPU whose turn it is.
     fn next_cpu(&mut self) -> Option<usize> {
         let n = self.harts.len();
+        if self.left > 0 {
+            return self.turn.checked_sub(1);
+        }
         let next = (0..n).map(|i| (self.turn + i) % n).find(|i| self.harts[*i].state == CpuState::Running)?;
         self.turn = next + 1;
         Some(next)
@@ -175,17 +178,24 @@ impl Machine {
         fabric.current = cpu as u32;
         fabric.position.base = self.engine.icount(id);
         let turn = match (fabric.position.mode, self.harts.len()) {
+            _ if self.left > 0 => self.left,
             (ClockMode::Host, _) => HOST_TURN,
             (_, 1) => POLL,
             _ => self.settings.turn,
         };
-        let end = fabric.position.base + turn.min(until.saturating_sub(fabric.position.retired));
+        let most = until.saturating_sub(fabric.position.retired);
+        let end = fabric.position.base + turn.min(most);
+        self.left = 0;
         let mut traps = 0;
         while self.harts[cpu].state == CpuState::Running && self.fabric.requests.is_empty() {
             self.take_interrupt(id);
             let icount = self.engine.icount(id);
             let insns = Self::distance(&self.fabric, icount, end.saturating_sub(icount));
             if insns == 0 {
+                // An event that is due ends the turn, whoever stops here.
+                if self.harts.len() > 1 && icount == end && Self::distance(&self.fabric, icount, 1) != 0 {
+                    self.left = turn.saturating_sub(most);
+                }
                 break;
             }
             let stop = self.engine.run(id, &mut self.fabric, insns);

@@ -8,7 +8,7 @@ use tern_core::mem::space::BlockLayout;
 use tern_core::snapshot::StateError;
 
 const MAGIC: &str = "tern machine";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a snapshot cannot be made or taken on.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ struct Saved {
     retired: u64,
     skipped: u64,
     turn: u64,
+    left: u64,
     cpus: Vec<SavedCpu>,
     queue: Vec<u8>,
     wires: Vec<u8>,
@@ -148,6 +149,7 @@ impl Machine {
             retired: self.fabric.position.retired,
             skipped: self.fabric.position.skipped,
             turn: self.turn as u64,
+            left: self.left,
             cpus: (0..self.harts.len())
                 .map(|i| SavedCpu {
                     icount: self.engine.icount(self.harts[i].cpu),
@@ -206,7 +208,10 @@ impl Machine {
         position.retired = saved.retired;
         position.skipped = saved.skipped;
         self.polled = saved.retired;
-        self.turn = saved.turn as usize % self.harts.len().max(1);
+        // A turn goes from 1 to the number of CPUs once one has run.
+        self.turn = usize::try_from(saved.turn).unwrap_or(0).min(self.harts.len());
+        let runs = self.turn > 0 && self.harts[self.turn - 1].state == CpuState::Running;
+        self.left = if runs { saved.left.min(self.settings.turn) } else { 0 };
         let elapsed = self.fabric.queue.now();
         self.fabric.position.host_zero = self.fabric.outside.now().saturating_sub(elapsed);
         self.fabric.changes.clear();
