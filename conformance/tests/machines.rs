@@ -300,12 +300,14 @@ fn soup(next: &mut impl FnMut() -> u64) -> u32 {
 
 #[test]
 fn soups_of_privileged_instructions_do_the_same_everywhere() {
-    // The trap handler skips one word; the table of devices leaves out the test finisher.
-    let head = "la t5, table\n la t0, trap\n csrw mtvec, t0\n li t0, -1\n csrw pmpaddr0, t0\n li t0, 0x1f\n csrw pmpcfg0, t0\n \
-        ld t6, 0(t5)\n j start\n.align 2\ntrap: csrrw a6, mscratch, a6\n csrr a6, mepc\n addi a6, a6, 4\n csrw mepc, a6\n \
-        csrrw a6, mscratch, a6\n la t5, table\n ld t6, 0(t5)\n mret\n.align 3\ntable: .dword 0x2000000, 0x2004000, 0x200bff8, \
-        0xc000000, 0xc002000, 0xc200000, 0x10000000, 0x10001000, 0x10002000, 0x10100000, 0x20000000, 0x30000000, 0x101000, \
-        0x80100000, 0x40000000, 0x3000000\n.align 4\nstart:\n";
+    // The trap handler skips one word, or goes to the start from elsewhere; the table of devices leaves out the finisher.
+    let head = "la t5, table\n la t0, trap\n csrw mtvec, t0\n li t0, -1\n csrw pmpaddr0, t0\n li t0, 0x1f\n \
+        csrw pmpcfg0, t0\n ld t6, 0(t5)\n j start\n.align 2\n\
+        trap: la t5, start\n csrr a6, mepc\n addi a6, a6, 4\n sub a7, a6, t5\n li t4, 2400\n bltu a7, t4, back\n \
+        mv a6, t5\n li a7, 0x1800\n csrs mstatus, a7\n\
+        back: csrw mepc, a6\n la t5, table\n mret\n.align 3\n\
+        table: .dword 0x2000000, 0x2004000, 0x200bff8, 0xc000000, 0xc002000, 0xc200000, 0x10000000, 0x10001000, 0x10002000, \
+        0x10100000, 0x20000000, 0x30000000, 0x101000, 0x80100000, 0x40000000, 0x3000000\n.align 4\nstart:\n";
     let assembler = Riscv::machine(Features::for_machine("max").expect("a model")).assembler();
     let head = assembler.assemble(head, RAM).unwrap_or_else(|e| panic!("{e}"));
     let (mut errors, mut ends) = (0, 0);
@@ -328,5 +330,5 @@ fn soups_of_privileged_instructions_do_the_same_everywhere() {
         board.machine.run(60_000);
         errors += board.machine.counts().0;
     }
-    assert!(errors > 1000 && ends > 12, "{errors} guest errors, {ends} of 24 soups went on to the limit");
+    assert!(errors > 50 && ends > 12, "{errors} guest errors, {ends} of 24 soups went on to the limit");
 }
