@@ -16,9 +16,10 @@ pub fn parts(config: &BoardConfig, symbols: &Symbols) -> Parts {
     let (tohost, fromhost) = (*tohost, *fromhost);
     let list = vec![
         Part::new(Kind::Rom, Range::new(0x1000, 0xf000)),
+        // Of parts in one place the later one is seen: the interface lies in RAM.
+        Part::new(Kind::Ram, Range::new(0x8000_0000, config.memory)),
         Part { kind: Kind::Htif, at: vec![Range::new(tohost, 8), Range::new(fromhost, 8)], irqs: Vec::new() },
         Part::new(Kind::Clint, Range::new(0x200_0000, 0x1_0000)),
-        Part::new(Kind::Ram, Range::new(0x8000_0000, config.memory)),
     ];
     Parts { list, aia: Aia::None, sources: 0, msi_ids: 0, guests: 0 }
 }

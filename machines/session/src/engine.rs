@@ -21,6 +21,8 @@ pub struct Options {
     pub cache_words: usize,
     /// Every block is one instruction.
     pub one_insn: bool,
+    /// Runs that make a block hot; 0: all are from the start.
+    pub hot: u32,
     /// What is counted; slow.
     pub count: Count,
     /// The log.
@@ -34,6 +36,7 @@ impl Default for Options {
             dispatch: interp.dispatch,
             cache_words: interp.cache_words,
             one_insn: false,
+            hot: interp.hot.unwrap_or(0),
             count: Count::Nothing,
             log: None,
         }
@@ -66,7 +69,7 @@ impl Engine {
             dispatch: options.dispatch,
             cache_words: options.cache_words,
             block_insns: if options.one_insn { 1 } else { defaults.block_insns },
-            hot: defaults.hot,
+            hot: Some(options.hot),
             chain: !options.log.as_ref().is_some_and(|l| l.wants(Items::NOCHAIN)),
             log: options.log.clone().and_then(for_interp),
             count: options.count,

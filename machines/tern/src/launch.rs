@@ -170,6 +170,7 @@ impl Launch {
             dispatch: self.dispatch.unwrap_or(defaults.dispatch),
             cache_words: self.cache_words.unwrap_or(defaults.cache_words),
             one_insn: self.one_insn,
+            hot: defaults.hot,
             count: self.count,
             log,
         }

@@ -142,16 +142,30 @@ impl Image {
         const ZEROES: [u8; 4096] = [0; 4096];
         for part in &self.parts {
             let bytes = &self.payload[part.bytes.clone()];
-            memory.write(part.addr, bytes)?;
+            put(memory, part.addr, bytes)?;
             let mut at = bytes.len() as u64;
             while at < part.len {
                 let n = (part.len - at).min(ZEROES.len() as u64);
-                memory.write(part.addr + at, &ZEROES[..n as usize])?;
+                put(memory, part.addr + at, &ZEROES[..n as usize])?;
                 at += n;
             }
         }
         Ok(())
     }
+}
+
+/// Writes memory.  Registers may lie in the middle of a program, as those of the host-target interface do, whose place is its
+/// own section: they take nothing, so the program must have zeros there.
+fn put(memory: &dyn Bus, addr: u64, bytes: &[u8]) -> Result<(), BusError> {
+    let mut done = 0;
+    while let Err(e) = memory.write(addr + done as u64, &bytes[done..]) {
+        let at = usize::try_from(e.addr.wrapping_sub(addr)).ok().filter(|at| *at >= done);
+        match at.filter(|at| bytes.get(*at) == Some(&0)) {
+            Some(at) => done = at + 1,
+            None => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// A program for `target`: a kernel, or firmware.
