@@ -40,7 +40,7 @@ fn places(folders: &[PathBuf], is64: bool) -> Vec<PathBuf> {
 /// # Errors
 /// A file that is not there.
 pub fn choose(bios: &Bios, is64: bool) -> Result<Chosen, BoardError> {
-    choose_from(bios, is64, &tern_host::file::data_folders(), Path::is_file)
+    choose_from(bios, is64, &tern_host::file::data_folders(), Path::exists)
 }
 
 fn choose_from(

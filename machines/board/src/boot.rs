@@ -47,7 +47,8 @@ impl Piece {
     }
 
     fn read(role: &'static str, path: &Path, target: Target) -> Result<Image, BoardError> {
-        let bytes = tern_host::file::read_limited(path, target.ram_size);
+        let limit = if role == INITRD { target.ram_size.min(MAX_INITRD) } else { target.limit() };
+        let bytes = tern_host::file::read_limited(path, limit);
         let bytes = bytes.map_err(|e| BoardError::file(role, path, e))?;
         let image = if role == INITRD { ramdisk(bytes, &target) } else { load::program(bytes, &target) };
         image.map_err(|e| BoardError::file(role, path, e))
@@ -67,6 +68,8 @@ impl Piece {
 }
 
 const INITRD: &str = "initrd";
+/// Most bytes of an initrd: it is held in the host's memory whole, however big the guest's is.
+const MAX_INITRD: u64 = 4 << 30;
 
 fn ramdisk(bytes: Vec<u8>, target: &Target) -> Result<Image, LoadError> {
     let bytes = load::ramdisk(bytes, target)?;

@@ -242,7 +242,7 @@ impl Builder<'_> {
     fn serial(&mut self, port: Port) -> Result<Box<dyn tern_core::backend::CharSink>, BoardError> {
         let what = self.config.serials.get(self.serials).unwrap_or(&Char::Null);
         self.serials += 1;
-        self.backends.chars(what, port).map_err(BoardError::Config)
+        self.backends.chars(what, port).map_err(|why| bad(format!("serial: {why}")))
     }
 
     fn rtc(&mut self, part: &Part) -> Result<(), BoardError> {
@@ -341,7 +341,7 @@ impl Builder<'_> {
             let region = self.space.rom_device(&block, place.number, 0);
             let array = Array { block, space: self.space.clone(), region };
             let medium = drive.as_ref().map(|drive: &Drive| self.backends.disk(drive)).transpose();
-            let medium = medium.map_err(BoardError::Config)?;
+            let medium = medium.map_err(|why| bad(format!("{name}: {why}")))?;
             let device = CfiFlash::new(place.kit, FLASH, array, medium).map_err(|e| bad(format!("{name}: {e}")))?;
             self.map(region, *range)?;
             self.machine.install(place.number, &name, Box::new(device));

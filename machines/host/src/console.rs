@@ -337,7 +337,7 @@ mod terminal {
 
     pub(super) fn enter(signals: bool) -> io::Result<()> {
         static ONCE: Once = Once::new();
-        for signo in [host::SIGINT, host::SIGTERM, host::SIGHUP, host::SIGTSTP, host::SIGCONT] {
+        for signo in [host::SIGINT, host::SIGTERM, host::SIGHUP, host::SIGQUIT, host::SIGTSTP, host::SIGCONT] {
             // Who was told to ignore one (`nohup`) goes on doing so.
             if signal::disposition(signo)? != signal::Disposition::Ignore {
                 signal::catch(signo)?;

@@ -60,6 +60,23 @@ pub(crate) fn status(result: anyhow::Result<u8>) -> ExitCode {
     ExitCode::from(failure.map_or(1, |f| f.status))
 }
 
+/// What clap says: the help that was asked for, or in one line what is wrong with the command line.
+pub(crate) fn usage(error: &clap::Error) -> anyhow::Result<u8> {
+    if !error.use_stderr() {
+        return print(&error.render().to_string());
+    }
+    Err(Failure::new(USAGE, one_line(&error.render().to_string())).into())
+}
+
+/// clap's text without its label, usage and pointer to the help; what it lists below each other stands in a row.
+fn one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let wanted =
+        text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage: ") && !line.starts_with("For more"));
+    let line = wanted.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    format!("{line} (see --help)")
+}
+
 /// Prints one line on standard error; there is nobody to tell if that fails.
 pub(crate) fn complain(text: &str) {
     let _ = io::stderr().write_all(format!("tern: {text}\n").as_bytes());

@@ -11,12 +11,13 @@ use tern_control::run::RunOptions;
 use tern_core::backend::Entropy;
 use tern_host::clock::monotonic_ns;
 use tern_host::entropy::{Host, Seeded};
+use tern_host::file::read_limited;
 use tern_session::machine::{Ended, Settings};
 use tern_session::{Items, Log};
 
 /// Runs the machine; the status is the one that the guest switches it off with.
 pub(crate) fn run(config: &BoardConfig, options: &RunOptions) -> anyhow::Result<u8> {
-    start(config, options).map_err(|text| Failure::bare(1, format!("{}: {text}", options.name)).into())
+    start(config, options).map_err(|text| Failure::bare(1, format!("{}: {}", options.name, plain(&text))).into())
 }
 
 /// A file of the host that cannot be used, in one line.
@@ -36,6 +37,11 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         fs::write(path, plan.dtb()).map_err(|e| file_error(path, &e))?;
         return Ok(0);
     }
+    // Before anything takes the signals: the file may be a pipe that nobody writes to.
+    let snapshot = options.load.as_deref().map(|path| read_snapshot(path, config.memory)).transpose()?;
+    if let Some(save) = &options.save {
+        writable(&save.file)?;
+    }
     let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let name = options.name.clone();
     let backends = HostBackends::new(config.seed, Box::new(move |text| tell(&name, text)));
@@ -47,12 +53,34 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         tell(&options.name, &note);
     }
     run.board.power_on().map_err(|e| e.to_string())?;
-    if let Some(path) = &options.load {
+    if let (Some(path), Some(bytes)) = (&options.load, snapshot) {
         progress(options, "restoring the snapshot");
-        let bytes = fs::read(path).map_err(|e| file_error(path, &e))?;
         run.board.machine.load(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     run.go_on()
+}
+
+/// Room for all of a snapshot but the RAM, in bytes: device state, flash, translations of names.
+const SNAPSHOT_EXTRA: u64 = 1 << 30;
+
+/// A snapshot of a machine with so much RAM, in bytes.
+fn read_snapshot(path: &Path, ram: u64) -> Result<Vec<u8>, String> {
+    let limit = ram.saturating_add(ram / 8).saturating_add(SNAPSHOT_EXTRA);
+    read_limited(path, limit).map_err(|e| format!("{}: {}", path.display(), plain(&e.to_string())))
+}
+
+/// Sees that a snapshot can be written, while nothing is lost yet if it cannot.
+fn writable(path: &Path) -> Result<(), String> {
+    let part = partial(path);
+    fs::File::create(&part).map_err(|e| file_error(path, &e))?;
+    fs::remove_file(&part).map_err(|e| file_error(path, &e))
+}
+
+/// The file that becomes this one when it is whole.
+fn partial(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
 }
 
 fn settings(options: &RunOptions) -> Result<Settings, String> {
@@ -166,9 +194,7 @@ impl Run<'_> {
     fn save(&self, path: &Path) -> Result<(), String> {
         progress(self.options, "writing the snapshot");
         let bytes = self.board.machine.save().map_err(|e| e.to_string())?;
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
+        let part = partial(path);
         fs::write(&part, bytes).map_err(|e| file_error(&part, &e))?;
         fs::rename(&part, path).map_err(|e| file_error(path, &e))
     }

@@ -81,7 +81,10 @@ fn main() -> ExitCode {
         Some((name, rest)) if name.starts_with("qemu-system-") => qemu_system::run(&name, rest),
         Some((name, rest)) => qemu::run(&name, rest),
         None if args.len() <= 1 => failure::print(SHORT_HELP),
-        None => verb(Cli::parse_from(&args)),
+        None => match Cli::try_parse_from(&args) {
+            Ok(cli) => verb(cli),
+            Err(error) => failure::usage(&error),
+        },
     };
     failure::status(result)
 }

@@ -161,15 +161,23 @@ fn wrong_options_are_refused_in_words() {
     ] {
         let ran = tern([&["boot"], args].concat());
         assert!(ran.code == Some(2) && ran.err.contains(why) && ran.out.is_empty(), "{args:?}: {ran:?}");
+        assert!(ran.err.starts_with("tern: ") && ran.err.lines().count() == 1, "{args:?}: {ran:?}");
     }
     for (args, why) in [
         (&["--board", "arm64/virt"][..], "no board is called `arm64/virt`; see tern list boards"),
         (&["--cpu", "nonsense", "--bios", "none"], "nonsense"),
-        (&["--bios", "none", "--kernel", "/no/such/file"], "/no/such/file: No such file or directory"),
+        (&["--bios", "none", "--kernel", "/no/such/file"], "/no/such/file: No such file or directory\n"),
         (&["--bios", "none", "--disk", "/no/such/file"], "/no/such/file"),
         (&["--share", "a,tag=t", "--share", "b,tag=t"], "--share: two folders have the tag `t`"),
         (&["--flash", "a", "--flash", "b", "--flash", "c"], "--flash: there are 2 banks"),
-        (&["--bios", "none", "--load", "/no/such/file"], "/no/such/file: No such file or directory"),
+        (&["--bios", "none", "--load", "/no/such/file"], "/no/such/file: No such file or directory\n"),
+        (&["--bios", "none", "--load", "/dev/zero"], "/dev/zero: file is longer than 1677721600 bytes"),
+        (&["--bios", "none", "--save", "/no/such/file"], "/no/such/file: No such file or directory\n"),
+        (&["--bios", "/dev/null"], "firmware /dev/null: the file is empty"),
+        (&["--bios", "/dev"], "firmware /dev: is a directory"),
+        (&["--bios", "none", "--memory", "64G", "--kernel", "/dev/zero"], "file is longer than 1073741824 bytes"),
+        (&["--bios", "none", "--share", "/no/such/dir"], "shared folder: /no/such/dir: No such file or directory\n"),
+        (&["--bios", "none", "--net", "user,junk=1"], "network: netdev user: junk: tern does not know this option"),
     ] {
         let ran = finish(command().arg("boot").args(args).stdin(Stdio::null()));
         assert!(ran.code == Some(1) && ran.err.contains(why) && ran.err.lines().count() == 1, "{args:?}: {ran:?}");

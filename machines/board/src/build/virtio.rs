@@ -26,6 +26,20 @@ enum Wanted<'a> {
     Balloon,
 }
 
+impl Wanted<'_> {
+    /// What it is, for people whose configuration of it is refused.
+    fn role(&self) -> &'static str {
+        match self {
+            Wanted::Disk(_) => "disk",
+            Wanted::Net(..) => "network",
+            Wanted::Share(_) => "shared folder",
+            Wanted::Console(_) => "console",
+            Wanted::Rng(_) => "entropy device",
+            Wanted::Balloon => "balloon",
+        }
+    }
+}
+
 /// The address of network device `n` that nobody chose another for.
 fn mac(n: usize) -> [u8; 6] {
     [0x52, 0x54, 0x00, 0x12, 0x34, 0x56u8.wrapping_add(n as u8)]
@@ -159,6 +173,7 @@ impl Builder<'_> {
     ) -> Result<Box<dyn VirtioDevice>, BoardError> {
         let at = Port { device, port: port(0) };
         let backends = &mut *self.backends;
+        let role = wanted.role();
         let made: Result<Box<dyn VirtioDevice>, String> = match wanted {
             Wanted::Disk(disk) => backends.disk(&disk.drive).map(|medium| {
                 let plain = blk::Config::default();
@@ -183,7 +198,7 @@ impl Builder<'_> {
                 Ok(Box::new(Balloon::new(config, balloon::Info::default())) as _)
             }
         };
-        made.map_err(BoardError::Config)
+        made.map_err(|why| BoardError::Config(format!("{role}: {why}")))
     }
 }
 

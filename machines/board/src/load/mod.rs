@@ -15,6 +15,9 @@ use tern_core::device::{Bus, BusError};
 
 pub use elf::{ELF, Symbols};
 
+/// Most bytes of a kernel or firmware, packed or not.
+const MAX_PROGRAM: u64 = 1 << 30;
+
 /// Where images may lie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Target {
@@ -40,6 +43,12 @@ impl Target {
         offset.is_some_and(|o| len <= self.ram_size - o)
     }
 
+    /// Most bytes that are read of a program: it lies in RAM, and RAM of the guest may be far bigger than the host's.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.ram_size.min(MAX_PROGRAM)
+    }
+
     fn check(&self, what: &'static str, addr: u64, len: u64) -> Result<(), LoadError> {
         if self.holds(addr, len) { Ok(()) } else { Err(LoadError::Outside { what, addr, len, target: *self }) }
     }
@@ -61,7 +70,7 @@ pub enum LoadError {
         /// Where RAM is.
         target: Target,
     },
-    /// Unpacked, it is bigger than RAM.
+    /// Unpacked, it is bigger than RAM, or than any program: so many bytes.
     TooBig(u64),
     /// It cannot be unpacked.
     Packed(String),
@@ -85,7 +94,7 @@ impl fmt::Display for LoadError {
                     target.ram_base
                 )
             }
-            LoadError::TooBig(limit) => write!(f, "unpacked it is bigger than RAM ({limit:#x} bytes)"),
+            LoadError::TooBig(limit) => write!(f, "unpacked it is bigger than {limit} bytes"),
             LoadError::Packed(why) => write!(f, "cannot be unpacked: {why}"),
             LoadError::Foreign(what) => write!(f, "is for another machine: {what}"),
             LoadError::Broken(what) => write!(f, "broken file: {what}"),
@@ -183,10 +192,10 @@ pub fn program(bytes: Vec<u8>, target: &Target) -> Result<Image, LoadError> {
         return uimage::kernel(&bytes, target);
     }
     if let Some(packed) = linux::zboot(&bytes)? {
-        return unpacked(gunzip(packed, target.ram_size)?, target);
+        return unpacked(gunzip(packed, target.limit())?, target);
     }
     if bytes.starts_with(&GZIP) {
-        let inner = gunzip(&bytes, target.ram_size)?;
+        let inner = gunzip(&bytes, target.limit())?;
         return unpacked(inner, target);
     }
     raw(bytes, target)

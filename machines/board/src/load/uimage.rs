@@ -54,7 +54,7 @@ fn header<'a>(bytes: &'a [u8], target: &Target) -> Result<Header<'a>, LoadError>
 fn unpack(header: &Header<'_>, target: &Target) -> Result<Vec<u8>, LoadError> {
     match header.compression {
         COMPRESSION_NONE => Ok(header.data.to_vec()),
-        COMPRESSION_GZIP if header.data.starts_with(&GZIP) => gunzip(header.data, target.ram_size),
+        COMPRESSION_GZIP if header.data.starts_with(&GZIP) => gunzip(header.data, target.limit()),
         COMPRESSION_GZIP => Err(LoadError::Broken("gzip data of the U-Boot image")),
         n => {
             let name = COMPRESSIONS.get(usize::from(n) - 2).copied().unwrap_or("an unknown method");
