@@ -208,9 +208,11 @@ impl Machine {
         position.retired = saved.retired;
         position.skipped = saved.skipped;
         self.polled = saved.retired;
-        self.turn = saved.turn as usize % self.harts.len().max(1);
-        self.unfinished =
-            saved.unfinished.map(|(cpu, left)| (cpu as usize, left)).filter(|(cpu, _)| *cpu < self.harts.len());
+        // A turn goes from 1 to the number of CPUs once one has run.
+        self.turn = usize::try_from(saved.turn).unwrap_or(0).min(self.harts.len());
+        let runs = |cpu: usize| self.harts.get(cpu).is_some_and(|h| h.state == CpuState::Running);
+        let unfinished = saved.unfinished.map(|(cpu, left)| (cpu as usize, left));
+        self.unfinished = unfinished.filter(|(cpu, _)| runs(*cpu));
         let elapsed = self.fabric.queue.now();
         self.fabric.position.host_zero = self.fabric.outside.now().saturating_sub(elapsed);
         self.fabric.changes.clear();
