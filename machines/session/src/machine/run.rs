@@ -16,7 +16,7 @@ use tern_core::system::{Flush, Reset, System, Virtual};
 use tern_core::time::Owner;
 
 /// Instructions between looks at the outside.
-const POLL: u64 = 500_000;
+pub(super) const POLL: u64 = 500_000;
 /// Instructions of one turn when guest time follows the host: how late an event may be.
 const HOST_TURN: u64 = 200_000;
 /// How long an instruction takes by which a CPU tells that it spins.
