@@ -132,6 +132,29 @@ fn spike_ends_by_tohost() {
 }
 
 #[test]
+fn tohost_may_lie_in_the_middle_of_a_program() {
+    // The program has zeros at its 4096th byte, where the registers are; it writes them as conformance programs do.
+    let code =
+        "auipc t0, 1\n li t1, 7\n again: sw t1, 0(t0)\n sw zero, 4(t0)\n j again\n .align 12\n .zero 128\n .8byte -1";
+    let kernel = Kernel::new("middle", code, RAM);
+    let config = config("riscv64/spike", Bios::None, &kernel);
+    let mut plan = Plan::new(&config, &mut Zeroes).unwrap();
+    plan.parts = crate::spike::parts(&config, &[("tohost", RAM + 0x1000), ("fromhost", RAM + 0x1040)].into());
+    let mut board = build(plan, &config, Settings::default(), &mut Serial::default()).unwrap();
+    board.power_on().unwrap();
+    assert_eq!(board.machine.run(100_000), Ended::PowerOff(3));
+    let mut after = [0; 8];
+    tern_core::device::Bus::read(board.machine.space(), RAM + 0x1080, &mut after).unwrap();
+    assert_eq!(after, [0xff; 8], "what is behind the registers is loaded");
+    // Anything but zeros cannot be there.
+    let mut plan = Plan::new(&config, &mut Zeroes).unwrap();
+    plan.parts = crate::spike::parts(&config, &[("tohost", RAM + 0x1080), ("fromhost", RAM + 0x1040)].into());
+    let mut board = build(plan, &config, Settings::default(), &mut Serial::default()).unwrap();
+    let error = board.power_on().unwrap_err().to_string();
+    assert!(error.ends_with("no memory at physical address 0x80001080"), "{error}");
+}
+
+#[test]
 fn every_part_is_in_the_address_space() {
     let kernel = Kernel::new("parts", ".word 0x10500073", RAM);
     for (aia, aclint) in
