@@ -183,5 +183,5 @@ fn backends_that_fail_are_named() {
     config.flash[0] = Some(Drive::new("x"));
     let plan = Plan::new(&config, &mut Zeroes).unwrap();
     let error = build(plan, &config, Settings::default(), &mut Serial::default()).err().unwrap();
-    assert_eq!(error.to_string(), "no disks here");
+    assert_eq!(error.to_string(), "flash0: no disks here");
 }
