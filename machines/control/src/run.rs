@@ -39,6 +39,10 @@ pub struct Save {
     pub file: PathBuf,
 }
 
+/// Words of a machine's translation cache: with four times as many Debian boots 9 % faster, and tern takes 195 MiB for itself
+/// in place of 57.
+const CACHE_WORDS: usize = 1 << 20;
+
 impl RunOptions {
     /// A plain run.
     #[must_use]
@@ -46,7 +50,7 @@ impl RunOptions {
         RunOptions {
             name: name.into(),
             paced: true,
-            engine: Options::default(),
+            engine: Options { cache_words: CACHE_WORDS, ..Options::default() },
             items: Items::NONE,
             log_file: None,
             pid_file: None,

@@ -5,7 +5,7 @@
 //! the guest.  Extensions: base, TIME, IPI, RFENCE, HSM, SRST, DBCN and the legacy ones.  There is no PMU extension: the
 //! counters `cycle` and `instret` can be read without it.
 //!
-//! To add an extension: its file, with a row `EXTENSION`, and its name in [`EXTENSIONS`].
+//! To add an extension: its file, with a row `EXTENSION`, and its name in `EXTENSIONS`.
 
 mod base;
 mod console;
