@@ -1,7 +1,7 @@
 //! virtio-balloon: memory that the guest gives up while it does not need it (virtio 1.2, 5.5).
 //!
 //! Pages in the balloon, and free pages that the guest reports, go back to the host and read as zeros afterwards
-//! ([`tern_core::device::Dma::discard`]).  Backend [`TARGET_PORT`] tells how large the balloon should be.
+//! ([`tern_core::device::Dma::discard`]).  Backend `TARGET_PORT` tells how large the balloon should be.
 
 use super::{Broken, Chain, Cx, VirtioDevice};
 use crate::bench::Bench;

@@ -1,7 +1,7 @@
 //! virtio-console: consoles and named serial ports (virtio 1.2, 5.3).
 //!
 //! One console port alone needs no control queues; everything else is multiport.  Backend n feeds port n; backend
-//! [`SIZE_PORT`] tells the size of the terminal.
+//! `SIZE_PORT` tells the size of the terminal.
 
 use super::{Broken, Cx, Kind, VirtioDevice};
 use crate::bench::Bench;

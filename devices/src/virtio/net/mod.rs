@@ -4,7 +4,7 @@
 //! done here, so that every feature offered is one that works whatever the link is.  Checksums of received TCP and UDP
 //! packets are checked in the driver's place, which is many times faster than in the guest.
 //!
-//! Backend 0 hands over frames, backend [`CONTROL_PORT`] tells about the link.
+//! Backend 0 hands over frames, backend `CONTROL_PORT` tells about the link.
 
 mod filter;
 mod header;
@@ -32,7 +32,7 @@ crate::virtio_part! {
 /// The backend that tells about the link, a byte each time: see [`link`].
 pub const CONTROL_PORT: u32 = 0xffff;
 
-/// What [`CONTROL_PORT`] may tell.
+/// What `CONTROL_PORT` may tell.
 pub mod link {
     /// The link is down.
     pub const DOWN: u8 = 0;
