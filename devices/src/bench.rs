@@ -1,8 +1,10 @@
 //! A test bench for devices: memory, time, wires and counters, and no machine around them.
 
 use crate::storage::cfi_flash::Array;
+mod backends;
 mod folder;
 
+pub use backends::BenchBackends;
 pub use folder::Folder;
 
 use std::cell::{Cell, RefCell};

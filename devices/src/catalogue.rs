@@ -44,7 +44,7 @@ macro_rules! devices {
     };
 }
 
-/// All parts, by class.
+/// All parts of boards, by class.
 pub fn catalogue() -> impl Iterator<Item = &'static Part> {
     [
         crate::firmware::PARTS,

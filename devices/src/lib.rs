@@ -11,10 +11,16 @@ mod catalogue;
 pub mod firmware;
 pub mod interrupt;
 pub mod misc;
+pub mod model;
+pub mod network;
 pub mod pci;
+pub mod scsi;
 pub mod serial;
+pub mod sound;
 pub mod storage;
 pub mod timer;
+pub mod usb;
 pub mod virtio;
 
 pub use catalogue::{Class, Part, catalogue};
+pub use model::{Model, models};

@@ -8,3 +8,5 @@ crate::devices! {
     /// System controller registers.
     syscon,
 }
+
+crate::models! {}

@@ -1,16 +1,48 @@
 //! Functions that are only a header: the host bridge's own, PCI-to-PCI bridges, PCI Express root ports without hotplug.
 
-use super::config::{Config, Identity};
+use super::config::{Config, ID_EXPRESS, Identity};
 use super::msi::Msi;
 use super::{PciFunction, config::ConfigState};
+use crate::Class;
+use crate::model::{Build, BusKind, Model, Prop, PropKind};
 use tern_core::device::{Kit, Messenger, Reporter};
 use tern_core::mem::Size;
 use tern_core::snapshot::{self, StateError};
 
 /// Vendor ID of functions that only emulators have.
 pub const VENDOR_EMULATED: u16 = 0x1b36;
-/// Capability ID of PCI Express.
-const ID_EXPRESS: u8 = 0x10;
+
+/// Their rows in the list of models.
+pub static MODELS: &[Model] = &[
+    Model {
+        name: "pci-bridge",
+        aliases: &[],
+        class: Class::Bus,
+        about: "conventional PCI-to-PCI bridge (PCI-to-PCI Bridge 1.2)",
+        parents: &["base-pci-bridge"],
+        props: &[
+            Prop::new("chassis_nr", PropKind::Number(8, 0), "chassis number"),
+            Prop::only("msi", &["auto", "off"]),
+            Prop::only("shpc", &["off"]),
+        ],
+        bus: Some(BusKind::Pci),
+        build: Build::Pci(|kit, _| Ok(Box::new(Header::pci_bridge(kit)))),
+    },
+    Model {
+        name: "pcie-root-port",
+        aliases: &[],
+        class: Class::Bus,
+        about: "PCI Express root port (PCI Express Base 4.0, 7.5.3)",
+        parents: &["pcie-root-port-base", "pcie-slot", "pcie-port", "base-pci-bridge"],
+        props: &[
+            Prop::new("port", PropKind::Number(8, 0), "port number"),
+            Prop::new("chassis", PropKind::Number(8, 0), "chassis number"),
+            Prop::new("slot", PropKind::Number(16, 0), "slot number"),
+        ],
+        bus: Some(BusKind::Pci),
+        build: Build::Pci(|kit, wants| Ok(Box::new(Header::root_port(kit, wants.props.number("port") as u8)))),
+    },
+];
 
 /// A function without base addresses.
 pub struct Header {

@@ -5,7 +5,7 @@ use tern_core::mem::Size;
 use tern_core::snapshot::{StateError, check};
 
 /// Length of the configuration space in bytes.
-pub const LEN: usize = 256;
+pub const LEN: usize = 4096;
 
 /// Offsets in the header.
 pub mod reg {
@@ -46,6 +46,10 @@ const STATUS_INTX: u8 = 8;
 const STATUS_CAPABILITIES: u8 = 0x10;
 /// Where the first capability goes.
 const FIRST_CAPABILITY: usize = 0x40;
+/// Where extended capabilities begin.
+const FIRST_EXTENDED: usize = 0x100;
+/// Capability ID of PCI Express.
+pub(super) const ID_EXPRESS: u8 = 0x10;
 
 /// What a base address register decodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +106,8 @@ pub struct Config {
     bars: Vec<Bar>,
     free: usize,
     last: usize,
+    free_extended: usize,
+    last_extended: Option<usize>,
     intx: bool,
 }
 
@@ -118,6 +124,8 @@ impl Config {
             bars: Vec::new(),
             free: FIRST_CAPABILITY,
             last: reg::CAPABILITIES,
+            free_extended: FIRST_EXTENDED,
+            last_extended: None,
             intx: false,
         };
         config.put(0x00, &identity.vendor.to_le_bytes());
@@ -211,6 +219,39 @@ impl Config {
         self.put(self.last, &[at as u8]);
         self.last = at + 1;
         self.bytes[reg::STATUS] |= STATUS_CAPABILITIES;
+        at
+    }
+
+    /// Adds the PCI Express capability of an endpoint (PCI Express Base 4.0, 7.5.3); its offset.
+    pub fn add_express(&mut self) -> usize {
+        let mut body = [0; 58];
+        // Version 2, endpoint.
+        body[0] = 0x02;
+        // Device capabilities: role-based errors, function-level reset is not there.
+        body[2..6].copy_from_slice(&0x8000u32.to_le_bytes());
+        // Link capabilities and status: 2.5 GT/s, one lane.
+        body[10..14].copy_from_slice(&0x11u32.to_le_bytes());
+        body[16..18].copy_from_slice(&0x11u16.to_le_bytes());
+        let at = self.add_capability(ID_EXPRESS, &body);
+        self.writable(at + 8, &[0xff, 0x7f]);
+        self.clear[at + 10] = 0x0f;
+        self.writable(at + 16, &[0xfb, 0x0f]);
+        at
+    }
+
+    /// Adds an extended capability (PCI Express Base 4.0, 7.6.3) with this body (what follows its header word); its offset.
+    ///
+    /// # Panics
+    /// If there is no room left.
+    pub fn add_extended(&mut self, id: u16, version: u8, body: &[u8]) -> usize {
+        let at = self.free_extended;
+        self.free_extended = (at + 4 + body.len()).next_multiple_of(4);
+        self.put(at, &(u32::from(id) | u32::from(version) << 16).to_le_bytes());
+        self.put(at + 4, body);
+        if let Some(last) = self.last_extended.replace(at) {
+            let word = u32::from(self.bytes[last + 2] & 0x0f) | (at as u32) << 4;
+            self.put(last + 2, &(word as u16).to_le_bytes());
+        }
         at
     }
 

@@ -4,7 +4,6 @@
 //! Implement [`PciFunction`] around a [`Config`]: the header, base addresses and capabilities are declared when it is
 //! built, and the [`host`] bridge does everything that follows from them: routing, decoding, interrupt pins.
 
-pub mod bridge;
 pub mod config;
 pub mod msi;
 
@@ -12,12 +11,18 @@ pub use config::{Bar, BarKind, Config, Identity};
 pub use host::PciHost;
 pub use msi::{Msi, Msix};
 
+use crate::model::{Child, Props, Value};
 use tern_core::mem::Size;
 use tern_core::snapshot::StateError;
 
 crate::devices! {
     /// The generic ECAM host bridge.
     host,
+}
+
+crate::models! {
+    /// Bridges and root ports.
+    bridge,
 }
 
 /// A function of a PCI device.
@@ -66,6 +71,31 @@ pub trait PciFunction {
     /// See [`tern_core::device::Device::changed`].
     fn changed(&mut self, port: u32) {
         let _ = port;
+    }
+
+    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
+    /// [`PciFunction::unplug`].
+    ///
+    /// # Errors
+    /// It has no bus, the child does not fit, or the place is taken.
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let _ = (props, child);
+        Err("it has no bus".to_owned())
+    }
+
+    /// A child is taken off its bus.
+    ///
+    /// # Errors
+    /// There is no such child, or it cannot go.
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let _ = child;
+        Err("it has no bus".to_owned())
+    }
+
+    /// The value that a property of the running device has, if it is one that the device itself changes.
+    fn get(&self, property: &str) -> Option<Value> {
+        let _ = property;
+        None
     }
 
     /// Back to the state of a new function.

@@ -82,10 +82,16 @@ pub struct Msix {
 impl Msix {
     /// Adds the capability: `vectors` (1 to [`MAX_VECTORS`]) behind base address `bar`, of [`MSIX_SIZE`] bytes.
     pub fn new(config: &mut Config, vectors: u16, bar: u8) -> Msix {
+        Msix::placed(config, vectors, (bar, 0), (bar, PBA as u32))
+    }
+
+    /// Adds the capability, with the table and the pending bits at these offsets behind these base addresses: whoever
+    /// decodes those hands accesses on with offsets from the table's begin, and from that of the pending bits.
+    pub fn placed(config: &mut Config, vectors: u16, table: (u8, u32), pending: (u8, u32)) -> Msix {
         let vectors = vectors.clamp(1, MAX_VECTORS);
         let mut body = (vectors - 1).to_le_bytes().to_vec();
-        body.extend(u32::from(bar).to_le_bytes());
-        body.extend((PBA as u32 | u32::from(bar)).to_le_bytes());
+        body.extend((table.1 | u32::from(table.0)).to_le_bytes());
+        body.extend((pending.1 | u32::from(pending.0)).to_le_bytes());
         let at = config.add_capability(ID_MSIX, &body);
         config.writable(at + 3, &[0xc0]);
         Msix { at, state: Msix::fresh(usize::from(vectors)) }

@@ -4,3 +4,5 @@ crate::devices! {
     /// The 16550A UART of National Semiconductor.
     ns16550a,
 }
+
+crate::models! {}

@@ -4,3 +4,5 @@ crate::devices! {
     /// Parallel NOR flash with Intel's command set.
     cfi_flash,
 }
+
+crate::models! {}

@@ -4,7 +4,7 @@
 //! ([`tern_core::device::Dma::discard`]).  Backend `TARGET_PORT` tells how large the balloon should be.
 
 use super::{Broken, Chain, Cx, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{Prop, PropKind};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,16 +12,29 @@ use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    5, "virtio-balloon", ["virtio-balloon"], Misc, class 0x00_ff00, legacy 0x1002,
+    5, "virtio-balloon", [], Misc, class 0x00_ff00, legacy 0x1002,
     "virtio memory balloon: statistics, free page reporting",
-    |_: &mut Bench| {
-        let config = Config { poll_ns: Some(1_000_000), free_page_reporting: true, ..Config::default() };
-        Box::new(Balloon::new(config, Info::default()))
+    [
+        Prop::new("deflate-on-oom", PropKind::Bool(false), "the guest may take pages back by itself"),
+        Prop::new("free-page-reporting", PropKind::Bool(false), "the guest tells about pages that are free"),
+        Prop::new("guest-stats-polling-interval", PropKind::Number(32, 0), "seconds between questions for statistics"),
+        Prop::only("free-page-hint", &["off"]),
+        Prop::only("page-poison", &["on", "off"]),
+    ],
+    None, |wants| {
+        let seconds = wants.props.number("guest-stats-polling-interval");
+        let config = Config {
+            deflate_on_oom: wants.props.bool("deflate-on-oom"),
+            free_page_reporting: wants.props.bool("free-page-reporting"),
+            poll_ns: (seconds != 0).then(|| seconds * 1_000_000_000),
+            ..Config::default()
+        };
+        Ok(Box::new(Balloon::new(config, Info::default())))
     }
 }
 
 /// The backend that tells how many pages of 4 KiB the guest should give up: four little-endian bytes.
-pub const TARGET_PORT: u32 = 0xffff;
+pub const TARGET_PORT: u32 = 0xff;
 
 /// Feature bits (5.5.3).
 mod feature {

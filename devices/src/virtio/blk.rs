@@ -1,7 +1,7 @@
 //! virtio-blk: a disk (virtio 1.2, 5.2).
 
 use super::{Broken, Chain, Cx, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{Prop, PropKind};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,9 +10,45 @@ use tern_core::snapshot::{self, StateError, check};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    2, "virtio-blk", ["virtio-blk"], Storage, class 0x01_0000, legacy 0x1001,
+    2, "virtio-blk", [], Storage, class 0x01_0000, legacy 0x1001,
     "virtio disk: multi-queue, discard, write-zeroes, durable flush",
-    |bench: &mut Bench| Box::new(Blk::new(bench.disk(1 << 16), Config { queues: 2, ..Config::default() }))
+    [
+        Prop::new("drive", PropKind::Drive, "the medium"),
+        Prop::new("serial", PropKind::Text(""), "what the guest reads as its serial number"),
+        Prop::new("num-queues", PropKind::Number(16, 1), "request queues"),
+        Prop::new("queue-size", PropKind::Number(16, 256), "entries of a queue"),
+        Prop::new("logical_block_size", PropKind::Size(512), "logical block size in bytes"),
+        Prop::new("discard", PropKind::Bool(true), "offer discard"),
+        Prop::only("physical_block_size", &["0", "512"]),
+        Prop::only("bootindex", &["*"]),
+        Prop::only("write-zeroes", &["on"]),
+        Prop::only("config-wce", &["on"]),
+        Prop::only("scsi", &["off"]),
+        Prop::only("share-rw", &["off"]),
+        Prop::only("write-cache", &["auto", "on"]),
+        Prop::only("werror", &["auto", "report", "enospc"]),
+        Prop::only("rerror", &["auto", "report"]),
+    ],
+    None, |wants| {
+        let props = wants.props;
+        let config = Config {
+            serial: props.text("serial").to_owned(),
+            queues: u16::try_from(props.number("num-queues")).unwrap_or(u16::MAX),
+            queue_size: u16::try_from(props.number("queue-size")).unwrap_or(u16::MAX),
+            block_size: u32::try_from(props.number("logical_block_size")).unwrap_or(u32::MAX),
+            discard: props.bool("discard"),
+        };
+        if !(1..=256).contains(&config.queues) {
+            return Err("num-queues property must be from 1 to 256".to_owned());
+        }
+        if !config.queue_size.is_power_of_two() || !(4..=1024).contains(&config.queue_size) {
+            return Err("queue-size property must be a power of two from 4 to 1024".to_owned());
+        }
+        if !config.block_size.is_power_of_two() || !(512..=32768).contains(&config.block_size) {
+            return Err("logical_block_size property must be a power of two from 512 to 32768".to_owned());
+        }
+        Ok(Box::new(Blk::new(wants.drive("drive", 0)?, config)))
+    }
 }
 
 /// Feature bits (5.2.3).
@@ -410,6 +446,7 @@ impl VirtioDevice for Blk {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Driver;
+    use crate::bench::Bench;
     use super::*;
     use crate::bench::MemoryDisk;
     use tern_core::mem::Size;

@@ -4,7 +4,7 @@
 //! `SIZE_PORT` tells the size of the terminal.
 
 use super::{Broken, Cx, Kind, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{BusKind, Prop, PropKind};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use tern_core::backend::CharSink;
@@ -12,16 +12,14 @@ use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    3, "virtio-serial", ["virtio-console"], Serial, class 0x07_8000, legacy 0x1003,
+    3, "virtio-serial", [], Serial, class 0x07_8000, legacy 0x1003,
     "virtio console: ports, terminal size, emergency output",
-    |bench: &mut Bench| {
-        let port = |name: &str, console| Port { name: name.into(), console, sink: bench.chars() };
-        Box::new(Console::new(vec![port("", true), port("org.tern.0", false)]))
-    }
+    [Prop::new("max_ports", PropKind::Number(32, 31), "most ports"), Prop::only("emergency-write", &["on"])],
+    Some(BusKind::VirtioSerial), |_| Ok(Box::new(Console::new(Vec::new())))
 }
 
 /// The backend that hands over the terminal's size: columns, then rows, two little-endian bytes each.
-pub const SIZE_PORT: u32 = 0xffff;
+pub const SIZE_PORT: u32 = 0xff;
 /// Most ports (QEMU's limit of virtio-serial).
 pub const MAX_PORTS: usize = 31;
 
@@ -353,6 +351,7 @@ impl VirtioDevice for Console {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Driver;
+    use crate::bench::Bench;
     use super::*;
     use tern_core::mem::Size;
 

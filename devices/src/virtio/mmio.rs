@@ -150,13 +150,6 @@ impl VirtioMmio {
         VirtioMmio { kit, line, legacy, state: State::NEW, transport: None }
     }
 
-    /// A slot on a test bench.
-    pub fn sample(bench: &mut Bench, device: impl FnOnce(&mut Bench) -> Box<dyn VirtioDevice>) -> Box<dyn Device> {
-        let device = device(bench);
-        let (kit, line) = (bench.kit(device.kind().mmio), bench.line());
-        Box::new(VirtioMmio::new(kit, line, device, Options { packed: true, ..Options::default() }, false))
-    }
-
     fn version(&self) -> u64 {
         if self.legacy { 1 } else { 2 }
     }

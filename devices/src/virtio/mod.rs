@@ -13,10 +13,11 @@ mod transport;
 pub use chain::{Buffer, Chain};
 pub use context::{Broken, Cx};
 pub use mmio::VirtioMmio;
-pub use pci::VirtioPci;
+pub use pci::{Interface, VirtioPci};
 pub use queue::Queue;
 pub use transport::Options;
 
+use crate::model::{Child, Props, Value};
 use tern_core::snapshot::StateError;
 
 /// Feature bits of every device (virtio 1.2, 6).
@@ -35,14 +36,14 @@ pub mod feature {
     pub const RING_RESET: u64 = 1 << 40;
 }
 
-/// Declares a kind of virtio device: `KIND`, and its rows in the catalogue behind both transports, `PART` and `PCI_PART`.
+/// Declares a kind of virtio device: `KIND`, and its row in the list of models.
 ///
-/// `ID, "name", [aliases], Class, class PCI_CLASS, legacy PCI_ID, "about", |bench| Box<dyn VirtioDevice>`; for the
-/// numbers see [`Kind`].  The catalogue says `name-device` and `name-pci`.
+/// `ID, "name", [aliases], Class, class PCI_CLASS, legacy PCI_ID, "about", [properties], bus, |wants| ...`; for the numbers
+/// see [`Kind`]; `bus` is [`Model::bus`](crate::model::Model::bus), and the rest is its `build`.
 #[macro_export]
 macro_rules! virtio_part {
     ($id:literal, $name:literal, [$($alias:literal),*], $class:ident, class $code:literal, legacy $legacy:literal,
-        $about:literal, $sample:expr) => {
+        $about:literal, [$($prop:expr),* $(,)?], $bus:expr, $build:expr) => {
         /// What it is called.
         pub static KIND: $crate::virtio::Kind = $crate::virtio::Kind {
             id: $id,
@@ -52,36 +53,24 @@ macro_rules! virtio_part {
             legacy_id: $legacy,
         };
 
-        /// The part's row behind a memory-mapped transport.
-        pub static PART: $crate::Part = $crate::Part {
-            name: concat!($name, "-device"),
+        /// Its row in the list of models.
+        pub static MODELS: &[$crate::model::Model] = &[$crate::model::Model {
+            name: $name,
             aliases: &[$($alias),*],
             class: $crate::Class::$class,
-            about: concat!($about, " (virtio-mmio)"),
-            sample: |bench| $crate::virtio::VirtioMmio::sample(bench, $sample),
-        };
-
-        /// The part's row behind PCI.
-        pub static PCI_PART: $crate::Part = $crate::Part {
-            name: concat!($name, "-pci"),
-            aliases: &[concat!($name, "-pci-transitional"), concat!($name, "-pci-non-transitional")],
-            class: $crate::Class::$class,
-            about: concat!($about, " (virtio-pci)"),
-            sample: |bench| $crate::virtio::VirtioPci::sample(bench, $sample),
-        };
+            about: $about,
+            parents: &[],
+            props: &[$($prop),*],
+            bus: $bus,
+            build: $crate::model::Build::Virtio(&KIND, $build),
+        }];
     };
 }
 
-/// Declares the kinds of virtio devices: their modules, and the list of their rows.
-macro_rules! virtio_devices {
-    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
-        $($(#[$meta])* pub mod $name;)*
-        /// The parts of this class.
-        pub(crate) static PARTS: &[&$crate::Part] = &[&mmio::PART, $(&$name::PART, &$name::PCI_PART),*];
-    };
-}
+/// The memory-mapped transport is a part of boards.
+pub(crate) static PARTS: &[&crate::Part] = &[&mmio::PART];
 
-virtio_devices! {
+crate::models! {
     /// Memory that the guest gives up.
     balloon,
     /// A disk.
@@ -181,6 +170,31 @@ pub trait VirtioDevice {
     /// See [`tern_core::device::Device::changed`].
     fn changed(&mut self, cx: &mut Cx<'_>, port: u32) {
         let _ = (cx, port);
+    }
+
+    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
+    /// [`VirtioDevice::unplug`].
+    ///
+    /// # Errors
+    /// It has no bus, the child does not fit, or the place is taken.
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let _ = (props, child);
+        Err("it has no bus".to_owned())
+    }
+
+    /// A child is taken off its bus.
+    ///
+    /// # Errors
+    /// There is no such child, or it cannot go.
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let _ = child;
+        Err("it has no bus".to_owned())
+    }
+
+    /// The value that a property of the running device has, if it is one that the device itself changes.
+    fn get(&self, property: &str) -> Option<Value> {
+        let _ = property;
+        None
     }
 
     /// Back to the state of a new device.  Its events have been cancelled with [`Cx`]'s clock by itself, its queues by the

@@ -4,13 +4,11 @@
 
 use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
-use crate::bench::Bench;
 use crate::pci::config::{ConfigState, command};
-use crate::pci::host::Solo;
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
 use serde::{Deserialize, Serialize};
-use tern_core::device::{Device, Kit};
+use tern_core::device::Kit;
 use tern_core::mem::Size;
 use tern_core::registers;
 use tern_core::snapshot::{self, StateError, check};
@@ -179,15 +177,6 @@ impl VirtioPci {
         config.seal();
         let vectors = vec![NO_VECTOR; t.queues.len()];
         VirtioPci { config, msix, window, isr: 0, config_vector: NO_VECTOR, vectors, t }
-    }
-
-    /// A function on a test bench.
-    pub fn sample(bench: &mut Bench, device: impl FnOnce(&mut Bench) -> Box<dyn VirtioDevice>) -> Box<dyn Device> {
-        let device = device(bench);
-        Solo::sample(bench, device.kind().pci, |_, kit| {
-            let options = Options { packed: true, ..Options::default() };
-            Box::new(VirtioPci::new(kit, device, options, Interface::Transitional))
-        })
     }
 
     /// A vector that the driver names, if there is such a one.

@@ -1,15 +1,20 @@
 //! virtio-rng: random bytes for the guest (virtio 1.2, 5.4).
 
 use super::{Broken, Cx, Kind, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{Prop, PropKind};
 use tern_core::backend::Entropy;
 use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    4, "virtio-rng", ["virtio-rng"], Misc, class 0x00_ff00, legacy 0x1005,
+    4, "virtio-rng", [], Misc, class 0x00_ff00, legacy 0x1005,
     "virtio entropy source",
-    |bench: &mut Bench| Box::new(Rng::new(bench.entropy()))
+    [
+        Prop::new("rng", PropKind::Link("rng-backend"), "the source; else the host's entropy"),
+        Prop::only("max-bytes", &["9223372036854775807"]),
+        Prop::only("period", &["65536"]),
+    ],
+    None, |wants| Ok(Box::new(Rng::new(wants.entropy("rng")?)))
 }
 
 const QUEUE: u16 = 0;

@@ -11,7 +11,7 @@ mod header;
 mod offload;
 
 use super::{Broken, Chain, Cx, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{Prop, PropKind};
 use filter::{ADDRESSES, Filter};
 use header::{Header, LONG, SHORT};
 use serde::{Deserialize, Serialize};
@@ -21,16 +21,25 @@ use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    1, "virtio-net", ["virtio-net"], Network, class 0x02_0000, legacy 0x1000,
+    1, "virtio-net", [], Network, class 0x02_0000, legacy 0x1000,
     "virtio network card: checksums, large segments, filters, queue pairs",
-    |bench: &mut Bench| {
-        let config = Config { pairs: 2, mtu: Some(1500), ..Config::default() };
-        Box::new(Net::new(bench.net(), config))
+    [
+        Prop::new("netdev", PropKind::Netdev, "the backend"),
+        Prop::new("mac", PropKind::Mac, "its address"),
+        Prop::new("host_mtu", PropKind::Number(16, 0), "the link's largest packet in bytes, if the guest is to be told"),
+        Prop::only("mq", &["off"]),
+        Prop::only("bootindex", &["*"]),
+        Prop::only("status", &["on"]),
+    ],
+    None, |wants| {
+        let mtu = Some(wants.props.number("host_mtu") as u16).filter(|mtu| *mtu != 0);
+        let config = Config { mac: wants.mac("mac"), mtu, ..Config::default() };
+        Ok(Box::new(Net::new(wants.netdev("netdev", 0)?, config)))
     }
 }
 
 /// The backend that tells about the link, a byte each time: see [`link`].
-pub const CONTROL_PORT: u32 = 0xffff;
+pub const CONTROL_PORT: u32 = 0xff;
 
 /// What `CONTROL_PORT` may tell.
 pub mod link {

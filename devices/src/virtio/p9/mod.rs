@@ -15,7 +15,7 @@ mod tests;
 mod wire;
 
 use super::{Broken, Chain, Cx, VirtioDevice};
-use crate::bench::Bench;
+use crate::model::{Prop, PropKind};
 use locks::Locks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,9 +25,19 @@ use tern_core::time::Clock;
 use wire::{Reader, Writer};
 
 crate::virtio_part! {
-    9, "virtio-9p", ["virtio-9p"], Storage, class 0x01_8000, legacy 0x1009,
+    9, "virtio-9p", [], Storage, class 0x01_8000, legacy 0x1009,
     "virtio 9P: shares a folder of the host (9P2000.L)",
-    |bench: &mut Bench| Box::new(P9::new(bench.folder(), "share"))
+    [
+        Prop::new("fsdev", PropKind::Link("fsdev"), "the folder"),
+        Prop::new("mount_tag", PropKind::Text(""), "the name by which the guest mounts it"),
+    ],
+    None, |wants| {
+        let tag = wants.props.text("mount_tag").to_owned();
+        if tag.len() > 32 {
+            return Err("mount_tag must have 1 to 32 bytes".to_owned());
+        }
+        Ok(Box::new(P9::new(wants.folder("fsdev")?, &tag)))
+    }
 }
 
 /// Feature: the configuration space has a mount tag.

@@ -1,0 +1,54 @@
+//! Backends of a test bench: whatever a property names is there.
+
+use super::{Bench, Counting, Folder, Frames, MemoryDisk, Output};
+use crate::model::Backends;
+use std::cell::RefCell;
+use std::rc::Rc;
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, NetSink};
+
+/// Size of a bench's disks in bytes.
+const DISK: usize = 1 << 20;
+
+/// A bench's backends: zeroed disks of 1 MiB, and the bench's sinks.
+pub struct BenchBackends {
+    output: Rc<RefCell<Vec<u8>>>,
+    frames: Rc<RefCell<Vec<Vec<u8>>>>,
+}
+
+impl BenchBackends {
+    /// Those of `bench`.
+    #[must_use]
+    pub fn new(bench: &Bench) -> BenchBackends {
+        BenchBackends { output: bench.output.clone(), frames: bench.frames.clone() }
+    }
+}
+
+impl Backends for BenchBackends {
+    fn drive(&mut self, _name: &str, _port: u32) -> Result<Box<dyn Block>, String> {
+        Ok(Box::new(MemoryDisk { bytes: vec![0; DISK], read_only: false }))
+    }
+
+    fn netdev(&mut self, _name: &str, _port: u32) -> Result<Box<dyn NetSink>, String> {
+        Ok(Box::new(Frames(self.frames.clone())))
+    }
+
+    fn chardev(&mut self, _name: &str, _port: u32) -> Result<Box<dyn CharSink>, String> {
+        Ok(Box::new(Output(self.output.clone())))
+    }
+
+    fn entropy(&mut self, _object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
+        Ok(Box::new(Counting(0)))
+    }
+
+    fn folder(&mut self, _fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
+        Ok(Box::new(Folder::new()))
+    }
+
+    fn mac(&mut self) -> [u8; 6] {
+        [0x52, 0x54, 0x00, 0x12, 0x34, 0x56]
+    }
+
+    fn wall_clock_ns(&mut self) -> u64 {
+        1_000_000_000_000_000_000
+    }
+}

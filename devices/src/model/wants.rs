@@ -1,0 +1,136 @@
+//! What a device that is being built asks for: its properties, and the backends that they name.
+
+use super::Props;
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, NetSink};
+
+/// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
+/// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
+/// Errors are one line.
+pub trait Backends {
+    /// A medium.  Its owner may change it later: the device then hears of it by `changed(port)`.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn drive(&mut self, name: &str, port: u32) -> Result<Box<dyn Block>, String>;
+
+    /// A network.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn netdev(&mut self, name: &str, port: u32) -> Result<Box<dyn NetSink>, String>;
+
+    /// A character device.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn chardev(&mut self, name: &str, port: u32) -> Result<Box<dyn CharSink>, String>;
+
+    /// Random bytes: of this object, or the best there are.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn entropy(&mut self, object: Option<&str>) -> Result<Box<dyn Entropy>, String>;
+
+    /// A shared folder.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String>;
+
+    /// The address of the next network device that has none of its own.
+    fn mac(&mut self) -> [u8; 6];
+
+    /// Nanoseconds since 1970 on the host, for clocks that begin with it.
+    fn wall_clock_ns(&mut self) -> u64;
+}
+
+/// What a device that is being built asks for.
+pub struct Wants<'a> {
+    /// Its properties.
+    pub props: &'a Props,
+    /// The backends by their names.
+    pub backends: &'a mut dyn Backends,
+}
+
+impl<'a> Wants<'a> {
+    /// With these.
+    pub fn new(props: &'a Props, backends: &'a mut dyn Backends) -> Wants<'a> {
+        Wants { props, backends }
+    }
+
+    fn named(&self, prop: &str) -> Option<&'a str> {
+        Some(self.props.text(prop)).filter(|name| !name.is_empty())
+    }
+
+    /// The medium that property `prop` names, which must be set.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn drive(&mut self, prop: &str, port: u32) -> Result<Box<dyn Block>, String> {
+        let name = self.named(prop).ok_or_else(|| format!("{prop} property not set"))?;
+        self.backends.drive(name, port)
+    }
+
+    /// The medium that property `prop` names, if it is set: a drive for removable media may begin empty.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn optional_drive(&mut self, prop: &str, port: u32) -> Result<Option<Box<dyn Block>>, String> {
+        self.named(prop).map(|name| self.backends.drive(name, port)).transpose()
+    }
+
+    /// The network that property `prop` names, or a cable that is not plugged in.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn netdev(&mut self, prop: &str, port: u32) -> Result<Box<dyn NetSink>, String> {
+        match self.named(prop) {
+            Some(name) => self.backends.netdev(name, port),
+            None => Ok(Box::new(Nothing)),
+        }
+    }
+
+    /// The Ethernet address that property `prop` gives, or the machine's next.
+    pub fn mac(&mut self, prop: &str) -> [u8; 6] {
+        self.props.mac(prop).unwrap_or_else(|| self.backends.mac())
+    }
+
+    /// The character device that property `prop` names, or nothing.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn chardev(&mut self, prop: &str, port: u32) -> Result<Box<dyn CharSink>, String> {
+        match self.named(prop) {
+            Some(name) => self.backends.chardev(name, port),
+            None => Ok(Box::new(Nothing)),
+        }
+    }
+
+    /// Random bytes of the object that property `prop` names, or the best there are.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn entropy(&mut self, prop: &str) -> Result<Box<dyn Entropy>, String> {
+        self.backends.entropy(self.named(prop))
+    }
+
+    /// The folder that property `prop` names, which must be set.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn folder(&mut self, prop: &str) -> Result<Box<dyn FileSystem>, String> {
+        let name = self.named(prop).ok_or_else(|| format!("{prop} property not set"))?;
+        self.backends.folder(name)
+    }
+}
+
+/// What nothing is connected to.
+struct Nothing;
+
+impl NetSink for Nothing {
+    fn send(&mut self, _frame: &[u8]) {}
+}
+
+impl CharSink for Nothing {
+    fn write(&mut self, _bytes: &[u8]) {}
+}

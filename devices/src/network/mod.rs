@@ -1,0 +1,3 @@
+//! Network cards.
+
+crate::models! {}

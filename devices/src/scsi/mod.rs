@@ -1,0 +1,3 @@
+//! SCSI: targets and logical units, and what they are behind.
+
+crate::models! {}

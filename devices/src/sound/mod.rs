@@ -1,0 +1,3 @@
+//! Sound cards.
+
+crate::models! {}

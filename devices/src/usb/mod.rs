@@ -1,0 +1,3 @@
+//! USB: host controllers and the devices that plug into them.
+
+crate::models! {}
