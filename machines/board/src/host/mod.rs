@@ -20,6 +20,7 @@ use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::mem::space::HostMemory;
 use tern_host::clock;
+use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
 use tern_host::wait::{Interest, Poller};
 use tern_session::machine::{Control, Outside};
@@ -71,6 +72,7 @@ impl Host {
             controls: VecDeque::new(),
             tell,
         };
+        console::catch_signals().map_err(|e| e.to_string())?;
         for object in &config.objects {
             world.objects.add(object.clone())?;
         }
@@ -120,6 +122,9 @@ impl World {
                 chars::Event::Quit => self.controls.push_back(Control::Quit),
                 chars::Event::Tell(text) => (self.tell)(text),
             }
+        }
+        if console::take_signals().iter().any(|e| matches!(e, ConsoleEvent::Signal(_))) {
+            self.controls.push_back(Control::Quit);
         }
         self.nets.poll(clock::monotonic_ns());
     }
