@@ -5,4 +5,7 @@ crate::devices! {
     cfi_flash,
 }
 
-crate::models! {}
+crate::models! {
+    /// NVM Express controllers.
+    nvme,
+}
