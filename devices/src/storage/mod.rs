@@ -8,4 +8,8 @@ crate::devices! {
 crate::models! {
     /// NVM Express controllers.
     nvme,
+    /// SD memory cards.
+    sd,
+    /// SD host controllers.
+    sdhci,
 }
