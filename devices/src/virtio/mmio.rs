@@ -6,6 +6,7 @@ use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
+use crate::model::{Child, Props};
 use serde::{Deserialize, Serialize};
 use tern_core::device::{Device, IrqLine, Kit, RegisterSet, Window};
 use tern_core::mem::Size;
@@ -148,6 +149,28 @@ impl VirtioMmio {
     #[must_use]
     pub fn empty(kit: Kit, line: IrqLine, legacy: bool) -> VirtioMmio {
         VirtioMmio { kit, line, legacy, state: State::NEW, transport: None }
+    }
+
+    /// Takes a child onto the device's bus; its number there.
+    ///
+    /// # Errors
+    /// The device has no bus, the child does not fit, or the place is taken.
+    pub fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let (number, signals) = transport.plug(props, child)?;
+        self.signal(&signals);
+        Ok(number)
+    }
+
+    /// A child is taken off the device's bus.
+    ///
+    /// # Errors
+    /// There is no such child, or it cannot go.
+    pub fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let signals = transport.unplug(child)?;
+        self.signal(&signals);
+        Ok(())
     }
 
     fn version(&self) -> u64 {

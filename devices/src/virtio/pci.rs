@@ -4,6 +4,7 @@
 
 use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
@@ -390,6 +391,22 @@ impl PciFunction for VirtioPci {
             })
         };
         self.act(|t| call(t).1);
+    }
+
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let (number, signals) = self.t.plug(props, child)?;
+        self.signal(&signals);
+        Ok(number)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let signals = self.t.unplug(child)?;
+        self.signal(&signals);
+        Ok(())
+    }
+
+    fn get(&self, property: &str) -> Option<Value> {
+        self.t.device().get(property)
     }
 
     fn reset(&mut self) {
