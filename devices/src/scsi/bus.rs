@@ -225,6 +225,11 @@ impl Bus {
         self.units().find(|(at, _)| *at == address).map(|(_, unit)| unit)
     }
 
+    /// The unit at `address`, for the controller's own use: unit attentions stay.
+    pub fn unit_mut(&mut self, address: Address) -> Option<&mut (dyn Unit + 'static)> {
+        self.slots.iter_mut().find(|slot| slot.address == address).map(|slot| &mut *slot.unit)
+    }
+
     /// Where unit `number` is.
     #[must_use]
     pub fn address(&self, number: u32) -> Option<Address> {

@@ -22,6 +22,8 @@ use tern_core::snapshot::StateError;
 crate::models! {
     /// Disks and drives for removable media.
     disk,
+    /// MegaRAID SAS controllers.
+    megasas,
 }
 
 /// Peripheral device types (SPC-4 6.6.2).

@@ -263,7 +263,7 @@ impl Disk {
         let mut answer = self.state.blocks.saturating_sub(1).to_be_bytes().to_vec();
         answer.extend(self.config.block_size.to_be_bytes());
         answer.resize(32, 0);
-        answer[13] = (self.config.physical_block_size / self.config.block_size).ilog2() as u8;
+        answer[13] = (self.config.physical_block_size / self.config.block_size).max(1).ilog2() as u8;
         // Blocks can be unmapped; what they read as then is not said.
         answer[14] = if self.config.discard_granularity != 0 { 0x80 } else { 0 };
         task.answer(&answer)
