@@ -239,6 +239,13 @@ pub(super) static PCI: &[Prop] = &[
     Prop::only("x-pcie-extcap-init", &["on"]),
 ];
 
+/// Properties of units on a SCSI bus; -1 stands for a free place.
+pub(super) static SCSI: &[Prop] = &[
+    Prop::new("channel", PropKind::Number(32, 0), "channel of the controller"),
+    Prop::new("scsi-id", PropKind::Signed(-1), "target"),
+    Prop::new("lun", PropKind::Signed(-1), "logical unit number"),
+];
+
 /// Properties of every virtio device.
 pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("indirect_desc", PropKind::Bool(true), "descriptors may name tables of descriptors"),

@@ -83,6 +83,8 @@ crate::models! {
     rng,
     /// A folder of the host.
     p9,
+    /// A SCSI host bus adapter.
+    scsi,
 }
 
 /// What a kind of virtio device is called.
@@ -193,6 +195,15 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Children have come or gone while the device was in use: the driver may be told.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        self.changed(cx, CHILDREN_PORT);
+        Ok(())
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

@@ -394,14 +394,14 @@ impl PciFunction for VirtioPci {
     }
 
     fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
-        let number = self.t.device.plug(props, child)?;
-        self.changed(CHILDREN_PORT);
+        let (number, signals) = self.t.plug(props, child)?;
+        self.signal(&signals);
         Ok(number)
     }
 
     fn unplug(&mut self, child: u32) -> Result<(), String> {
-        self.t.device.unplug(child)?;
-        self.changed(CHILDREN_PORT);
+        let signals = self.t.unplug(child)?;
+        self.signal(&signals);
         Ok(())
     }
 
