@@ -9,4 +9,13 @@ crate::devices! {
     syscon,
 }
 
-crate::models! {}
+crate::models! {
+    /// QEMU's educational device.
+    edu,
+    /// Intel's 6300ESB watchdog.
+    i6300esb,
+    /// QEMU's test device.
+    pci_testdev,
+    /// QEMU's panic notifier.
+    pvpanic,
+}

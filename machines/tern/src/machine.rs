@@ -154,9 +154,14 @@ impl Run<'_> {
                 }
                 // There is nothing yet that would let a held machine go on.
                 Ended::Pause => {}
-                Ended::Reset if !self.no_reboot => self.board.power_on().map_err(|e| e.to_string())?,
-                Ended::Reset | Ended::Quit => break 0,
+                Ended::Reset | Ended::Watchdog if !self.no_reboot => {
+                    self.board.power_on().map_err(|e| e.to_string())?;
+                }
+                Ended::Reset | Ended::Watchdog | Ended::Shutdown | Ended::Quit => break 0,
                 Ended::PowerOff(status) => break status as u8,
+                Ended::CrashLoaded => {
+                    tell(&self.options.name, "the guest reports that it has crashed, and goes on");
+                }
                 Ended::Panic => {
                     tell(&self.options.name, "the guest reports that it has crashed");
                     break 1;
