@@ -20,6 +20,40 @@ pub trait NetSink {
     fn send(&mut self, frame: &[u8]);
 }
 
+/// How the samples of a stream of sound lie in memory: frames of `channels` samples, each of 8 bits (unsigned) or 16 bits
+/// (signed, little-endian).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AudioFormat {
+    /// Frames in a second.
+    pub rate: u32,
+    /// Samples of a frame.
+    pub channels: u8,
+    /// Bits of a sample: 8 or 16.
+    pub bits: u8,
+}
+
+impl AudioFormat {
+    /// Bytes of a frame.
+    #[must_use]
+    pub fn frame(&self) -> usize {
+        usize::from(self.channels) * usize::from(self.bits / 8)
+    }
+}
+
+/// Where a sound card plays to and records from.  Frames come at the pace of guest time.
+pub trait Audio {
+    /// Plays whole frames on the card's stream number `stream`.
+    fn play(&mut self, stream: u32, format: AudioFormat, frames: &[u8]) {
+        let _ = (stream, format, frames);
+    }
+
+    /// Records whole frames from the card's stream number `stream`: silence, if there is nothing to be heard.
+    fn record(&mut self, stream: u32, format: AudioFormat, frames: &mut [u8]) {
+        let _ = stream;
+        frames.fill(if format.bits == 8 { 0x80 } else { 0 });
+    }
+}
+
 /// Random bytes.
 pub trait Entropy {
     /// Fills `buf`; the number of bytes that are there now, 0 to all of them.

@@ -1,7 +1,7 @@
 //! What a device that is being built asks for: its properties, and the backends that they name.
 
 use super::Props;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, NetSink};
+use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, NetSink};
 
 /// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
 /// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
@@ -24,6 +24,15 @@ pub trait Backends {
     /// # Errors
     /// See the trait.
     fn chardev(&mut self, name: &str, port: u32) -> Result<Box<dyn CharSink>, String>;
+
+    /// Sound: of this `-audiodev`, or silence.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn audio(&mut self, name: &str, port: u32) -> Result<Box<dyn Audio>, String> {
+        let _ = (name, port);
+        Ok(Box::new(Nothing))
+    }
 
     /// Random bytes: of this object, or the best there are.
     ///
@@ -106,6 +115,17 @@ impl<'a> Wants<'a> {
         }
     }
 
+    /// The sound that property `prop` names, or silence.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn audio(&mut self, prop: &str, port: u32) -> Result<Box<dyn Audio>, String> {
+        match self.named(prop) {
+            Some(name) => self.backends.audio(name, port),
+            None => Ok(Box::new(Nothing)),
+        }
+    }
+
     /// Random bytes of the object that property `prop` names, or the best there are.
     ///
     /// # Errors
@@ -130,6 +150,8 @@ struct Nothing;
 impl NetSink for Nothing {
     fn send(&mut self, _frame: &[u8]) {}
 }
+
+impl Audio for Nothing {}
 
 impl CharSink for Nothing {
     fn write(&mut self, _bytes: &[u8]) {}
