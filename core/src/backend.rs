@@ -70,6 +70,19 @@ pub trait Entropy {
     }
 }
 
+/// Memory that an object of the machine owns and devices show to the guest: it outlives them, and others may share it.
+/// Offsets are below its size; what reaches beyond reads as zero and is not written.
+pub trait Memory {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// Fills `buf` from `offset` on.
+    fn read(&self, offset: u64, buf: &mut [u8]);
+
+    /// Writes `buf` from `offset` on.
+    fn write(&self, offset: u64, buf: &[u8]);
+}
+
 /// Why a block operation failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BlockError {

@@ -1,7 +1,8 @@
 //! What a device that is being built asks for: its properties, and the backends that they name.
 
 use super::Props;
-use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, NetSink};
+use std::rc::Rc;
+use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink};
 
 /// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
 /// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
@@ -45,6 +46,14 @@ pub trait Backends {
     /// # Errors
     /// See the trait.
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String>;
+
+    /// The memory of this object.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
+        Err(format!("{object}: there are no memory backends"))
+    }
 
     /// The address of the next network device that has none of its own.
     fn mac(&mut self) -> [u8; 6];
@@ -132,6 +141,14 @@ impl<'a> Wants<'a> {
     /// It cannot be used.
     pub fn entropy(&mut self, prop: &str) -> Result<Box<dyn Entropy>, String> {
         self.backends.entropy(self.named(prop))
+    }
+
+    /// The memory of the object that property `prop` names, if it is set.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn memory(&mut self, prop: &str) -> Result<Option<Rc<dyn Memory>>, String> {
+        self.named(prop).map(|name| self.backends.memory(name)).transpose()
     }
 
     /// The folder that property `prop` names, which must be set.
