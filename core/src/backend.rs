@@ -83,6 +83,39 @@ pub trait Memory {
     fn write(&self, offset: u64, buf: &[u8]);
 }
 
+/// What a TPM follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TpmVersion {
+    /// TPM Main Specification 1.2.
+    V1_2,
+    /// TPM Library 2.0.
+    V2_0,
+}
+
+/// A Trusted Platform Module.  It answers each command with one response, which comes in at the device's port.
+pub trait Tpm {
+    /// What it follows.
+    fn version(&self) -> TpmVersion;
+
+    /// Largest command and response that it takes and gives, in bytes.
+    fn buffer_size(&self) -> usize;
+
+    /// The machine has been switched on or reset: so is the TPM.
+    fn start(&mut self);
+
+    /// Has a measured launch been established?
+    fn established(&mut self) -> bool;
+
+    /// Locality `locality` takes that back.
+    fn reset_established(&mut self, locality: u8);
+
+    /// Executes a command of a locality.
+    fn submit(&mut self, locality: u8, command: &[u8]);
+
+    /// Gives up the command that is being executed: its response comes soon.
+    fn cancel(&mut self);
+}
+
 /// Why a block operation failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BlockError {

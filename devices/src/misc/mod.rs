@@ -14,8 +14,14 @@ crate::models! {
     edu,
     /// Intel's 6300ESB watchdog.
     i6300esb,
+    /// Memory that machines share.
+    ivshmem,
     /// QEMU's test device.
     pci_testdev,
     /// QEMU's panic notifier.
     pvpanic,
+    /// TEWS' IndustryPack carrier.
+    tpci200,
+    /// TPM interface with a FIFO.
+    tpm_tis,
 }
