@@ -4,7 +4,7 @@ use super::{Bench, Counting, Folder, Frames, MemoryDisk, Output};
 use crate::model::Backends;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, Tpm, TpmVersion};
 
 /// Size of a bench's disks in bytes.
 const DISK: usize = 1 << 20;
@@ -29,6 +29,31 @@ impl Memory for Cells {
         let mut cells = self.0.borrow_mut();
         cells.iter_mut().skip(offset as usize).zip(buf).for_each(|(to, from)| *to = *from);
     }
+}
+
+/// A TPM 2.0 that never answers by itself.
+struct SilentTpm;
+
+impl Tpm for SilentTpm {
+    fn version(&self) -> TpmVersion {
+        TpmVersion::V2_0
+    }
+
+    fn buffer_size(&self) -> usize {
+        4096
+    }
+
+    fn start(&mut self) {}
+
+    fn established(&mut self) -> bool {
+        false
+    }
+
+    fn reset_established(&mut self, _locality: u8) {}
+
+    fn submit(&mut self, _locality: u8, _command: &[u8]) {}
+
+    fn cancel(&mut self) {}
 }
 
 /// A bench's backends: zeroed disks of 1 MiB, and the bench's sinks.
@@ -68,6 +93,10 @@ impl Backends for BenchBackends {
 
     fn memory(&mut self, _object: &str) -> Result<Rc<dyn Memory>, String> {
         Ok(Rc::new(Cells(RefCell::new(vec![0; MEMORY]))))
+    }
+
+    fn tpm(&mut self, _name: &str, _port: u32) -> Result<Box<dyn Tpm>, String> {
+        Ok(Box::new(SilentTpm))
     }
 
     fn mac(&mut self) -> [u8; 6] {
