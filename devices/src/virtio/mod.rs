@@ -77,13 +77,20 @@ crate::models! {
     blk,
     /// Consoles and named serial ports.
     console,
+    /// Keyboards, mice, tablets.
+    input,
     /// A network card.
     net,
     /// Random bytes.
     rng,
     /// A folder of the host.
     p9,
+    /// Ports of consoles.
+    ports,
 }
+
+/// The port of [`VirtioDevice::changed`] that says: children have come or gone.
+pub const CHILDREN: u32 = 0xf1;
 
 /// What a kind of virtio device is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,7 +180,7 @@ pub trait VirtioDevice {
     }
 
     /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`VirtioDevice::unplug`].
+    /// [`VirtioDevice::unplug`].  The transport calls [`VirtioDevice::changed`] with [`CHILDREN`] afterwards.
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.

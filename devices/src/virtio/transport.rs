@@ -156,6 +156,16 @@ impl Transport {
         (result, signals)
     }
 
+    /// Does something with the device's children, after which it may tell the driver.
+    pub(super) fn children<T>(&mut self, f: impl FnOnce(&mut dyn VirtioDevice) -> T) -> (T, Signals) {
+        let result = f(&mut *self.device);
+        let (_, signals) = self.call(|d, cx| {
+            d.changed(cx, super::CHILDREN);
+            Ok(())
+        });
+        (result, signals)
+    }
+
     /// The driver has work in queue `queue`.
     pub(super) fn notify(&mut self, queue: u64) -> Signals {
         match u16::try_from(queue).ok().filter(|n| usize::from(*n) < self.queues.len()) {

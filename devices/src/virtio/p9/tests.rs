@@ -1,5 +1,6 @@
 //! The 9P server as a guest's client sees it.
 
+use tern_core::device::Device as _;
 use super::{KIND, P9, wire::Reader, wire::Writer};
 use crate::bench::{Folder, Synth};
 use crate::virtio::VirtioDevice;
@@ -492,7 +493,7 @@ fn a_request_that_blocks_waits_until_it_is_flushed() {
     c.walk(0, 1, &["FLUSH"]).unwrap();
     c.open(1, 1).unwrap();
     let write = |byte: u8| body(|w| (w.u32(1), w.u64(0), w.u32(1), w.u8(byte)).3);
-    let mut send = |c: &mut Client, kind: u8, tag: u16, body: &[u8]| {
+    let send = |c: &mut Client, kind: u8, tag: u16, body: &[u8]| {
         c.0.add(0, &[&message(kind, tag, body)], &[4096], false);
         c.0.kick(0);
     };
