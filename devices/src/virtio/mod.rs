@@ -18,6 +18,8 @@ pub use queue::Queue;
 pub use transport::Options;
 
 use crate::model::{Child, Props, Value};
+use std::rc::Rc;
+use tern_core::device::Iommu;
 use tern_core::snapshot::StateError;
 
 /// Feature bits of every device (virtio 1.2, 6).
@@ -79,6 +81,8 @@ crate::models! {
     console,
     /// Keyboards, mice, tablets.
     input,
+    /// An IOMMU.
+    iommu,
     /// A network card.
     net,
     /// Random bytes.
@@ -196,6 +200,11 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// It is an IOMMU: see [`crate::pci::PciFunction::iommu`].
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        None
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

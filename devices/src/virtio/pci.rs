@@ -9,7 +9,8 @@ use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
 use serde::{Deserialize, Serialize};
-use tern_core::device::Kit;
+use std::rc::Rc;
+use tern_core::device::{Iommu, Kit};
 use tern_core::mem::Size;
 use tern_core::registers;
 use tern_core::snapshot::{self, StateError, check};
@@ -392,6 +393,10 @@ impl PciFunction for VirtioPci {
             })
         };
         self.act(|t| call(t).1);
+    }
+
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        self.t.device().iommu()
     }
 
     fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
