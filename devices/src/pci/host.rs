@@ -154,6 +154,7 @@ impl PciHost {
         let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
         let (way, kit) = Way::new(kit, &self.iommu);
         let mut part = build(kit);
+        way.direct.set(!part.behind_iommu());
         if let Some(iommu) = part.iommu() {
             way.exempt.set(true);
             *self.iommu.borrow_mut() = Some(iommu);

@@ -26,6 +26,8 @@ crate::devices! {
 crate::models! {
     /// Bridges and root ports.
     bridge,
+    /// The RISC-V IOMMU.
+    riscv_iommu,
 }
 
 /// The port of [`PciFunction::changed`] by which the bridge tells an IOMMU that it wants attention.
@@ -96,6 +98,11 @@ pub trait PciFunction {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Do its accesses to memory pass through an IOMMU, if there is one?  Its messages do in any case.
+    fn behind_iommu(&self) -> bool {
+        true
     }
 
     /// It is an IOMMU: accesses of all other functions pass through this.

@@ -16,13 +16,15 @@ pub(super) struct Way {
     pub(super) requester: Cell<u16>,
     /// It is the IOMMU itself.
     pub(super) exempt: Cell<bool>,
+    /// It uses physical addresses ([`super::PciFunction::behind_iommu`]).
+    pub(super) direct: Cell<bool>,
 }
 
 impl Way {
     /// From a function with this kit; and the kit that it is to have.
     pub(super) fn new(kit: Kit, iommu: &Shared) -> (Rc<Way>, Kit) {
-        let (requester, exempt) = (Cell::new(0), Cell::new(false));
-        let way = Rc::new(Way { memory: kit.dma, iommu: iommu.clone(), requester, exempt });
+        let (requester, exempt, direct) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        let way = Rc::new(Way { memory: kit.dma, iommu: iommu.clone(), requester, exempt, direct });
         let route = way.clone();
         let route = Rc::new(move |addr, data| match route.iommu() {
             Some(iommu) => iommu.message(route.requester.get(), addr, data),
@@ -36,6 +38,11 @@ impl Way {
         if self.exempt.get() { None } else { self.iommu.borrow().clone() }
     }
 
+    /// What accesses to memory pass through.
+    fn translator(&self) -> Option<Rc<dyn Iommu>> {
+        self.iommu().filter(|_| !self.direct.get())
+    }
+
     /// Calls `f` with (physical address, offset, length) for the pieces of `addr..addr + len`.
     fn pieces(
         &self,
@@ -44,7 +51,7 @@ impl Way {
         write: bool,
         mut f: impl FnMut(u64, usize, usize) -> Result<(), BusError>,
     ) -> Result<(), BusError> {
-        let Some(iommu) = self.iommu() else { return f(addr, 0, len as usize) };
+        let Some(iommu) = self.translator() else { return f(addr, 0, len as usize) };
         let mut done = 0;
         while done < len {
             let at = addr.wrapping_add(done);
@@ -67,7 +74,7 @@ impl Bus for Way {
     }
 
     fn span(&self, addr: u64, len: u64, write: bool) -> Result<HostSpan, BusError> {
-        let Some(iommu) = self.iommu() else { return self.memory.span(addr, len, write) };
+        let Some(iommu) = self.translator() else { return self.memory.span(addr, len, write) };
         let to = iommu.translate(self.requester.get(), addr, write)?;
         self.memory.span(to.addr, to.len.min(len), write).map_err(|_| BusError { addr })
     }

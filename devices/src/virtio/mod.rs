@@ -32,6 +32,8 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Not a legacy device.
     pub const VERSION_1: u64 = 1 << 32;
+    /// Addresses are those of the platform: they pass through an IOMMU.
+    pub const ACCESS_PLATFORM: u64 = 1 << 33;
     /// Packed rings.
     pub const RING_PACKED: u64 = 1 << 34;
     /// Single queues can be reset.

@@ -141,6 +141,8 @@ pub struct VirtioPci {
     config_vector: u16,
     /// The queues' vectors.
     vectors: Vec<u16>,
+    /// Its addresses pass through an IOMMU.
+    platform: bool,
     t: Transport,
 }
 
@@ -149,7 +151,8 @@ impl VirtioPci {
     #[must_use]
     pub fn new(kit: Kit, device: Box<dyn VirtioDevice>, options: Options, interface: Interface) -> VirtioPci {
         let kind = device.kind();
-        let transitional = interface == Interface::Transitional && kind.legacy_id != 0;
+        // Legacy drivers know nothing of such addresses.
+        let transitional = interface == Interface::Transitional && kind.legacy_id != 0 && !options.platform;
         let mut config = Config::new(Identity {
             vendor: VENDOR,
             device: if transitional { kind.legacy_id } else { MODERN_ID + kind.id },
@@ -178,7 +181,7 @@ impl VirtioPci {
         config.writable(window + 8, &[0xff; 12]);
         config.seal();
         let vectors = vec![NO_VECTOR; t.queues.len()];
-        VirtioPci { config, msix, window, isr: 0, config_vector: NO_VECTOR, vectors, t }
+        VirtioPci { config, msix, window, isr: 0, config_vector: NO_VECTOR, vectors, platform: options.platform, t }
     }
 
     /// A vector that the driver names, if there is such a one.
@@ -393,6 +396,10 @@ impl PciFunction for VirtioPci {
             })
         };
         self.act(|t| call(t).1);
+    }
+
+    fn behind_iommu(&self) -> bool {
+        self.platform
     }
 
     fn iommu(&self) -> Option<Rc<dyn Iommu>> {
