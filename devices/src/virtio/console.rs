@@ -3,7 +3,7 @@
 //! One console port alone needs no control queues; everything else is multiport.  Port n of the device is where backend n's
 //! input enters; backend `SIZE_PORT` tells the size of the terminal.  Ports are children (`ports.rs`) that may come and go.
 
-use super::{Broken, CHILDREN, Cx, Kind, VirtioDevice};
+use super::{Broken, CHILDREN_PORT, Cx, Kind, VirtioDevice};
 use crate::model::{BusKind, Child, Prop, PropKind, Props};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -376,7 +376,7 @@ impl VirtioDevice for Console {
 
     /// Ports have come or gone.
     fn changed(&mut self, cx: &mut Cx<'_>, port: u32) {
-        if port == CHILDREN {
+        if port == CHILDREN_PORT {
             // What is broken has been counted.
             let _ = self.deliver(cx);
         }

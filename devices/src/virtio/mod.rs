@@ -95,9 +95,6 @@ crate::models! {
     ports,
 }
 
-/// The port of [`VirtioDevice::changed`] that says: children have come or gone.
-pub const CHILDREN: u32 = 0xf1;
-
 /// What a kind of virtio device is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kind {
@@ -112,6 +109,9 @@ pub struct Kind {
     /// PCI device ID of a transitional device (4.1.2.1); 0: there never was a legacy one.
     pub legacy_id: u16,
 }
+
+/// The port of [`VirtioDevice::changed`] by which a device hears that a child has come or gone.
+pub const CHILDREN_PORT: u32 = 0xf1;
 
 /// A virtio device.  Configuration space is little-endian, and so are all structures in buffers.
 ///
@@ -185,8 +185,9 @@ pub trait VirtioDevice {
         let _ = (cx, port);
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`VirtioDevice::unplug`].  The transport calls [`VirtioDevice::changed`] with [`CHILDREN`] afterwards.
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`VirtioDevice::unplug`].  Input for the child's backend enters at the port of that number.  After it `changed` is
+    /// called with [`CHILDREN_PORT`].
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.

@@ -2,9 +2,9 @@
 //!
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
-use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
-use crate::model::{Child, Props};
+use super::{CHILDREN_PORT, VirtioDevice};
+use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
@@ -407,15 +407,19 @@ impl PciFunction for VirtioPci {
     }
 
     fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
-        let (result, signals) = self.t.children(|d| d.plug(props, child));
-        self.signal(&signals);
-        result
+        let number = self.t.device.plug(props, child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(number)
     }
 
     fn unplug(&mut self, child: u32) -> Result<(), String> {
-        let (result, signals) = self.t.children(|d| d.unplug(child));
-        self.signal(&signals);
-        result
+        self.t.device.unplug(child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(())
+    }
+
+    fn get(&self, property: &str) -> Option<Value> {
+        self.t.device().get(property)
     }
 
     fn reset(&mut self) {

@@ -98,7 +98,7 @@ pub(super) struct Transport {
     pub(super) queues: Vec<Queue>,
     /// Whether the transport lets the device reach memory.
     pub(super) master: bool,
-    device: Box<dyn VirtioDevice>,
+    pub(super) device: Box<dyn VirtioDevice>,
     offered: u64,
 }
 
@@ -156,16 +156,6 @@ impl Transport {
             self.state.generation = self.state.generation.wrapping_add(1);
             signals.config = self.state.status & status::DRIVER_OK != 0;
         }
-        (result, signals)
-    }
-
-    /// Does something with the device's children, after which it may tell the driver.
-    pub(super) fn children<T>(&mut self, f: impl FnOnce(&mut dyn VirtioDevice) -> T) -> (T, Signals) {
-        let result = f(&mut *self.device);
-        let (_, signals) = self.call(|d, cx| {
-            d.changed(cx, super::CHILDREN);
-            Ok(())
-        });
         (result, signals)
     }
 
