@@ -254,7 +254,7 @@ pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("queue_reset", PropKind::Bool(true), "single queues can be reset"),
     Prop::only("notify_on_empty", &["on"]),
     Prop::only("any_layout", &["on"]),
-    Prop::only("iommu_platform", &["off"]),
+    Prop::new("iommu_platform", PropKind::Bool(false), "the driver must use addresses that pass through an IOMMU"),
     Prop::only("in_order", &["off"]),
     Prop::only("use-started", &["on"]),
     Prop::only("use-disabled-flag", &["on"]),

@@ -2,8 +2,8 @@
 //!
 //! A slot may be empty: it then says so by device ID 0, as the slots of QEMU's `virt` do.
 
-use super::{CHILDREN_PORT, VirtioDevice};
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use super::{CHILDREN_PORT, VirtioDevice};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use crate::model::{Child, Props};
@@ -224,7 +224,8 @@ impl VirtioMmio {
             self.state.isr |= INT_QUEUE;
         }
         if signals.config {
-            self.state.isr |= INT_CONFIG;
+            // QEMU sets both, and its tests count on it; drivers find nothing new in the queues.
+            self.state.isr |= INT_CONFIG | INT_QUEUE;
         }
         self.line.set(self.state.isr != 0);
     }

@@ -33,11 +33,13 @@ pub struct Options {
     pub event_idx: bool,
     /// Resetting single queues.
     pub queue_reset: bool,
+    /// The driver must use addresses that pass through an IOMMU.
+    pub platform: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { packed: false, indirect: true, event_idx: true, queue_reset: true }
+        Options { packed: false, indirect: true, event_idx: true, queue_reset: true, platform: false }
     }
 }
 
@@ -50,6 +52,7 @@ impl Options {
             | bit(self.indirect, feature::INDIRECT_DESC)
             | bit(self.event_idx, feature::EVENT_IDX)
             | bit(self.queue_reset, feature::RING_RESET)
+            | bit(self.platform, feature::ACCESS_PLATFORM)
     }
 }
 
@@ -271,7 +274,8 @@ impl Transport {
     fn features_ok(&self) -> bool {
         let features = self.state.features;
         let unknown = features & !(self.offered & !feature::ANY_LAYOUT);
-        let ok = unknown == 0 && features & feature::VERSION_1 != 0;
+        let must = feature::VERSION_1 | self.offered & feature::ACCESS_PLATFORM;
+        let ok = unknown == 0 && features & must == must;
         if !ok {
             self.kit.report.guest_error(format_args!("features {features:#x} refused; offered {:#x}", self.offered));
         }
