@@ -1,3 +1,6 @@
 //! Network cards.
 
-crate::models! {}
+crate::models! {
+    /// Intel gigabit cards.
+    intel,
+}
