@@ -1,3 +1,17 @@
 //! Network cards.
 
-crate::models! {}
+mod chip;
+mod microwire;
+#[cfg(test)]
+mod testing;
+
+pub use chip::CONTROL_PORT;
+
+crate::models! {
+    /// NE2000 on PCI.
+    ne2k_pci,
+    /// AMD PCnet-PCI II.
+    pcnet,
+    /// Realtek RTL8139C+.
+    rtl8139,
+}
