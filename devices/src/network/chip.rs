@@ -33,7 +33,8 @@ pub(super) const PROPS: &[Prop] = &[
     Prop::only("bootindex", &["*"]),
 ];
 
-type Builder = fn(Kit, &mut Wants<'_>) -> Result<Box<dyn PciFunction>, String>;
+/// How a model of this class is built.
+pub(super) type Builder = fn(Kit, &mut Wants<'_>) -> Result<Box<dyn PciFunction>, String>;
 
 /// The row of a card with the properties that every card has.
 pub(super) const fn model(name: &'static str, about: &'static str, build: Builder) -> Model {
