@@ -7,8 +7,8 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const FIN: u8 = 1;
 const PSH: u8 = 8;
 const CWR: u8 = 0x80;
@@ -113,7 +113,7 @@ pub(crate) fn fold(mut sum: u64) -> u16 {
 }
 
 /// Is the checksum of the TCP or UDP packet in `frame` there and right?
-pub(super) fn checksum_is_valid(frame: &[u8]) -> bool {
+pub(crate) fn checksum_is_valid(frame: &[u8]) -> bool {
     let Some(layers) = Layers::of(frame, false) else { return false };
     let absent = layers.protocol == UDP && be16(frame, layers.l4 + 6) == Some(0);
     let packet = &frame[layers.l4..layers.end];
@@ -130,7 +130,7 @@ pub(super) fn flow_hash(frame: &[u8]) -> u64 {
 /// Completes a checksum from `start` to the frame's end, into the word `offset` behind `start`, where the driver has left
 /// the sum of the pseudo header.  False: that is not in the frame.
 #[must_use]
-pub(super) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -> bool {
+pub(crate) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -> bool {
     if start + offset + 2 > frame.len() {
         return false;
     }
@@ -145,7 +145,7 @@ pub(super) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -
 
 /// Why a large segment is not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// Cuts the large segment in `frame` into frames of `header.gso_size` bytes of payload, completes them, and calls `send`
 /// for each, in order.
@@ -215,6 +215,45 @@ fn finish_piece(piece: &mut [u8], layers: &Layers, n: usize, offset: usize, last
         value => value,
     };
     put16(piece, field, value);
+}
+
+/// Cuts the large TCP segment in `frame` into frames of `most` bytes of payload, as [`segment`].
+///
+/// # Errors
+/// There is no such segment.
+pub(crate) fn segment_tcp(frame: &[u8], most: u16, send: impl FnMut(&[u8])) -> Result<(), Malformed> {
+    let layers = Layers::of(frame, true).ok_or(Malformed("no TCP packet"))?;
+    let gso_type = if layers.v6 { GSO_TCPV6 } else { GSO_TCPV4 };
+    segment(frame, &Header { gso_type, gso_size: most, ..Header::default() }, send)
+}
+
+/// Computes the checksum of the whole TCP or UDP packet in `frame`.  False: there is none of this protocol.
+#[must_use]
+pub(crate) fn fill_checksum(frame: &mut [u8], protocol: u8) -> bool {
+    let Some(layers) = Layers::of(frame, false).filter(|layers| layers.protocol == protocol) else { return false };
+    let field = layers.l4 + if protocol == TCP { 16 } else { 6 };
+    put16(frame, field, 0);
+    let packet = layers.l4..layers.end;
+    let value = match fold(layers.pseudo(frame, packet.len()) + sum(&frame[packet])) {
+        0 if protocol == UDP => 0xffff,
+        value => value,
+    };
+    put16(frame, field, value);
+    true
+}
+
+/// Computes the checksum of the IPv4 header in `frame`.  False: there is none.
+#[must_use]
+pub(crate) fn fill_ip_checksum(frame: &mut [u8]) -> bool {
+    let Some((ETHERTYPE_IPV4, ip)) = network(frame) else { return false };
+    let Some(end) = frame.get(ip).map(|first| ip + usize::from(first & 0xf) * 4) else { return false };
+    if end < ip + 20 || end > frame.len() {
+        return false;
+    }
+    put16(frame, ip + 10, 0);
+    let value = fold(sum(&frame[ip..end]));
+    put16(frame, ip + 10, value);
+    true
 }
 
 /// An Ethernet frame with an IPv4 packet, for tests.
