@@ -44,12 +44,13 @@ impl Options {
         self.list.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Fails for an option that is not in `known`.
+    /// Fails for an option that is not in `known`, where `addr.` stands for all names that begin with it.
     ///
     /// # Errors
     /// The first unknown name.
     pub fn only(&self, known: &[&str]) -> Result<(), NetError> {
-        match self.iter().find(|(n, _)| !known.contains(n)) {
+        let is_known = |n: &str| known.iter().any(|k| *k == n || (k.ends_with('.') && n.starts_with(k)));
+        match self.iter().find(|(n, _)| !is_known(n)) {
             None => Ok(()),
             Some((name, _)) => Err(self.error(name, "tern does not know this option")),
         }
@@ -80,13 +81,21 @@ fn split(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Anything else.
-#[cfg(unix)]
 pub(crate) fn switch(options: &Options, name: &str, value: &str) -> Result<bool, NetError> {
     match value {
         "on" | "yes" | "true" | "y" => Ok(true),
         "off" | "no" | "false" | "n" => Ok(false),
         _ => Err(options.error(name, "wants on or off")),
     }
+}
+
+/// A number, if the option is there.
+///
+/// # Errors
+/// Anything else.
+#[cfg(unix)]
+pub(crate) fn number(options: &Options, name: &str) -> Result<Option<u64>, NetError> {
+    options.get(name).map(|text| text.parse().map_err(|_| options.error(name, "wants a number"))).transpose()
 }
 
 #[cfg(test)]
