@@ -79,14 +79,14 @@ impl Backends for HostBackends {
     fn chars(&mut self, what: &Char, port: Port) -> Result<Box<dyn CharSink>, String> {
         let spec = match what {
             Char::Null => Spec::Null,
-            Char::File(path) => Spec::File { path: path.clone(), append: false },
-            Char::Stdio(monitor) => Spec::Stdio { escapes: *monitor },
+            Char::File(path) => Spec::File { path: path.clone(), append: false, input: None },
+            Char::Stdio(monitor) => Spec::Stdio { escapes: *monitor, signals: !*monitor },
             Char::Other(text) => Spec::parse(text).map_err(|e| e.to_string())?,
         };
         if matches!(spec, Spec::Stdio { .. }) && core::mem::replace(&mut self.stdio, true) {
             return Err("standard input and output can be given to one device only".into());
         }
-        let Chardev { sink, source, note } = spec.open().map_err(|e| e.to_string())?;
+        let Chardev { sink, source, note, .. } = spec.open().map_err(|e| e.to_string())?;
         if let Some(note) = note {
             (self.world.tell)(&note);
         }

@@ -203,6 +203,10 @@ impl Endpoint {
         matches!(self.role, Role::Server { .. })
     }
 
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.peer, Peer::Connecting(_))
+    }
+
     /// Can a peer still come?
     pub(crate) fn may_come(&self) -> bool {
         matches!(self.role, Role::Server { .. } | Role::Client { again: Some(_), .. })

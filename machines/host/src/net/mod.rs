@@ -24,6 +24,8 @@ pub mod user;
 
 mod options;
 
+#[cfg(unix)]
+pub(crate) use address::resolve;
 pub use address::{Address, Inet};
 pub use descriptors::{Descriptor, Descriptors};
 pub use options::Options;
