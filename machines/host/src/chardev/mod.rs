@@ -27,6 +27,7 @@ mod setup;
 mod shell;
 #[cfg(unix)]
 mod stream;
+#[cfg(unix)]
 mod telnet;
 #[cfg(unix)]
 mod udp;

@@ -10,7 +10,6 @@ use crate::wait::Interest;
 use socket2::Socket;
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 
 /// Most bytes that wait for a client.
 const BACKLOG: usize = 1 << 20;
@@ -136,7 +135,7 @@ impl Line {
 
 #[cfg(target_os = "linux")]
 fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<(usize, Vec<Descriptor>)> {
-    Ok(crate::sys::socket::receive(socket.as_raw_fd(), buf)?)
+    Ok(crate::sys::socket::receive(std::os::fd::AsRawFd::as_raw_fd(socket), buf)?)
 }
 
 #[cfg(not(target_os = "linux"))]

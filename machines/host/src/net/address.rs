@@ -130,7 +130,7 @@ mod os {
     use std::ffi::OsStr;
     use std::io::{self, ErrorKind};
     use std::net::ToSocketAddrs;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     use std::path::{Path, PathBuf};
 
@@ -205,7 +205,7 @@ mod os {
         if let Some(name) = addr.as_abstract_namespace() {
             let tight = name.len() + 1 < SUN_PATH;
             let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
-            let path = PathBuf::from(std::ffi::OsString::from_vec(name[..end].to_vec()));
+            let path = PathBuf::from(OsStr::from_bytes(&name[..end]));
             return Some(Address::Unix { path, abstract_name: true, tight });
         }
         Some(Address::unix(addr.as_pathname().unwrap_or(Path::new(""))))

@@ -51,8 +51,8 @@ pub fn open_dgram(options: &Options, fds: &mut Descriptors) -> Result<Box<dyn Li
             Ok(Box::new(Datagrams::given(socket, &format!("fd={text}")).map_err(failed)?))
         }
         (Some(_), None) => Err(options.error("remote.type", "is missing")),
-        (Some(Address::Inet(_)), Some(Address::Inet(_))) | (Some(Address::Unix { .. }), Some(Address::Unix { .. })) => {
-            let (Some(local), Some(remote)) = (&local, &remote) else { return Err(failed(ErrorKind::Other.into())) };
+        (Some(local @ Address::Inet(_)), Some(remote @ Address::Inet(_)))
+        | (Some(local @ Address::Unix { .. }), Some(remote @ Address::Unix { .. })) => {
             Ok(Box::new(Datagrams::pair(local, remote).map_err(failed)?))
         }
         _ => Err(options.error("remote.type", "must be the same as local.type")),

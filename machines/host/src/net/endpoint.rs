@@ -84,14 +84,18 @@ impl Endpoint {
     /// Connects to a peer.  With `again`, nanoseconds, a peer that is not there or goes away is tried for again and again.
     pub(crate) fn connect(to: &Address, again: Option<u64>, fds: &mut Descriptors) -> io::Result<Endpoint> {
         if let Address::Fd(text) = to {
-            let socket = Socket::from(fds.take(text).map_err(io::Error::other)?);
-            // A descriptor that is no socket, or not connected, is no peer.
-            socket.peer_addr()?;
-            prepare(&socket, false)?;
-            let role = Role::Client { to: Vec::new(), next: 0, again: None };
-            return Ok(Endpoint { role, peer: Peer::Here(socket), keep_alive: false });
+            return Endpoint::given(Socket::from(fds.take(text).map_err(io::Error::other)?));
         }
         Endpoint::connect_to(resolve(to, false)?, again, matches!(to, Address::Inet(inet) if inet.keep_alive))
+    }
+
+    /// A connection that somebody else has made.
+    pub(crate) fn given(socket: Socket) -> io::Result<Endpoint> {
+        // A descriptor that is no socket, or not connected, is no peer.
+        socket.peer_addr()?;
+        prepare(&socket, false)?;
+        let role = Role::Client { to: Vec::new(), next: 0, again: None };
+        Ok(Endpoint { role, peer: Peer::Here(socket), keep_alive: false })
     }
 
     /// As [`Endpoint::connect`], to the first address of a list that answers.

@@ -18,7 +18,8 @@ impl Options {
         let mut parts = split(text).into_iter();
         let kind = parts.next().unwrap_or_default();
         let mut list = Vec::new();
-        for part in parts {
+        // A comma at the end is nobody's mistake in QEMU.
+        for part in parts.filter(|part| !part.is_empty()) {
             let Some((name, value)) = part.split_once('=') else {
                 return Err(NetError::new(format!("netdev {kind}: '{part}' wants a value")));
             };
@@ -108,6 +109,7 @@ mod tests {
         assert_eq!(o.kind(), "user");
         assert_eq!(o.iter().collect::<Vec<_>>(), [("hostname", "a,b"), ("hostfwd", "x"), ("hostfwd", "y")]);
         assert_eq!(o.get("hostfwd"), Some("y"));
+        assert_eq!(Options::parse("stream,addr.path=/x,").unwrap().get("addr.path"), Some("/x"));
         assert!(Options::parse("user,restrict").unwrap_err().to_string().contains("restrict"));
         assert!(o.only(&["hostname"]).unwrap_err().to_string().contains("hostfwd"));
     }

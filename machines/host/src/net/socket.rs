@@ -45,7 +45,10 @@ pub fn open_socket(options: &Options, fds: &mut Descriptors) -> Result<Box<dyn L
         "fd" => {
             let socket = Socket::from(fds.take(value).map_err(|e| options.error(way, &e))?);
             match socket.r#type().map_err(failed)? {
-                Type::STREAM => Ok(Box::new(Stream::given(socket, format!("socket: fd={value}")).map_err(failed)?)),
+                Type::STREAM => {
+                    let end = Endpoint::given(socket).map_err(failed)?;
+                    Ok(Box::new(Stream::new(end, Style::Socket(format!("socket: fd={value}")))))
+                }
                 Type::DGRAM => Ok(Box::new(Datagrams::given(socket, &format!("socket: fd={value}")).map_err(failed)?)),
                 _ => Err(options.error(way, "is a socket neither for a stream nor for datagrams")),
             }
@@ -144,14 +147,6 @@ impl Stream {
         let end = Endpoint::connect_to(vec![to], again, false)
             .map_err(|e| NetError::new(format!("netdev: cannot connect: {e}")))?;
         Ok(Stream::new(end, Style::Stream))
-    }
-
-    /// A connection that somebody else has made.
-    fn given(socket: Socket, info: String) -> io::Result<Stream> {
-        let mut end = Endpoint::connect_to(Vec::new(), Some(u64::MAX), false)?;
-        socket.peer_addr()?;
-        end.adopt(socket)?;
-        Ok(Stream::new(end, Style::Socket(info)))
     }
 
     fn new(end: Endpoint, style: Style) -> Stream {

@@ -169,9 +169,9 @@ fn descriptors() {
 
     // What is no socket, no stream, no tap, is refused, and closed.
     for text in ["stream,addr.type=fd,addr.str", "socket,fd", "dgram,local.type=fd,local.str", "tap,fd"] {
-        let number = inherited(std::io::pipe().unwrap().0);
-        assert!(open(&format!("{text}={number}")).is_err(), "{text}");
-        assert!(file::fcntl(number, host::F_GETFD, 0).is_err(), "{text}");
+        let (read, mut write) = std::io::pipe().unwrap();
+        assert!(open(&format!("{text}={}", inherited(read))).is_err(), "{text}");
+        assert_eq!(write.write(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe, "{text}");
     }
 }
 
@@ -380,5 +380,20 @@ fn forwards_come_and_go() {
     let mut client = client;
     client.set_nonblocking(true).unwrap();
     assert!(client.read(&mut [0; 1]).is_err(), "neither data nor an end");
-    assert!(client.as_raw_fd() >= 0);
+}
+
+/// A device that somebody else has opened, with and without a virtio header, where the host lets us make one.
+#[test]
+fn a_tap_by_its_descriptor() {
+    let Ok(device) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun") else { return };
+    assert!(open(&format!("tap,fd={}", inherited(device.try_clone().unwrap()))).is_err(), "it is no interface yet");
+    if tern_host::sys::ioctl::tun_set_interface(device.as_raw_fd(), "ternt1").is_err() {
+        return;
+    }
+    let number = inherited(device);
+    let mut tap = open(&format!("tap,fd={number}")).unwrap();
+    assert_eq!(tap.info(), format!("fd={number}"));
+    tap.send(&[0; 60]);
+    tap.poll(0);
+    assert_eq!((tap.next_frame(), tap.counts().overflow), (None, 1), "it is down");
 }
