@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use tern_board::config::{Bios, Char, DeviceConfig, Smp};
+use tern_board::config::{Bios, DeviceConfig, Setup, Smp};
 use tern_board::{Backends, Board, BoardConfig, Plan, Port, User, build};
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
@@ -131,7 +131,7 @@ impl Kernel {
         config.memory = 8 << 20;
         config.kernel = Some(self.path.clone());
         config.smp = Smp::new(Some(self.harts), None, None, None).expect("one or two");
-        config.add_serial(Char::Null);
+        config.add_serial(Setup::parse("null").expect("it is nothing"));
         let mut disk = DeviceConfig::new("virtio-blk-device").with("drive", "memory");
         disk.bus = Some("virtio-mmio-bus.0".to_owned());
         config.devices.push(disk);

@@ -98,7 +98,7 @@ fn config(board: &str, bios: Bios, kernel: &Kernel) -> BoardConfig {
     let memory = 64 << 20;
     {
         let mut config = BoardConfig { bios, memory, kernel: Some(kernel.0.clone()), ..BoardConfig::new(board) };
-        config.add_serial(crate::config::Char::Null);
+        config.add_serial(crate::config::Setup::parse("null").unwrap());
         config
     }
 }

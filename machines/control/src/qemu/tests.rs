@@ -1,8 +1,9 @@
 //! The QEMU-style command line: what good lines make, what bad ones are told.
 use super::*;
+use crate::parts;
 use crate::run::{MonitorConfig, OnPanic, OnWatchdog};
 use tern_board::config::{
-    Aia, Bios, Char, Chardev, Content, Drive, Folder, Fsdev, Medium, Netdev, Object, RtcBase, Smp,
+    Aia, Bios, Chardev, Content, Drive, Folder, Fsdev, Medium, Netdev, Object, RtcBase, Setup, Smp,
 };
 use tern_session::Items;
 
@@ -77,7 +78,7 @@ fn the_reference_line() {
         DeviceConfig::new("virtio-rng-device").with("rng", "rng"),
         DeviceConfig::new("virtio-9p-device").with("fsdev", "share").with("mount_tag", "tern"),
     ];
-    want.chardevs = vec![Chardev { id: "serial0".into(), what: Char::Stdio(false), mux: false }];
+    want.chardevs = vec![Chardev { id: "serial0".into(), setup: Setup::parse("stdio").unwrap() }];
     want.serials = vec![Some("serial0".into())];
     assert_eq!(got, want);
     assert!(run.paced && run.items == Items::NONE && run.save.is_none() && run.name == NAME);
@@ -283,22 +284,22 @@ fn networks() {
 
 #[test]
 fn terminals() {
-    let serials = |line: &str| -> Vec<Option<Char>> {
+    let serials = |line: &str| -> Vec<Option<Setup>> {
         let c = config(line);
-        let what = |id: &String| c.chardevs.iter().find(|d| d.id == *id).map(|d| d.what.clone()).unwrap();
+        let what = |id: &String| c.chardevs.iter().find(|d| d.id == *id).map(|d| d.setup.clone()).unwrap();
         c.serials.iter().map(|s| s.as_ref().map(what)).collect()
     };
-    assert_eq!(serials(""), [Some(Char::Stdio(true))]);
-    assert_eq!(serials("-nographic"), [Some(Char::Stdio(true))]);
+    let one = |text: &str| Some(parts::serial(text).unwrap());
+    assert_eq!(serials(""), [one("mon:stdio")]);
+    assert_eq!(serials("-nographic"), [one("mon:stdio")]);
     assert_eq!(serials("-display none"), [None]);
     assert_eq!(serials("-nodefaults"), [None]);
-    assert_eq!(serials("-nographic -serial mon:stdio -serial none"), [Some(Char::Stdio(true)), None]);
-    let other = |text: &str| Some(Char::Other(text.into()));
+    assert_eq!(serials("-nographic -serial mon:stdio -serial none"), [one("mon:stdio"), None]);
     let line = "-serial chardev:c -chardev socket,id=c,path=/s,server=on,wait=off -chardev stdio,id=d,mux=on
          -device virtio-serial-pci,id=v -device virtio-rng-pci";
-    assert_eq!(serials(line), [other("unix:/s,server=on,wait=off")]);
-    assert_eq!(serials("-serial file:/x"), [Some(Char::File("/x".into()))]);
-    assert_eq!(serials("-serial tcp::4444,server=on"), [other("tcp::4444,server=on")]);
+    assert_eq!(serials(line), [one("unix:/s,server=on,wait=off")]);
+    assert_eq!(serials("-serial file:/x"), [one("file:/x")]);
+    assert_eq!(serials("-serial tcp::4444,server=on"), [one("tcp::4444,server=on")]);
     let monitors = |line: &str| machine(line).1.monitors;
     let monitor = |chardev: &str, mode| MonitorConfig { chardev: chardev.into(), mode };
     assert_eq!(monitors("-nographic"), [monitor("serial0", MonitorMode::Readline)]);
@@ -308,12 +309,11 @@ fn terminals() {
     assert_eq!(monitors(line), [monitor("q", MonitorMode::Control(true))]);
     assert_eq!(machine("-qtest unix:/q").1.qtest.as_deref(), Some("qtest"));
     for (line, why) in [
-        ("-serial foo", "-serial foo: 'foo' is not supported as a character device"),
         ("-serial chardev:z", "-serial chardev:z: there is no chardev 'z'"),
         ("-serial stdio -serial stdio", "-serial stdio: cannot use stdio by multiple character devices"),
         (
             "-chardev foo,id=x",
-            "-chardev foo,id=x: 'foo' is not supported as a character device, only file, null, pty, socket, stdio",
+            "-chardev foo,id=x: character device \"foo\": 'foo' is not a valid char driver name",
         ),
         ("-mon z", "-mon z: chardev \"z\" not found"),
         ("-chardev null,id=z -mon z,mode=x", "-mon z,mode=x: unknown monitor mode \"x\""),

@@ -96,7 +96,7 @@ impl Machine {
         (retired >= until).then_some(Ended::Limit)
     }
 
-    fn requested(&mut self) -> Option<Ended> {
+    pub(super) fn requested(&mut self) -> Option<Ended> {
         if self.fabric.requests.is_empty() {
             return None;
         }
