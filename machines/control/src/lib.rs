@@ -1,6 +1,7 @@
 //! tern-control: control surfaces of machines.
 //!
 //! * [`qemu`]: the command line of QEMU's system emulators.
+//! * [`qmp`]: the QEMU Machine Protocol.
 //! * [`grammar`]: how its arguments are written: `name,key=value`, sizes, JSON.
 //! * [`parts`]: what every command line says in the same words.
 //! * [`run`]: how a machine is run, whichever command line says so.
@@ -9,4 +10,5 @@
 pub mod grammar;
 pub mod parts;
 pub mod qemu;
+pub mod qmp;
 pub mod run;
