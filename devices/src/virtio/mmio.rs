@@ -2,10 +2,11 @@
 //!
 //! A slot may be empty: it then says so by device ID 0, as the slots of QEMU's `virt` do.
 
-use super::VirtioDevice;
+use super::{CHILDREN_PORT, VirtioDevice};
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
+use crate::model::{Child, Props};
 use serde::{Deserialize, Serialize};
 use tern_core::device::{Device, IrqLine, Kit, RegisterSet, Window};
 use tern_core::mem::Size;
@@ -142,6 +143,46 @@ impl VirtioMmio {
     pub fn new(kit: Kit, line: IrqLine, device: Box<dyn VirtioDevice>, options: Options, legacy: bool) -> VirtioMmio {
         let transport = Some(Transport::new(kit.clone(), device, options));
         VirtioMmio { kit, line, legacy, state: State::NEW, transport }
+    }
+
+    /// Puts a device into an empty slot.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn insert(&mut self, device: Box<dyn VirtioDevice>, options: Options) -> Result<(), String> {
+        if self.transport.is_some() {
+            return Err("the slot is taken".to_owned());
+        }
+        self.transport = Some(Transport::new(self.kit.clone(), device, options));
+        Ok(())
+    }
+
+    /// See [`VirtioDevice::plug`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let transport = self.transport.as_mut().ok_or_else(|| "the slot is empty".to_owned())?;
+        let number = transport.device.plug(props, child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(number)
+    }
+
+    /// See [`VirtioDevice::unplug`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let transport = self.transport.as_mut().ok_or_else(|| "the slot is empty".to_owned())?;
+        transport.device.unplug(child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(())
+    }
+
+    /// The device in it.
+    #[must_use]
+    pub fn inside(&self) -> Option<&dyn VirtioDevice> {
+        self.transport.as_ref().map(Transport::device)
     }
 
     /// An empty slot.

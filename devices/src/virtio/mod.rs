@@ -100,6 +100,9 @@ pub struct Kind {
     pub legacy_id: u16,
 }
 
+/// The port of [`VirtioDevice::changed`] by which a device hears that a child has come or gone.
+pub const CHILDREN_PORT: u32 = 0xf1;
+
 /// A virtio device.  Configuration space is little-endian, and so are all structures in buffers.
 ///
 /// Methods that return [`Broken`] pass on what methods of [`Cx`] have found: it is counted, and the driver sees that the
@@ -172,8 +175,9 @@ pub trait VirtioDevice {
         let _ = (cx, port);
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`VirtioDevice::unplug`].
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`VirtioDevice::unplug`].  Input for the child's backend enters at the port of that number.  After it `changed` is
+    /// called with [`CHILDREN_PORT`].
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.

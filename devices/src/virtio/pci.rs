@@ -2,8 +2,9 @@
 //!
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
-use super::VirtioDevice;
+use super::{CHILDREN_PORT, VirtioDevice};
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
@@ -390,6 +391,22 @@ impl PciFunction for VirtioPci {
             })
         };
         self.act(|t| call(t).1);
+    }
+
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let number = self.t.device.plug(props, child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(number)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        self.t.device.unplug(child)?;
+        self.changed(CHILDREN_PORT);
+        Ok(())
+    }
+
+    fn get(&self, property: &str) -> Option<Value> {
+        self.t.device().get(property)
     }
 
     fn reset(&mut self) {

@@ -95,7 +95,7 @@ pub(super) struct Transport {
     pub(super) queues: Vec<Queue>,
     /// Whether the transport lets the device reach memory.
     pub(super) master: bool,
-    device: Box<dyn VirtioDevice>,
+    pub(super) device: Box<dyn VirtioDevice>,
     offered: u64,
 }
 
