@@ -4,6 +4,8 @@
 use super::command::{Class, Command, Error};
 use super::event::Event;
 use super::json::Reader;
+use super::qapi::qapi;
+use super::schema::Type as _;
 use super::write;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -12,8 +14,13 @@ use std::collections::VecDeque;
 const WAITING: usize = 8;
 /// The command that ends the negotiation.
 const NEGOTIATE: &str = "qmp_capabilities";
-/// What clients can ask for.
-pub const CAPABILITIES: [&str; 1] = ["oob"];
+
+qapi! {
+    /// What a client can ask for.
+    enum Capability { Oob }
+    /// What a client asks for.
+    struct Negotiation { enable: Option<Vec<Capability>> }
+}
 
 /// What came in, in its order.
 enum Request {
@@ -27,6 +34,8 @@ enum Request {
 pub struct Ticket {
     id: Option<Value>,
     oob: bool,
+    /// The negotiation ends with this: is overtaking to be enabled?
+    negotiates: Option<bool>,
 }
 
 /// A command to be run.
@@ -71,7 +80,7 @@ impl Session {
             busy: false,
             out: Vec::new(),
         };
-        let capabilities = &CAPABILITIES[..usize::from(oob)];
+        let capabilities = Capability::ALL[..usize::from(oob)].to_vec().encode();
         session.line(&write::text(&json!({"QMP": {"version": version, "capabilities": capabilities}}), pretty));
         session
     }
@@ -127,7 +136,9 @@ impl Session {
             match found {
                 Ok((command, arguments, oob)) => {
                     self.busy |= !oob;
-                    return Some(Call { command, arguments, ticket: Ticket { id, oob } });
+                    let enable = arguments.get("enable").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+                    let negotiates = (command.name == NEGOTIATE).then_some(enable);
+                    return Some(Call { command, arguments, ticket: Ticket { id, oob, negotiates } });
                 }
                 Err(why) => self.send(id, Err(why)),
             }
@@ -197,10 +208,7 @@ impl Session {
     }
 
     /// Ends the negotiation.
-    ///
-    /// # Errors
-    /// It is over already, or one of the capabilities is not offered.
-    pub fn negotiate(&mut self, enable_oob: bool) -> Result<(), Error> {
+    fn negotiate(&mut self, enable_oob: bool) -> Result<(), Error> {
         if self.ready {
             let text = "Capabilities negotiation is already complete, command ignored";
             return Err(Error::of(Class::CommandNotFound, text));
@@ -213,9 +221,13 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a command.
+    /// Answers a command.  If it is the one that ends the negotiation, and its arguments are right, that is over now.
     pub fn answer(&mut self, ticket: Ticket, result: Result<Value, Error>) {
         self.busy &= ticket.oob;
+        let result = match (result, ticket.negotiates) {
+            (Ok(value), Some(enable_oob)) => self.negotiate(enable_oob).map(|()| value),
+            (result, _) => result,
+        };
         self.send(ticket.id, result);
     }
 

@@ -4,6 +4,8 @@
 //! qapi! {
 //!     /// Its doc line.
 //!     struct NameInfo { name: Option<String> }
+//!     /// Members of it keep the `_` in their names.
+//!     legacy Statistics { rd_bytes: u64 }
 //!     /// Members as in a struct, and any others.
 //!     open DeviceAdd { driver: String }
 //!     /// Words: `in-kernel`, `inmigrate`.
@@ -34,7 +36,13 @@ macro_rules! given {
 }
 
 macro_rules! item {
-    (#[$meta:meta] struct $name:ident { $( $field:ident $(as $wire:literal)? : $ty:ty ),* $(,)? }) => {
+    (#[$meta:meta] struct $name:ident $body:tt) => {
+        $crate::qmp::qapi::item! { @object dash #[$meta] $name $body }
+    };
+    (#[$meta:meta] legacy $name:ident $body:tt) => {
+        $crate::qmp::qapi::item! { @object plain #[$meta] $name $body }
+    };
+    (@object $style:ident #[$meta:meta] $name:ident { $( $field:ident $(as $wire:literal)? : $ty:ty ),* $(,)? }) => {
         #[$meta]
         #[derive(Clone, PartialEq, Debug)]
         #[allow(missing_docs, reason = "members are QEMU's, named and described in its QMP reference")]
@@ -42,7 +50,7 @@ macro_rules! item {
 
         impl $crate::qmp::schema::Members for $name {
             fn members() -> Vec<$crate::qmp::schema::Member> {
-                vec![$( $crate::qmp::qapi::member!($field, $($wire)?, $ty), )*]
+                vec![$( $crate::qmp::qapi::member!($style, $field, $($wire)?, $ty), )*]
             }
 
             #[allow(unused_variables, reason = "there may be no members")]
@@ -50,12 +58,12 @@ macro_rules! item {
                 from: &mut serde_json::Map<String, serde_json::Value>,
                 at: &$crate::qmp::schema::Path<'_>,
             ) -> Result<Self, $crate::qmp::command::Error> {
-                Ok($name { $( $field: $crate::qmp::schema::take(from, &$crate::qmp::qapi::wire!($field, $($wire)?), at)?, )* })
+                Ok($name { $( $field: $crate::qmp::schema::take(from, &$crate::qmp::qapi::wire!($style, $field, $($wire)?), at)?, )* })
             }
 
             #[allow(unused_variables, reason = "there may be no members")]
             fn put(&self, into: &mut serde_json::Map<String, serde_json::Value>) {
-                $( $crate::qmp::schema::put(into, $crate::qmp::qapi::wire!($field, $($wire)?), &self.$field); )*
+                $( $crate::qmp::schema::put(into, $crate::qmp::qapi::wire!($style, $field, $($wire)?), &self.$field); )*
             }
         }
 
@@ -73,7 +81,7 @@ macro_rules! item {
 
         impl $crate::qmp::schema::Members for $name {
             fn members() -> Vec<$crate::qmp::schema::Member> {
-                vec![$( $crate::qmp::qapi::member!($field, $($wire)?, $ty), )*]
+                vec![$( $crate::qmp::qapi::member!(dash, $field, $($wire)?, $ty), )*]
             }
 
             fn take(
@@ -81,14 +89,14 @@ macro_rules! item {
                 at: &$crate::qmp::schema::Path<'_>,
             ) -> Result<Self, $crate::qmp::command::Error> {
                 Ok($name {
-                    $( $field: $crate::qmp::schema::take(from, &$crate::qmp::qapi::wire!($field, $($wire)?), at)?, )*
+                    $( $field: $crate::qmp::schema::take(from, &$crate::qmp::qapi::wire!(dash, $field, $($wire)?), at)?, )*
                     rest: core::mem::take(from),
                 })
             }
 
             fn put(&self, into: &mut serde_json::Map<String, serde_json::Value>) {
                 into.extend(self.rest.clone());
-                $( $crate::qmp::schema::put(into, $crate::qmp::qapi::wire!($field, $($wire)?), &self.$field); )*
+                $( $crate::qmp::schema::put(into, $crate::qmp::qapi::wire!(dash, $field, $($wire)?), &self.$field); )*
             }
         }
 
@@ -183,7 +191,7 @@ macro_rules! item {
         impl $crate::qmp::schema::Type for $name {
             fn describe() -> $crate::qmp::schema::Info {
                 #[allow(unused_mut, reason = "there may be no members")]
-                let mut members = vec![$( $crate::qmp::qapi::member!($field, $($wire)?, $ty), )*];
+                let mut members = vec![$( $crate::qmp::qapi::member!(dash, $field, $($wire)?, $ty), )*];
                 let of: $crate::qmp::schema::Describe = $kind::describe_tag;
                 members.push($crate::qmp::schema::Member { name: $tag.to_owned(), of, optional: false });
                 let variants: Vec<$crate::qmp::schema::Describe> =
@@ -197,9 +205,9 @@ macro_rules! item {
                 value: serde_json::Value,
                 at: &$crate::qmp::schema::Path<'_>,
             ) -> Result<Self, $crate::qmp::command::Error> {
-                use $crate::qmp::schema::{all_taken, object, take};
+                use $crate::qmp::schema::{all_taken, object};
                 let mut map = object(value, at)?;
-                $( let $field = take(&mut map, &$crate::qmp::qapi::wire!($field, $($wire)?), at)?; )*
+                $( let $field = $crate::qmp::schema::take(&mut map, &$crate::qmp::qapi::wire!(dash, $field, $($wire)?), at)?; )*
                 let kind = $kind::take(&mut map, at)?;
                 all_taken(&map, at)?;
                 Ok($name { $( $field, )* kind })
@@ -207,7 +215,7 @@ macro_rules! item {
 
             fn encode(&self) -> serde_json::Value {
                 let mut map = serde_json::Map::new();
-                $( $crate::qmp::schema::put(&mut map, $crate::qmp::qapi::wire!($field, $($wire)?), &self.$field); )*
+                $( $crate::qmp::schema::put(&mut map, $crate::qmp::qapi::wire!(dash, $field, $($wire)?), &self.$field); )*
                 match &self.kind {
                     $( $kind::$variant(of) => {
                         $crate::qmp::schema::Members::put(of, &mut map);
@@ -256,15 +264,21 @@ macro_rules! item {
 }
 
 macro_rules! wire {
-    ($field:ident, $($wire:literal)?) => {
-        $crate::qmp::schema::member_name(stringify!($field), $crate::qmp::qapi::given!($($wire)?))
+    ($style:ident, $field:ident, $wire:literal) => {
+        $wire.to_owned()
+    };
+    (plain, $field:ident,) => {
+        stringify!($field).trim_start_matches("r#").to_owned()
+    };
+    (dash, $field:ident,) => {
+        stringify!($field).trim_start_matches("r#").replace('_', "-")
     };
 }
 
 macro_rules! member {
-    ($field:ident, $($wire:literal)?, $ty:ty) => {
+    ($style:ident, $field:ident, $($wire:literal)?, $ty:ty) => {
         $crate::qmp::schema::Member {
-            name: $crate::qmp::qapi::wire!($field, $($wire)?),
+            name: $crate::qmp::qapi::wire!($style, $field, $($wire)?),
             of: <$ty as $crate::qmp::schema::Type>::describe,
             optional: <$ty as $crate::qmp::schema::Type>::OPTIONAL,
         }

@@ -4,8 +4,7 @@
 //!
 //! Types are declared with `qapi!`; everything here follows from the declaration.
 
-use super::command::{Command, Error};
-use super::event::EventRow;
+use super::command::Error;
 use serde_json::{Map, Value, json};
 
 /// Describes a type.  A function, since types refer to each other in circles.
@@ -194,15 +193,6 @@ pub fn variant_name(ident: &str, given: Option<&str>) -> String {
     name
 }
 
-/// The name of a member: `node_name` is `node-name`, unless the declaration says another.
-#[must_use]
-pub fn member_name(ident: &str, given: Option<&str>) -> String {
-    match given {
-        Some(given) => given.to_owned(),
-        None => ident.trim_start_matches("r#").replace('_', "-"),
-    }
-}
-
 impl<T: Type> Type for Option<T> {
     const OPTIONAL: bool = true;
 
@@ -308,95 +298,10 @@ builtin! {
     (), "null", "null", |value, at| value.is_null().then_some(()).ok_or_else(|| at.wants("null"));
 }
 
-/// What `query-qmp-schema` is made with.
-#[derive(Default)]
-struct Introspection {
-    /// Types by their masked number.
-    names: Vec<&'static str>,
-    /// Types in the order of their first use; how many have been written.
-    used: Vec<(String, Info)>,
-    out: Vec<Value>,
-}
-
-impl Introspection {
-    /// What a type is referred to by.  Names of types that are no part of the protocol are numbers.
-    fn name(&mut self, of: Describe) -> String {
-        let info = of();
-        let name = match info.kind {
-            Kind::Builtin(_) => info.name.to_owned(),
-            Kind::List(item) => format!("[{}]", self.name(item)),
-            _ => match self.names.iter().position(|n| *n == info.name) {
-                Some(number) => number.to_string(),
-                None => {
-                    self.names.push(info.name);
-                    (self.names.len() - 1).to_string()
-                }
-            },
-        };
-        if !self.used.iter().any(|(n, _)| *n == name) {
-            self.used.push((name.clone(), info));
-        }
-        name
-    }
-
-    fn member(&mut self, member: &Member) -> Value {
-        let mut out = json!({"name": member.name, "type": self.name(member.of)});
-        if member.optional {
-            out["default"] = Value::Null;
-        }
-        out
-    }
-
-    fn ty(&mut self, name: &str, kind: &Kind) -> Value {
-        match kind {
-            Kind::Builtin(json) => json!({"name": name, "meta-type": "builtin", "json-type": json}),
-            Kind::Enum(words) => {
-                let members: Vec<Value> = words.iter().map(|w| json!({"name": w})).collect();
-                json!({"name": name, "meta-type": "enum", "members": members, "values": words})
-            }
-            Kind::List(item) => json!({"name": name, "meta-type": "array", "element-type": self.name(*item)}),
-            Kind::Object(members, branches) => {
-                let members: Vec<Value> = members.iter().map(|m| self.member(m)).collect();
-                let mut out = json!({"name": name, "meta-type": "object", "members": members});
-                if let Some((tag, variants)) = branches {
-                    let variant = |(case, of): &(String, Describe)| json!({"case": case, "type": self.name(*of)});
-                    out["tag"] = json!(tag);
-                    out["variants"] = variants.iter().map(variant).collect();
-                }
-                out
-            }
-            Kind::Alternate(of) => {
-                let members: Vec<Value> = of.iter().map(|m| json!({"type": self.name(*m)})).collect();
-                json!({"name": name, "meta-type": "alternate", "members": members})
-            }
-        }
-    }
-}
-
-/// The list that `query-qmp-schema` answers with.
+/// The enumeration's value with this word.
 #[must_use]
-pub fn introspect<C: 'static>(commands: &[&[Command<C>]], events: &[EventRow]) -> Value {
-    let mut all = Introspection::default();
-    for command in commands.iter().copied().flatten() {
-        let (args, returns) = (all.name(command.args), all.name(command.returns));
-        let mut out = json!({"name": command.name, "meta-type": "command", "arg-type": args, "ret-type": returns});
-        if command.oob {
-            out["allow-oob"] = json!(true);
-        }
-        all.out.push(out);
-    }
-    for event in events {
-        let data = all.name(event.data);
-        all.out.push(json!({"name": event.name, "meta-type": "event", "arg-type": data}));
-    }
-    let mut done = 0;
-    while let Some((name, info)) = all.used.get_mut(done) {
-        let (name, kind) = (name.clone(), core::mem::replace(&mut info.kind, Kind::Builtin("")));
-        let out = all.ty(&name, &kind);
-        all.out.push(out);
-        done += 1;
-    }
-    Value::Array(all.out)
+pub fn word_of<T: Type>(word: &str) -> Option<T> {
+    T::decode(Value::String(word.to_owned()), &Path::Root).ok()
 }
 
 /// Is the value of the JSON type that a type is written in?

@@ -3,10 +3,11 @@
 
 use super::command::{Answer, Command, Empty, Error, commands};
 use super::event::{Event, EventRow, Throttle, events};
+use super::introspect::introspect;
 use super::json::Reader;
-use super::protocol::Session;
+use super::protocol::{Negotiation, Session};
 use super::qapi::qapi;
-use super::schema::{Path, Type, introspect};
+use super::schema::{Path, Type};
 use super::write::text;
 use serde_json::{Value, json};
 
@@ -25,8 +26,6 @@ qapi! {
     alternate Reference { Name(String), Whole(Thing), Number(i64), Nothing(()) }
     /// What it is wrapped in.
     struct Wrapped { value: Value, of: Option<Reference> }
-    /// What the negotiation is given.
-    struct Negotiation { enable: Option<Vec<String>> }
 }
 
 #[derive(Default)]
@@ -243,8 +242,11 @@ impl Bench {
 
     fn ready(oob: bool) -> Bench {
         let mut bench = Bench::new();
-        bench.session.negotiate(oob).unwrap();
-        bench.session.take_output();
+        bench.ask(if oob {
+            "{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}"
+        } else {
+            "{'execute':'qmp_capabilities'}"
+        });
         bench
     }
 
@@ -257,13 +259,8 @@ impl Bench {
             }
         }
         while let Some(call) = self.session.next(&[COMMANDS], self.preconfig) {
-            let name = call.command.name;
             match (call.command.run)(&mut self.context, call.arguments) {
                 Ok(Answer::Later(ask)) => self.later.push((call.ticket, ask)),
-                Ok(Answer::Now(_)) if name == "qmp_capabilities" => {
-                    let result = self.session.negotiate(false).map(|()| json!({}));
-                    self.session.answer(call.ticket, result);
-                }
                 Ok(Answer::Now(value)) => self.session.answer(call.ticket, Ok(value)),
                 Err(why) => self.session.answer(call.ticket, Err(why)),
             }
@@ -312,6 +309,10 @@ fn negotiation() {
         bench.ask("{'execute':'qmp_capabilities','arguments':{'enable':1}}"),
         error("GenericError", "Invalid parameter type for 'enable', expected: array")
     );
+    assert_eq!(
+        bench.ask("{'execute':'qmp_capabilities','arguments':{'enable':['no-such']}}"),
+        error("GenericError", "Parameter 'enable[0]' does not accept value 'no-such'")
+    );
     assert_eq!(bench.ask("{'execute':'qmp_capabilities'}"), "{\"return\": {}}\r\n");
     assert_eq!(
         bench.ask("{'execute':'qmp_capabilities'}"),
@@ -319,7 +320,10 @@ fn negotiation() {
     );
     let mut plain = Session::new(&Value::Null, false, false);
     assert_eq!(plain.take_output(), b"{\"QMP\": {\"capabilities\": [], \"version\": null}}\r\n");
-    assert_eq!(plain.negotiate(true).unwrap_err().text, "Capability oob not available");
+    plain.feed(b"{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}");
+    let call = plain.next(&[COMMANDS], false).unwrap();
+    plain.answer(call.ticket, Ok(json!({})));
+    assert_eq!(String::from_utf8(plain.take_output()).unwrap(), error("GenericError", "Capability oob not available"));
 }
 
 #[test]
@@ -537,7 +541,7 @@ fn collect(value: &Value, out: &mut Vec<String>) {
 /// Every type that is referred to is described, and names of no built-in type are seen.
 #[test]
 fn introspection() {
-    let schema = introspect(&[COMMANDS], EVENTS);
+    let schema = introspect(&[COMMANDS], EVENTS).encode();
     let list = schema.as_array().unwrap();
     let names: Vec<&str> = list.iter().map(|i| i["name"].as_str().unwrap()).collect();
     for (n, name) in names.iter().enumerate() {
