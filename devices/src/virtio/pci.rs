@@ -320,6 +320,10 @@ impl PciFunction for VirtioPci {
         self.t.device().kind().pci
     }
 
+    fn virtio(&self) -> Option<&dyn VirtioDevice> {
+        Some(self.t.device())
+    }
+
     fn config(&self) -> &Config {
         &self.config
     }

@@ -39,6 +39,9 @@ impl Vm {
         if !self.is_running() || self.options.qtest_only {
             return self.stand();
         }
+        if self.patience.is_some() {
+            self.host.world().request(Control::Attend);
+        }
         let stop = self.stops.next(self.board.machine.retired());
         let ended = self.board.machine.run(stop);
         self.dealt_with(ended)
@@ -68,10 +71,15 @@ impl Vm {
         Ok(())
     }
 
+    /// The next turn ends after about so many nanoseconds, even if nothing wants attention; `None`: it goes on.
+    pub fn set_patience(&mut self, patience_ns: Option<u64>) {
+        self.patience = patience_ns;
+    }
+
     /// The machine stands: backends go on.
     fn stand(&mut self) -> Result<(), String> {
         let machine = &mut self.board.machine;
-        machine.wait(Some(LONGEST_WAIT_NS));
+        machine.wait(Some(self.patience.unwrap_or(LONGEST_WAIT_NS).min(LONGEST_WAIT_NS)));
         machine.exchange();
         self.requests()?;
         let machine = &mut self.board.machine;
