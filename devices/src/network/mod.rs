@@ -10,6 +10,8 @@ pub use chip::CONTROL_PORT;
 crate::models! {
     /// Intel 8255x.
     i8255x,
+    /// Intel gigabit cards.
+    intel,
     /// NE2000 on PCI.
     ne2k_pci,
     /// AMD PCnet-PCI II.

@@ -29,11 +29,11 @@ pub(super) struct Layers {
     end: usize,
 }
 
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }
 
-fn put16(bytes: &mut [u8], at: usize, value: u16) {
+pub(crate) fn put16(bytes: &mut [u8], at: usize, value: u16) {
     if let Some(place) = bytes.get_mut(at..at + 2) {
         place.copy_from_slice(&value.to_be_bytes());
     }
@@ -95,7 +95,7 @@ impl Layers {
 }
 
 /// Sum of big-endian 16-bit words, not folded; an odd byte counts as followed by zero.
-fn sum(bytes: &[u8]) -> u64 {
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     // 2^16 = 1 modulo 0xffff, so 32-bit words may be added as they are.
     let whole: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
@@ -105,7 +105,7 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// The Internet checksum of what added up to `sum` (RFC 1071).
-fn fold(mut sum: u64) -> u16 {
+pub(crate) fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -38,10 +38,18 @@ pub enum Ended {
     Reset,
     /// The guest reports that it crashed.
     Panic,
+    /// The guest reports that it crashed and goes on: so may the run.
+    CrashLoaded,
+    /// The guest shuts down, as its paravirtual notifier says.
+    Shutdown,
+    /// A watchdog has run out.
+    Watchdog,
     /// Somebody outside ended it.
     Quit,
     /// Somebody outside holds it.
     Pause,
+    /// Somebody outside wants something of the caller.
+    Attend,
     /// No CPU has anything to do, and nothing will ever come.
     Dead,
 }
@@ -79,6 +87,7 @@ impl Machine {
                     Control::Quit => Ended::Quit,
                     Control::Reset => Ended::Reset,
                     Control::Pause => Ended::Pause,
+                    Control::Attend => Ended::Attend,
                 });
             }
         }
@@ -95,11 +104,14 @@ impl Machine {
             Request::Reset => Ended::Reset,
             Request::PowerOff(status) => Ended::PowerOff(status),
             Request::Panic => Ended::Panic,
+            Request::CrashLoaded => Ended::CrashLoaded,
+            Request::Shutdown => Ended::Shutdown,
+            Request::Watchdog => Ended::Watchdog,
         })
     }
 
     /// Hands over what the outside has for devices that have room.
-    fn take_in(&mut self) -> bool {
+    pub(super) fn take_in(&mut self) -> bool {
         let mut any = false;
         for (number, port) in self.ports.clone() {
             loop {
@@ -122,7 +134,7 @@ impl Machine {
     }
 
     /// Lets everything happen that is due.
-    fn events(&mut self) {
+    pub(super) fn events(&mut self) {
         let fabric = &mut self.fabric;
         let now = fabric.now(fabric.position.base);
         while let Some(due) = fabric.queue.pop(now) {
@@ -139,7 +151,7 @@ impl Machine {
     }
 
     /// Shows CPUs their interrupt inputs; those that waited for one go on.
-    fn apply(&mut self) {
+    pub(super) fn apply(&mut self) {
         if self.fabric.changes.is_empty() {
             return;
         }
