@@ -20,4 +20,6 @@ crate::models! {
     rtl8139,
     /// DEC 21143.
     tulip,
+    /// VMware vmxnet3.
+    vmxnet3,
 }
