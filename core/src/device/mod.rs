@@ -90,7 +90,7 @@ pub struct Window {
 
 /// A device of a machine.  Values of accesses are numbers: byte n of memory is bits 8n to 8n+7, and a device whose
 /// registers are big-endian says so in its register table.
-pub trait Device {
+pub trait Device: core::any::Any {
     /// The type's name, as in `tern list devices`.
     fn kind(&self) -> &'static str;
 

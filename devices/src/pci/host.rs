@@ -70,6 +70,12 @@ impl fmt::Display for PciError {
 
 impl core::error::Error for PciError {}
 
+impl From<PciError> for String {
+    fn from(error: PciError) -> String {
+        error.to_string()
+    }
+}
+
 /// A window of a base address register.
 struct Decoder {
     bar: Bar,
@@ -87,6 +93,8 @@ struct Entry {
     decoders: Vec<Decoder>,
     /// The line that it asserts.
     line: Option<u8>,
+    /// It has been taken off the bus.
+    gone: bool,
 }
 
 /// The host bridge.
@@ -127,14 +135,47 @@ impl PciHost {
         report: Reporter,
         build: impl FnOnce(Kit) -> Box<dyn PciFunction>,
     ) -> Result<usize, PciError> {
-        let devices = match parent.map(|n| self.entries.get(n).map(|e| &e.part).ok_or(n)).transpose() {
+        self.try_add(parent, place, report, |kit| Ok(build(kit)))
+    }
+
+    /// As [`PciHost::add`] of a function that may not let itself be built.
+    ///
+    /// # Errors
+    /// [`PciError`], or what `build` says.
+    pub fn try_add<E: From<PciError>>(
+        &mut self,
+        parent: Option<usize>,
+        place: Option<(u8, u8)>,
+        report: Reporter,
+        build: impl FnOnce(Kit) -> Result<Box<dyn PciFunction>, E>,
+    ) -> Result<usize, E> {
+        let (device, function) = self.place(parent, place)?;
+        let number = self.entries.len();
+        let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
+        let mut part = build(kit)?;
+        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device && !e.gone) {
+            other.part.config_mut().set_multifunction();
+            part.config_mut().set_multifunction();
+        }
+        let decoders: Vec<Decoder> =
+            part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
+        let window = self.windows;
+        self.windows += decoders.len() as u32;
+        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, gone: false });
+        Ok(number)
+    }
+
+    /// The place for a new function: the wanted one, or the first free one.
+    fn place(&self, parent: Option<usize>, place: Option<(u8, u8)>) -> Result<(u8, u8), PciError> {
+        let bridge = |n: usize| self.entries.get(n).filter(|e| !e.gone).map(|e| &e.part).ok_or(n);
+        let devices = match parent.map(bridge).transpose() {
             Ok(None) => 32,
             Ok(Some(part)) if part.kind() == "pcie-root-port" => 1,
             Ok(Some(part)) if part.config().is_bridge() => 32,
             Ok(Some(_)) => return Err(PciError::NoBridge(parent.unwrap_or(0))),
             Err(n) => return Err(PciError::NoBridge(n)),
         };
-        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device);
+        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device && !e.gone);
         let (device, function) = match place {
             Some(place) => place,
             None => ((0..devices).find(|d| !taken(*d)).ok_or(PciError::Full)?, 0),
@@ -145,19 +186,54 @@ impl PciHost {
         if self.find(parent, device, function).is_some() {
             return Err(PciError::Taken(device, function));
         }
-        let number = self.entries.len();
-        let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
-        let mut part = build(kit);
-        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device) {
-            other.part.config_mut().set_multifunction();
-            part.config_mut().set_multifunction();
-        }
-        let decoders: Vec<Decoder> =
-            part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
-        let window = self.windows;
-        self.windows += decoders.len() as u32;
-        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None });
-        Ok(number)
+        Ok((device, function))
+    }
+
+    /// The number that the next function gets.
+    #[must_use]
+    pub fn next_number(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where its mistakes are counted.
+    #[must_use]
+    pub fn report(&self) -> Reporter {
+        self.kit.report.clone()
+    }
+
+    /// Takes function `number` off the bus; its number is not used again.
+    pub fn remove(&mut self, number: usize) {
+        let Some(entry) = self.entries.get_mut(number) else { return };
+        entry.gone = true;
+        entry.part.config_mut().reset();
+        self.remap();
+        self.lines(number);
+        self.kit.clock.part(number as u16 + 1).cancel_all();
+    }
+
+    /// Calls function `number`, if there is one.
+    pub fn with_function<T>(&mut self, number: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(number).filter(|e| !e.gone)?;
+        let value = f(&mut *entry.part);
+        self.lines(number);
+        Some(value)
+    }
+
+    /// Where function `number` is: the bridge that it is behind, device, function.
+    #[must_use]
+    pub fn place_of(&self, number: usize) -> Option<(Option<usize>, u8, u8)> {
+        self.entries.get(number).filter(|e| !e.gone).map(|e| (e.parent, e.device, e.function))
+    }
+
+    /// The numbers of all functions.
+    pub fn functions(&self) -> impl Iterator<Item = usize> {
+        self.entries.iter().enumerate().filter(|(_, e)| !e.gone).map(|(n, _)| n)
+    }
+
+    /// Function `number`.
+    #[must_use]
+    pub fn function(&self, number: usize) -> Option<&dyn PciFunction> {
+        self.entries.get(number).filter(|e| !e.gone).map(|e| &*e.part)
     }
 
     /// What window `window` (1 and up) decodes: the kind of addresses.
@@ -182,7 +258,7 @@ impl PciHost {
     }
 
     fn find(&self, parent: Option<usize>, device: u8, function: u8) -> Option<usize> {
-        self.entries.iter().position(|e| (e.parent, e.device, e.function) == (parent, device, function))
+        self.entries.iter().position(|e| !e.gone && (e.parent, e.device, e.function) == (parent, device, function))
     }
 
     /// The function at a place in ECAM, as the bridges' bus numbers have it; with the offset in its space.
@@ -194,7 +270,7 @@ impl PciHost {
             let bridge = self.entries.iter().position(|e| {
                 let c = e.part.config();
                 let [_, low, high, _] = c.word(super::config::reg::PRIMARY).to_le_bytes();
-                e.parent == parent && c.is_bridge() && low > own && (low..=high).contains(&bus)
+                !e.gone && e.parent == parent && c.is_bridge() && low > own && (low..=high).contains(&bus)
             })?;
             parent = Some(bridge);
             own = self.entries[bridge].part.config().byte_at(super::config::reg::SECONDARY);
@@ -220,7 +296,7 @@ impl PciHost {
 
     /// Where a function's base address register decodes on the first bus.
     fn address(&self, entry: &Entry, bar: &Bar) -> Option<u64> {
-        let base = entry.part.config().address(bar)?;
+        let base = entry.part.config().address(bar).filter(|_| !entry.gone)?;
         let mut parent = entry.parent;
         while let Some(bridge) = parent.and_then(|n| self.entries.get(n)) {
             if !bridge.part.config().forwards(bar.kind, base, bar.size) {
@@ -254,7 +330,7 @@ impl PciHost {
 
     /// The line that a function asserts: pins turn by the device's number at every bus (PCI-to-PCI Bridge 1.2, 9.1).
     fn line_of(&self, entry: usize) -> Option<u8> {
-        let mut pin = self.entries[entry].part.config().intx()?;
+        let mut pin = self.entries[entry].part.config().intx().filter(|_| !self.entries[entry].gone)?;
         let mut at = Some(entry);
         while let Some(e) = at.and_then(|n| self.entries.get(n)) {
             pin = (pin + e.device) % 4;
@@ -275,7 +351,7 @@ impl PciHost {
 
     /// Calls a function, if there is one of this number.
     fn with<T: Default>(&mut self, entry: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> T {
-        let Some(e) = self.entries.get_mut(entry) else { return T::default() };
+        let Some(e) = self.entries.get_mut(entry).filter(|e| !e.gone) else { return T::default() };
         let value = f(&mut *e.part);
         self.lines(entry);
         value

@@ -73,8 +73,8 @@ pub trait PciFunction {
         let _ = port;
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`PciFunction::unplug`].
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`PciFunction::unplug`].  Input for the child's backend enters at the port of that number.
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.

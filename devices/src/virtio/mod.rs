@@ -102,6 +102,9 @@ pub struct Kind {
     pub legacy_id: u16,
 }
 
+/// The port of [`VirtioDevice::changed`] by which a device hears that a child has come or gone.
+pub const CHILDREN_PORT: u32 = 0xf1;
+
 /// A virtio device.  Configuration space is little-endian, and so are all structures in buffers.
 ///
 /// Methods that return [`Broken`] pass on what methods of [`Cx`] have found: it is counted, and the driver sees that the
@@ -174,8 +177,9 @@ pub trait VirtioDevice {
         let _ = (cx, port);
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`VirtioDevice::unplug`].
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`VirtioDevice::unplug`].  Input for the child's backend enters at the port of that number.  After it `changed` is
+    /// called with [`CHILDREN_PORT`].
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.
@@ -191,15 +195,6 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
-    }
-
-    /// Children have come or gone while the device was in use: the driver may be told.
-    ///
-    /// # Errors
-    /// See the trait.
-    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
-        let _ = cx;
-        Ok(())
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

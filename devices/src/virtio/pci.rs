@@ -2,8 +2,8 @@
 //!
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
-use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use super::{CHILDREN_PORT, VirtioDevice};
 use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
@@ -394,14 +394,14 @@ impl PciFunction for VirtioPci {
     }
 
     fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
-        let (number, signals) = self.t.plug(props, child)?;
-        self.signal(&signals);
+        let number = self.t.device.plug(props, child)?;
+        self.changed(CHILDREN_PORT);
         Ok(number)
     }
 
     fn unplug(&mut self, child: u32) -> Result<(), String> {
-        let signals = self.t.unplug(child)?;
-        self.signal(&signals);
+        self.t.device.unplug(child)?;
+        self.changed(CHILDREN_PORT);
         Ok(())
     }
 
