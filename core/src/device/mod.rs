@@ -5,10 +5,12 @@
 //! accesses, pins, events and input, one call at a time, and delivers afterwards what it has signalled ([`wire`]).
 
 pub mod dma;
+pub mod iommu;
 pub mod regs;
 pub mod wire;
 
 pub use dma::{Bus, BusError, Dma, Mapper};
+pub use iommu::Iommu;
 pub use regs::{Access, RegisterSet, Row, Widths};
 pub use wire::{IrqLine, Messenger, Request, Signal, Sink, Wires};
 

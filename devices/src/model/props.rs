@@ -214,10 +214,12 @@ impl Props {
         }
     }
 
-    /// Gives everything that refers to a backend a name, as a bench has them.
+    /// Gives everything that refers to a backend a name, as a bench has them, and a serial number to what must have one.
     pub(super) fn fill_for_tests(&mut self) {
         for (prop, value) in self.0.values_mut() {
-            if matches!(prop.kind, PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_)) {
+            if matches!(prop.name, "serial" | "tpmdev")
+                || matches!(prop.kind, PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_))
+            {
                 *value = Some(Value::Text("bench".to_owned()));
             }
         }
@@ -252,7 +254,7 @@ pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("queue_reset", PropKind::Bool(true), "single queues can be reset"),
     Prop::only("notify_on_empty", &["on"]),
     Prop::only("any_layout", &["on"]),
-    Prop::only("iommu_platform", &["off"]),
+    Prop::new("iommu_platform", PropKind::Bool(false), "the driver must use addresses that pass through an IOMMU"),
     Prop::only("in_order", &["off"]),
     Prop::only("use-started", &["on"]),
     Prop::only("use-disabled-flag", &["on"]),

@@ -6,10 +6,12 @@
 
 use super::bridge::Header;
 use super::config::{Bar, BarKind};
-use super::{Config, PciFunction};
+use super::upstream::{Shared, Way};
+use super::{ATTENTION, Config, PciFunction};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use core::fmt;
+use std::rc::Rc;
 use tern_core::device::{Device, IrqLine, Kit, Reporter, Window};
 use tern_core::mem::Size;
 use tern_core::registers;
@@ -93,6 +95,7 @@ struct Entry {
     decoders: Vec<Decoder>,
     /// The line that it asserts.
     line: Option<u8>,
+    way: Rc<Way>,
     /// It has been taken off the bus.
     gone: bool,
 }
@@ -103,6 +106,8 @@ pub struct PciHost {
     lines: [IrqLine; 4],
     entries: Vec<Entry>,
     windows: u32,
+    /// The IOMMU that functions are behind.
+    iommu: Shared,
 }
 
 impl PciHost {
@@ -120,7 +125,7 @@ impl PciHost {
     /// A host bridge whose first bus is empty.
     #[must_use]
     pub fn bare(kit: Kit, lines: [IrqLine; 4]) -> PciHost {
-        PciHost { kit, lines, entries: Vec::new(), windows: 1 }
+        PciHost { kit, lines, entries: Vec::new(), windows: 1, iommu: Shared::default() }
     }
 
     /// Adds a function, behind bridge `parent` or to the first bus, at (device, function) or in the first free device; its
@@ -152,7 +157,13 @@ impl PciHost {
         let (device, function) = self.place(parent, place)?;
         let number = self.entries.len();
         let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
+        let (way, kit) = Way::new(kit, &self.iommu);
         let mut part = build(kit)?;
+        way.direct.set(!part.behind_iommu());
+        if let Some(iommu) = part.iommu() {
+            way.exempt.set(true);
+            *self.iommu.borrow_mut() = Some(iommu);
+        }
         for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device && !e.gone) {
             other.part.config_mut().set_multifunction();
             part.config_mut().set_multifunction();
@@ -161,7 +172,8 @@ impl PciHost {
             part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
         let window = self.windows;
         self.windows += decoders.len() as u32;
-        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, gone: false });
+        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, way, gone: false });
+        self.name_requesters();
         Ok(number)
     }
 
@@ -205,6 +217,9 @@ impl PciHost {
     pub fn remove(&mut self, number: usize) {
         let Some(entry) = self.entries.get_mut(number) else { return };
         entry.gone = true;
+        if entry.way.exempt.get() {
+            *self.iommu.borrow_mut() = None;
+        }
         entry.part.config_mut().reset();
         self.remap();
         self.lines(number);
@@ -313,8 +328,32 @@ impl PciHost {
         self.entries.iter().map(entry).collect()
     }
 
+    /// Functions are known to an IOMMU by their bus numbers, which bridges give.
+    fn name_requesters(&self) {
+        for e in &self.entries {
+            let bridge = e.parent.and_then(|n| self.entries.get(n));
+            let bus = bridge.map_or(0, |b| b.part.config().byte_at(super::config::reg::SECONDARY));
+            e.way.requester.set(u16::from(bus) << 8 | u16::from(e.device) << 3 | u16::from(e.function));
+        }
+        if let Some(iommu) = &*self.iommu.borrow() {
+            let behind = self.entries.iter().filter(|e| !e.gone && !e.way.exempt.get());
+            iommu.requesters(&behind.map(|e| e.way.requester.get()).collect::<Vec<_>>());
+        }
+    }
+
+    /// Lets an IOMMU say what it found wrong with accesses of function `entry`.
+    fn attend(&mut self, entry: usize) {
+        let wants = self.iommu.borrow().as_ref().is_some_and(|iommu| iommu.wants_attention());
+        let at = if wants { self.entries.iter().position(|e| !e.gone && e.way.exempt.get()) } else { None };
+        if let Some(at) = at.filter(|at| *at != entry) {
+            self.entries[at].part.changed(ATTENTION);
+            self.lines(at);
+        }
+    }
+
     /// Moves windows to where they decode now: first away, then there, so that they do not meet on the way.
     fn remap(&mut self) {
+        self.name_requesters();
         let addresses = self.addresses();
         for there in [false, true] {
             for (entry, addresses) in self.entries.iter_mut().zip(&addresses) {
@@ -347,6 +386,7 @@ impl PciHost {
             let level = self.entries.iter().any(|e| e.line == Some(n));
             self.lines[usize::from(n & 3)].set(level);
         }
+        self.attend(entry);
     }
 
     /// Calls a function, if there is one of this number.
@@ -448,6 +488,7 @@ impl Device for PciHost {
                 entry.part.load(bytes)?;
             }
         }
+        self.name_requesters();
         // The map and the lines come back by themselves: only what is known of them has to.
         let addresses = self.addresses();
         for (entry, addresses) in self.entries.iter_mut().zip(addresses) {

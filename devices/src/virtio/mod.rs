@@ -18,6 +18,8 @@ pub use queue::Queue;
 pub use transport::Options;
 
 use crate::model::{Child, Props, Value};
+use std::rc::Rc;
+use tern_core::device::Iommu;
 use tern_core::snapshot::StateError;
 
 /// Feature bits of every device (virtio 1.2, 6).
@@ -30,6 +32,8 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Not a legacy device.
     pub const VERSION_1: u64 = 1 << 32;
+    /// Addresses are those of the platform: they pass through an IOMMU.
+    pub const ACCESS_PLATFORM: u64 = 1 << 33;
     /// Packed rings.
     pub const RING_PACKED: u64 = 1 << 34;
     /// Single queues can be reset.
@@ -77,6 +81,10 @@ crate::models! {
     blk,
     /// Consoles and named serial ports.
     console,
+    /// Keyboards, mice, tablets.
+    input,
+    /// An IOMMU.
+    iommu,
     /// A network card.
     net,
     /// Random bytes.
@@ -85,6 +93,8 @@ crate::models! {
     p9,
     /// A SCSI host bus adapter.
     scsi,
+    /// Ports of consoles.
+    ports,
 }
 
 /// What a kind of virtio device is called.
@@ -195,6 +205,20 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Children have come or gone while the device was in use: the driver may be told.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        self.changed(cx, CHILDREN_PORT);
+        Ok(())
+    }
+
+    /// It is an IOMMU: see [`crate::pci::PciFunction::iommu`].
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        None
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

@@ -1,6 +1,6 @@
 //! virtio-scsi: a host bus adapter (virtio 1.2, 5.6).
 
-use super::{Broken, CHILDREN_PORT, Chain, Cx, Kind, VirtioDevice};
+use super::{Broken, Chain, Cx, Kind, VirtioDevice};
 use crate::model::{BusKind, Child, Prop, PropKind, Props};
 use crate::scsi::bus::{BusState, MAX_LUN, encode_lun, parse_lun};
 use crate::scsi::{Address, Bus, Data, Direction, Fault, Limits, Sense, peripheral};
@@ -324,18 +324,6 @@ impl Scsi {
         response::OK
     }
 
-    /// Tells the driver of units that have come and gone.
-    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
-        for (address, here) in core::mem::take(&mut self.moved) {
-            if cx.has(HOTPLUG) && cx.live() {
-                self.bus.luns_changed(address);
-                let reason = if here { event::RESCAN } else { event::REMOVED };
-                self.send(cx, event::TRANSPORT_RESET, address, reason)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Tells the driver of something, or remembers that it could not be told.
     fn send(&mut self, cx: &mut Cx<'_>, kind: u32, address: Address, reason: u32) -> Result<(), Broken> {
         let Some(mut chain) = cx.pop(EVENTS)? else {
@@ -430,11 +418,6 @@ impl VirtioDevice for Scsi {
     }
 
     fn changed(&mut self, cx: &mut Cx<'_>, port: u32) {
-        if port == CHILDREN_PORT {
-            // What the driver did wrong has been counted.
-            let _ = self.plugged(cx);
-            return;
-        }
         let Some((address, attentions)) = self.bus.changed(port) else { return };
         let disk = self.bus.unit(address).is_some_and(|unit| unit.peripheral() == peripheral::DISK);
         if !disk || !cx.has(CHANGE) || !cx.live() {
@@ -457,6 +440,17 @@ impl VirtioDevice for Scsi {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let address = self.bus.remove(child)?;
         self.moved.push((address, false));
+        Ok(())
+    }
+
+    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        for (address, here) in core::mem::take(&mut self.moved) {
+            if cx.has(HOTPLUG) && cx.live() {
+                self.bus.luns_changed(address);
+                let reason = if here { event::RESCAN } else { event::REMOVED };
+                self.send(cx, event::TRANSPORT_RESET, address, reason)?;
+            }
+        }
         Ok(())
     }
 

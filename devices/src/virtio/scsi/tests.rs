@@ -117,24 +117,22 @@ fn tasks_and_units_are_managed() {
     assert!(d.is_broken());
 }
 
+/// Units come and go while a driver runs; the transports do this.
 #[test]
-fn units_are_plugged_through_the_transport() {
+fn events_tell_of_units_and_media_or_are_missed() {
+    let scsi = Scsi::new(config());
     let mut bench = Bench::new();
     let (kit, line) = (bench.kit("virtio-scsi-device"), bench.line());
-    let scsi = Box::new(Scsi::new(config()));
-    let mut slot = super::super::VirtioMmio::new(kit, line, scsi, super::super::Options::default(), false);
+    let mut slot = super::super::VirtioMmio::new(kit, line, Box::new(scsi), super::super::Options::default(), false);
     let mut props = Props::defaults(crate::model::find("scsi-hd").unwrap().props());
     props.set("scsi-id", crate::model::Value::Signed(3));
     props.set("lun", crate::model::Value::Signed(300));
-    let number = slot.plug(&props, Child::new(disk(false))).unwrap();
-    assert!(slot.plug(&props, Child::new(disk(false))).is_err());
+    let child = || Child::new(disk(false));
+    let number = slot.plug(&props, child()).unwrap();
+    assert!(slot.plug(&props, child()).is_err());
     slot.unplug(number).unwrap();
     assert!(slot.unplug(number).is_err());
-}
 
-/// Units come and go while a driver runs.
-#[test]
-fn events_tell_of_units_and_media_or_are_missed() {
     let mut d = Driver::split(u64::MAX >> 16, |_| Box::new(Plugger(Scsi::new(config()))));
     let event = |d: &mut Driver| d.done(1).map(|done| done.data);
     // No buffers: events are lost, and that is told as soon as there are.
@@ -161,8 +159,8 @@ fn events_tell_of_units_and_media_or_are_missed() {
     assert!(d.is_broken());
 }
 
-const COME: u32 = 0xe0;
-const GO: u32 = 0xe1;
+const COME: u32 = 0xf0;
+const GO: u32 = 0xf1;
 
 /// An adapter whose units come and go with backend messages.
 struct Plugger(Scsi);
@@ -185,11 +183,11 @@ impl VirtioDevice for Plugger {
             COME => {
                 self.0.bus.add(disk(false), 0, 3, 300).unwrap();
                 self.0.moved.push((Address::new(3, 300), true));
-                self.0.changed(cx, CHILDREN_PORT);
+                let _ = self.0.plugged(cx);
             }
             GO => {
                 self.0.unplug(0).unwrap();
-                self.0.changed(cx, CHILDREN_PORT);
+                let _ = self.0.plugged(cx);
             }
             _ => self.0.changed(cx, port),
         }

@@ -407,6 +407,7 @@ fn options(props: &Props) -> Options {
     Options {
         packed: props.bool("packed"),
         indirect: props.bool("indirect_desc"),
+        platform: props.bool("iommu_platform"),
         event_idx: props.bool("event_idx"),
         queue_reset: props.bool("queue_reset"),
     }

@@ -15,10 +15,12 @@ use nets::Nets;
 use objects::Objects;
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
-use tern_core::backend::fs::FileSystem;
+use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::mem::space::HostMemory;
+use tern_devices::bench::Synth;
 use tern_host::clock;
 use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
@@ -201,7 +203,7 @@ impl Backends for Host {
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
         let folder = self.world().fsdevs.get(fsdev).cloned();
         let fsdev = folder.ok_or_else(|| format!("there is no fsdev '{fsdev}'"))?;
-        share(&fsdev.folder)
+        share(&fsdev)
     }
 
     fn entropy(&mut self, object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
@@ -242,20 +244,31 @@ impl Backends for Host {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn share(folder: &Folder) -> Result<Box<dyn FileSystem>, String> {
-    use tern_host::share::{self, Security};
-    let Folder::Local { path, read_only, security_model } = folder else {
-        return Err("the synthetic file system is not built".to_owned());
+/// What a folder's name stands for; `max_xattr` is how many attributes may be in transfer, 0: any number.
+fn share(fsdev: &Fsdev) -> Result<Box<dyn FileSystem>, String> {
+    let limit = match fsdev.options.iter().find(|(name, _)| name == "max_xattr") {
+        Some((_, text)) => text.parse().map_err(|_| format!("Parameter 'max_xattr' expects a number, not '{text}'"))?,
+        None => XATTR_LIMIT,
     };
+    let limit = (limit != 0).then_some(limit);
+    match &fsdev.folder {
+        Folder::Synth => Ok(Box::new(Synth::new(limit))),
+        Folder::Local { path, read_only, security_model } => local(path, *read_only, security_model, limit),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn local(path: &Path, read_only: bool, security: &str, limit: Option<u32>) -> Result<Box<dyn FileSystem>, String> {
+    use tern_host::share::{Options, Security, Share};
     let shown = path.display();
-    let security = Security::by_name(security_model);
-    let security = security.ok_or_else(|| format!("{shown}: unknown security model `{security_model}`"))?;
-    let options = share::Options { root: path.clone(), read_only: *read_only, security };
-    Ok(Box::new(share::Share::new(&options).map_err(|e| format!("{shown}: {e}"))?))
+    let security =
+        Security::by_name(security).ok_or_else(|| format!("{shown}: unknown security model `{security}`"))?;
+    let options = Options { root: path.to_owned(), read_only, security };
+    let share = Share::new(&options).map_err(|e| format!("{shown}: {e}"))?;
+    Ok(Box::new(share.limit_xattrs(limit)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn share(_folder: &Folder) -> Result<Box<dyn FileSystem>, String> {
-    Err("folders can be shared on Linux only".to_owned())
+fn local(path: &Path, _read_only: bool, _security: &str, _limit: Option<u32>) -> Result<Box<dyn FileSystem>, String> {
+    Err(format!("{}: folders can be shared on Linux only", path.display()))
 }
