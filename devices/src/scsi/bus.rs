@@ -23,8 +23,8 @@ pub const WELL_KNOWN_REPORT_LUNS: u16 = 0xc101;
 pub const MAX_LUN: u16 = 0x3fff;
 /// Most unit attentions that wait at one unit; a later one replaces the last.
 const MOST_ATTENTIONS: usize = 4;
-/// Numbers that children do not get: those of messages to the controller.
-const RESERVED: core::ops::RangeInclusive<u32> = 0xf0..=0xff;
+/// Most units: ports of their media are numbered like they are, and the controller has some for messages.
+const MOST_UNITS: u32 = 0xf0;
 
 /// Where a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -182,8 +182,8 @@ impl Bus {
             (Some(target), None) => (0..=self.limits.lun).find_map(|n| free(target, n)).ok_or("no free lun")?,
             (Some(target), Some(lun)) => free(target, lun).ok_or("lun already used")?,
         };
-        let taken = |n: &u32| RESERVED.contains(n) || self.slots.iter().any(|slot| slot.number == *n);
-        let number = (0..).find(|n| !taken(n)).ok_or("too many units")?;
+        let free = |n: &u32| self.slots.iter().all(|slot| slot.number != *n);
+        let number = (0..MOST_UNITS).find(free).ok_or("too many units")?;
         let at = self.slots.partition_point(|slot| slot.address < address);
         self.slots.insert(at, Slot { number, address, unit, kept: Kept::new() });
         Ok(number)
