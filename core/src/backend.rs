@@ -182,4 +182,29 @@ pub trait Block {
     /// # Errors
     /// [`BlockError`].
     fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError>;
+
+    /// Is there a medium in the drive, wherever its tray is?
+    fn present(&self) -> bool {
+        true
+    }
+
+    /// Is the tray open, as host and guest have moved it?
+    fn tray_open(&self) -> bool {
+        false
+    }
+
+    /// The drive has opened or closed its tray; because the guest said so, or with the drive's reset.
+    fn tray(&mut self, open: bool, by_guest: bool) {
+        let _ = (open, by_guest);
+    }
+
+    /// The guest has locked or unlocked the tray.
+    fn lock(&mut self, locked: bool) {
+        let _ = locked;
+    }
+
+    /// Has the user asked for the medium since this was asked last?  `Some(true)`: the lock does not count.
+    fn eject_request(&mut self) -> Option<bool> {
+        None
+    }
 }

@@ -23,4 +23,5 @@ pub mod mem;
 pub mod snapshot;
 pub mod state;
 pub mod system;
+pub mod text;
 pub mod time;

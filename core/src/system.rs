@@ -91,6 +91,19 @@ pub trait System {
     /// Does a CPU that waits for interrupts go on?
     fn wakes(&self, state: &State) -> bool;
 
+    /// Reads control register `number` of a CPU, or writes it, as its most privileged software could; the value that it
+    /// had (`None`: there is none of this number).  For people who look at a machine, and tests.
+    fn control_register(
+        &self,
+        state: &mut State,
+        physical: &mut dyn Platform,
+        number: u32,
+        write: Option<u64>,
+    ) -> Option<u64> {
+        let _ = (state, physical, number, write);
+        None
+    }
+
     /// Puts a CPU into its reset state.
     fn reset(&self, state: &mut State, reset: Reset);
 }

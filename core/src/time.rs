@@ -85,6 +85,18 @@ impl EventQueue {
         }
     }
 
+    /// Takes all events of an owner back.
+    pub fn cancel_all(&self, owner: Owner) {
+        self.cancel_some(owner, |_| true);
+    }
+
+    fn cancel_some(&self, owner: Owner, which: impl Fn(u32) -> bool) {
+        let places = self.0.places.borrow();
+        let tokens: Vec<u32> = places.keys().filter(|(o, t)| *o == owner && which(*t)).map(|(_, t)| *t).collect();
+        drop(places);
+        tokens.into_iter().for_each(|token| self.cancel(owner, token));
+    }
+
     /// When an event is due.
     #[must_use]
     pub fn deadline(&self, owner: Owner, token: u32) -> Option<u64> {
@@ -170,6 +182,11 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.queue.now()
+    }
+
+    /// Takes all events of this part back.
+    pub fn cancel_all(&self) {
+        self.queue.cancel_some(self.owner, |token| token >> 16 == self.base >> 16);
     }
 
     /// Calls the device's `event` with `token` at guest time `at` (at once if that has passed), instead of when it was

@@ -3,9 +3,11 @@
 use crate::storage::cfi_flash::Array;
 mod backends;
 mod folder;
+mod synth;
 
 pub use backends::BenchBackends;
 pub use folder::Folder;
+pub use synth::Synth;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -26,7 +26,7 @@ macro_rules! errors {
     };
 }
 errors! {
-    EPERM = 1; ENOENT = 2; EINTR = 4; EIO = 5; ENXIO = 6; EBADF = 9; EAGAIN = 11; ENOMEM = 12; EACCES = 13; EBUSY = 16;
+    EPERM = 1; ENOENT = 2; EINTR = 4; EIO = 5; ENXIO = 6; E2BIG = 7; EBADF = 9; EAGAIN = 11; ENOMEM = 12; EACCES = 13; EBUSY = 16;
     EEXIST = 17; EXDEV = 18; ENODEV = 19; ENOTDIR = 20; EISDIR = 21; EINVAL = 22; ENFILE = 23; EMFILE = 24; ETXTBSY = 26;
     EFBIG = 27; ENOSPC = 28; ESPIPE = 29; EROFS = 30; EMLINK = 31; ERANGE = 34; EDEADLK = 35; ENAMETOOLONG = 36;
     ENOLCK = 37; ENOSYS = 38; ENOTEMPTY = 39; ELOOP = 40; ENODATA = 61; EPROTO = 71; EOVERFLOW = 75; EOPNOTSUPP = 95;
@@ -223,6 +223,9 @@ pub enum Node<'a> {
     Open(u32),
 }
 
+/// How many attributes are in transfer at a time unless somebody says otherwise (QEMU's `max_xattr`).
+pub const XATTR_LIMIT: u32 = 1024;
+
 /// The answer of a [`FileSystem`].
 pub type FsResult<T> = Result<T, FsError>;
 
@@ -258,10 +261,11 @@ pub trait FileSystem {
     /// Removes a name, of a folder or of anything else.
     fn remove(&mut self, path: &Path, directory: bool) -> FsResult<()>;
 
-    /// Reads; less than `buf` holds only at the end of the file.
+    /// Reads; less than `buf` holds only at the end of the file.  `EINTR`: not now, a server asks again until its client
+    /// gives up.
     fn read(&mut self, handle: u32, offset: u64, buf: &mut [u8]) -> FsResult<usize>;
 
-    /// Writes; how much.
+    /// Writes; how much.  `EINTR` as with [`FileSystem::read`].
     fn write(&mut self, handle: u32, offset: u64, data: &[u8]) -> FsResult<usize>;
 
     /// Entries of an open folder from a place on (0, or the `next` of an entry): at least one unless it is at its end, and
@@ -285,4 +289,14 @@ pub trait FileSystem {
 
     /// Removes an extended attribute.
     fn remove_xattr(&mut self, path: &Path, name: &[u8]) -> FsResult<()>;
+
+    /// How many attributes a server may keep in transfer for its clients at a time; `None`: as many as they want.
+    fn xattr_limit(&self) -> Option<u32> {
+        Some(XATTR_LIMIT)
+    }
+
+    /// The server keeps this many now.
+    fn xattrs_in_transfer(&mut self, count: usize) {
+        let _ = count;
+    }
 }

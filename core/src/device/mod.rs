@@ -5,10 +5,12 @@
 //! accesses, pins, events and input, one call at a time, and delivers afterwards what it has signalled ([`wire`]).
 
 pub mod dma;
+pub mod iommu;
 pub mod regs;
 pub mod wire;
 
 pub use dma::{Bus, BusError, Dma, Mapper};
+pub use iommu::Iommu;
 pub use regs::{Access, RegisterSet, Row, Widths};
 pub use wire::{IrqLine, Messenger, Request, Signal, Sink, Wires};
 
@@ -90,7 +92,7 @@ pub struct Window {
 
 /// A device of a machine.  Values of accesses are numbers: byte n of memory is bits 8n to 8n+7, and a device whose
 /// registers are big-endian says so in its register table.
-pub trait Device {
+pub trait Device: core::any::Any {
     /// The type's name, as in `tern list devices`.
     fn kind(&self) -> &'static str;
 

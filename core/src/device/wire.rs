@@ -94,7 +94,7 @@ impl Wires {
     /// The handle with which devices send messages and requests.
     #[must_use]
     pub fn messenger(&self) -> Messenger {
-        Messenger(self.clone())
+        Messenger { wires: self.clone(), route: None }
     }
 
     /// Takes the oldest signal that is not delivered yet.
@@ -180,19 +180,34 @@ impl IrqLine {
     }
 }
 
+/// Where messages on their way to memory go, and with which data; `None`: nowhere.
+pub type Route = Rc<dyn Fn(u64, u32) -> Option<(u64, u32)>>;
+
 /// Sends messages and requests.
 #[derive(Clone)]
-pub struct Messenger(Wires);
+pub struct Messenger {
+    wires: Wires,
+    route: Option<Route>,
+}
 
 impl Messenger {
+    /// The same, with messages that take this route.
+    #[must_use]
+    pub fn through(&self, route: Route) -> Messenger {
+        Messenger { wires: self.wires.clone(), route: Some(route) }
+    }
+
     /// Sends a message-signalled interrupt.
     pub fn message(&self, addr: u64, data: u32) {
-        self.0.0.borrow_mut().queue.push_back(Signal::Message { addr, data });
+        let to = self.route.as_ref().map_or(Some((addr, data)), |route| route(addr, data));
+        if let Some((addr, data)) = to {
+            self.wires.0.borrow_mut().queue.push_back(Signal::Message { addr, data });
+        }
     }
 
     /// Asks something of the machine.
     pub fn request(&self, request: Request) {
-        self.0.0.borrow_mut().queue.push_back(Signal::Request(request));
+        self.wires.0.borrow_mut().queue.push_back(Signal::Request(request));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Properties of models: their declarations and values.
 
 use std::collections::BTreeMap;
+use tern_core::text;
 
 /// What a property takes, and its default.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -63,10 +64,57 @@ impl Prop {
             PropKind::Number(_, n) | PropKind::Size(n) => Some(Value::Number(n)),
             PropKind::Signed(n) => Some(Value::Signed(n)),
             PropKind::Text(text) => Some(Value::Text(text.to_owned())),
-            PropKind::Choice(values) | PropKind::Only(values) => values.first().map(|v| Value::Text((*v).to_owned())),
+            PropKind::Choice(values) | PropKind::Only(values) => {
+                values.first().filter(|v| **v != "*").map(|v| Value::Text((*v).to_owned()))
+            }
             PropKind::Mac | PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_) => None,
         }
     }
+}
+
+impl Prop {
+    /// Reads a value as people write it.
+    ///
+    /// # Errors
+    /// A value that the property does not take, in one line.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        let name = self.name;
+        match self.kind {
+            PropKind::Bool(_) => {
+                let on = text::switch(text).ok_or_else(|| format!("Parameter '{name}' expects 'on' or 'off'"))?;
+                Ok(Value::Bool(on))
+            }
+            PropKind::Number(bits, _) => {
+                let n = text::number(text).filter(|n| bits >= 64 || n >> bits == 0);
+                n.map(Value::Number).ok_or_else(|| format!("Parameter '{name}' expects uint{bits}"))
+            }
+            PropKind::Signed(_) => {
+                let n = text.parse::<i32>().ok();
+                n.map(Value::Signed).ok_or_else(|| format!("Parameter '{name}' expects int32"))
+            }
+            PropKind::Size(_) => {
+                let n = text::size(text, 0);
+                n.map(Value::Number).ok_or_else(|| format!("Parameter '{name}' expects a size"))
+            }
+            PropKind::Choice(values) => match values.contains(&text) {
+                true => Ok(Value::Text(text.to_owned())),
+                false => Err(format!("Parameter '{name}' does not accept value '{text}'")),
+            },
+            PropKind::Only(values) => match values.iter().any(|v| *v == text || *v == "*" || same(v, text)) {
+                true => Ok(Value::Text(text.to_owned())),
+                false => Err(format!("{name}={text} is not supported, only {}", values.join(", "))),
+            },
+            PropKind::Mac => text::mac(text).map(Value::Mac),
+            PropKind::Text(_) | PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_) => {
+                Ok(Value::Text(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// Are both the same switch?
+fn same(a: &str, b: &str) -> bool {
+    text::switch(a).is_some_and(|on| text::switch(b) == Some(on))
 }
 
 /// A property's value.
@@ -191,6 +239,13 @@ pub(super) static PCI: &[Prop] = &[
     Prop::only("x-pcie-extcap-init", &["on"]),
 ];
 
+/// Properties of units on a SCSI bus; -1 stands for a free place.
+pub(super) static SCSI: &[Prop] = &[
+    Prop::new("channel", PropKind::Number(32, 0), "channel of the controller"),
+    Prop::new("scsi-id", PropKind::Signed(-1), "target"),
+    Prop::new("lun", PropKind::Signed(-1), "logical unit number"),
+];
+
 /// Properties of every virtio device.
 pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("indirect_desc", PropKind::Bool(true), "descriptors may name tables of descriptors"),
@@ -199,7 +254,7 @@ pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("queue_reset", PropKind::Bool(true), "single queues can be reset"),
     Prop::only("notify_on_empty", &["on"]),
     Prop::only("any_layout", &["on"]),
-    Prop::only("iommu_platform", &["off"]),
+    Prop::new("iommu_platform", PropKind::Bool(false), "the driver must use addresses that pass through an IOMMU"),
     Prop::only("in_order", &["off"]),
     Prop::only("use-started", &["on"]),
     Prop::only("use-disabled-flag", &["on"]),

@@ -6,10 +6,12 @@
 
 use super::bridge::Header;
 use super::config::{Bar, BarKind};
-use super::{Config, PciFunction};
+use super::upstream::{Shared, Way};
+use super::{ATTENTION, Config, PciFunction};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use core::fmt;
+use std::rc::Rc;
 use tern_core::device::{Device, IrqLine, Kit, Reporter, Window};
 use tern_core::mem::Size;
 use tern_core::registers;
@@ -70,6 +72,12 @@ impl fmt::Display for PciError {
 
 impl core::error::Error for PciError {}
 
+impl From<PciError> for String {
+    fn from(error: PciError) -> String {
+        error.to_string()
+    }
+}
+
 /// A window of a base address register.
 struct Decoder {
     bar: Bar,
@@ -87,6 +95,9 @@ struct Entry {
     decoders: Vec<Decoder>,
     /// The line that it asserts.
     line: Option<u8>,
+    way: Rc<Way>,
+    /// It has been taken off the bus.
+    gone: bool,
 }
 
 /// The host bridge.
@@ -95,6 +106,8 @@ pub struct PciHost {
     lines: [IrqLine; 4],
     entries: Vec<Entry>,
     windows: u32,
+    /// The IOMMU that functions are behind.
+    iommu: Shared,
 }
 
 impl PciHost {
@@ -112,7 +125,7 @@ impl PciHost {
     /// A host bridge whose first bus is empty.
     #[must_use]
     pub fn bare(kit: Kit, lines: [IrqLine; 4]) -> PciHost {
-        PciHost { kit, lines, entries: Vec::new(), windows: 1 }
+        PciHost { kit, lines, entries: Vec::new(), windows: 1, iommu: Shared::default() }
     }
 
     /// Adds a function, behind bridge `parent` or to the first bus, at (device, function) or in the first free device; its
@@ -127,14 +140,54 @@ impl PciHost {
         report: Reporter,
         build: impl FnOnce(Kit) -> Box<dyn PciFunction>,
     ) -> Result<usize, PciError> {
-        let devices = match parent.map(|n| self.entries.get(n).map(|e| &e.part).ok_or(n)).transpose() {
+        self.try_add(parent, place, report, |kit| Ok(build(kit)))
+    }
+
+    /// As [`PciHost::add`] of a function that may not let itself be built.
+    ///
+    /// # Errors
+    /// [`PciError`], or what `build` says.
+    pub fn try_add<E: From<PciError>>(
+        &mut self,
+        parent: Option<usize>,
+        place: Option<(u8, u8)>,
+        report: Reporter,
+        build: impl FnOnce(Kit) -> Result<Box<dyn PciFunction>, E>,
+    ) -> Result<usize, E> {
+        let (device, function) = self.place(parent, place)?;
+        let number = self.entries.len();
+        let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
+        let (way, kit) = Way::new(kit, &self.iommu);
+        let mut part = build(kit)?;
+        way.direct.set(!part.behind_iommu());
+        if let Some(iommu) = part.iommu() {
+            way.exempt.set(true);
+            *self.iommu.borrow_mut() = Some(iommu);
+        }
+        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device && !e.gone) {
+            other.part.config_mut().set_multifunction();
+            part.config_mut().set_multifunction();
+        }
+        let decoders: Vec<Decoder> =
+            part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
+        let window = self.windows;
+        self.windows += decoders.len() as u32;
+        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, way, gone: false });
+        self.name_requesters();
+        Ok(number)
+    }
+
+    /// The place for a new function: the wanted one, or the first free one.
+    fn place(&self, parent: Option<usize>, place: Option<(u8, u8)>) -> Result<(u8, u8), PciError> {
+        let bridge = |n: usize| self.entries.get(n).filter(|e| !e.gone).map(|e| &e.part).ok_or(n);
+        let devices = match parent.map(bridge).transpose() {
             Ok(None) => 32,
             Ok(Some(part)) if part.kind() == "pcie-root-port" => 1,
             Ok(Some(part)) if part.config().is_bridge() => 32,
             Ok(Some(_)) => return Err(PciError::NoBridge(parent.unwrap_or(0))),
             Err(n) => return Err(PciError::NoBridge(n)),
         };
-        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device);
+        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device && !e.gone);
         let (device, function) = match place {
             Some(place) => place,
             None => ((0..devices).find(|d| !taken(*d)).ok_or(PciError::Full)?, 0),
@@ -145,19 +198,57 @@ impl PciHost {
         if self.find(parent, device, function).is_some() {
             return Err(PciError::Taken(device, function));
         }
-        let number = self.entries.len();
-        let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
-        let mut part = build(kit);
-        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device) {
-            other.part.config_mut().set_multifunction();
-            part.config_mut().set_multifunction();
+        Ok((device, function))
+    }
+
+    /// The number that the next function gets.
+    #[must_use]
+    pub fn next_number(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where its mistakes are counted.
+    #[must_use]
+    pub fn report(&self) -> Reporter {
+        self.kit.report.clone()
+    }
+
+    /// Takes function `number` off the bus; its number is not used again.
+    pub fn remove(&mut self, number: usize) {
+        let Some(entry) = self.entries.get_mut(number) else { return };
+        entry.gone = true;
+        if entry.way.exempt.get() {
+            *self.iommu.borrow_mut() = None;
         }
-        let decoders: Vec<Decoder> =
-            part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
-        let window = self.windows;
-        self.windows += decoders.len() as u32;
-        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None });
-        Ok(number)
+        entry.part.config_mut().reset();
+        self.remap();
+        self.lines(number);
+        self.kit.clock.part(number as u16 + 1).cancel_all();
+    }
+
+    /// Calls function `number`, if there is one.
+    pub fn with_function<T>(&mut self, number: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(number).filter(|e| !e.gone)?;
+        let value = f(&mut *entry.part);
+        self.lines(number);
+        Some(value)
+    }
+
+    /// Where function `number` is: the bridge that it is behind, device, function.
+    #[must_use]
+    pub fn place_of(&self, number: usize) -> Option<(Option<usize>, u8, u8)> {
+        self.entries.get(number).filter(|e| !e.gone).map(|e| (e.parent, e.device, e.function))
+    }
+
+    /// The numbers of all functions.
+    pub fn functions(&self) -> impl Iterator<Item = usize> {
+        self.entries.iter().enumerate().filter(|(_, e)| !e.gone).map(|(n, _)| n)
+    }
+
+    /// Function `number`.
+    #[must_use]
+    pub fn function(&self, number: usize) -> Option<&dyn PciFunction> {
+        self.entries.get(number).filter(|e| !e.gone).map(|e| &*e.part)
     }
 
     /// What window `window` (1 and up) decodes: the kind of addresses.
@@ -182,7 +273,7 @@ impl PciHost {
     }
 
     fn find(&self, parent: Option<usize>, device: u8, function: u8) -> Option<usize> {
-        self.entries.iter().position(|e| (e.parent, e.device, e.function) == (parent, device, function))
+        self.entries.iter().position(|e| !e.gone && (e.parent, e.device, e.function) == (parent, device, function))
     }
 
     /// The function at a place in ECAM, as the bridges' bus numbers have it; with the offset in its space.
@@ -194,7 +285,7 @@ impl PciHost {
             let bridge = self.entries.iter().position(|e| {
                 let c = e.part.config();
                 let [_, low, high, _] = c.word(super::config::reg::PRIMARY).to_le_bytes();
-                e.parent == parent && c.is_bridge() && low > own && (low..=high).contains(&bus)
+                !e.gone && e.parent == parent && c.is_bridge() && low > own && (low..=high).contains(&bus)
             })?;
             parent = Some(bridge);
             own = self.entries[bridge].part.config().byte_at(super::config::reg::SECONDARY);
@@ -220,7 +311,7 @@ impl PciHost {
 
     /// Where a function's base address register decodes on the first bus.
     fn address(&self, entry: &Entry, bar: &Bar) -> Option<u64> {
-        let base = entry.part.config().address(bar)?;
+        let base = entry.part.config().address(bar).filter(|_| !entry.gone)?;
         let mut parent = entry.parent;
         while let Some(bridge) = parent.and_then(|n| self.entries.get(n)) {
             if !bridge.part.config().forwards(bar.kind, base, bar.size) {
@@ -237,8 +328,32 @@ impl PciHost {
         self.entries.iter().map(entry).collect()
     }
 
+    /// Functions are known to an IOMMU by their bus numbers, which bridges give.
+    fn name_requesters(&self) {
+        for e in &self.entries {
+            let bridge = e.parent.and_then(|n| self.entries.get(n));
+            let bus = bridge.map_or(0, |b| b.part.config().byte_at(super::config::reg::SECONDARY));
+            e.way.requester.set(u16::from(bus) << 8 | u16::from(e.device) << 3 | u16::from(e.function));
+        }
+        if let Some(iommu) = &*self.iommu.borrow() {
+            let behind = self.entries.iter().filter(|e| !e.gone && !e.way.exempt.get());
+            iommu.requesters(&behind.map(|e| e.way.requester.get()).collect::<Vec<_>>());
+        }
+    }
+
+    /// Lets an IOMMU say what it found wrong with accesses of function `entry`.
+    fn attend(&mut self, entry: usize) {
+        let wants = self.iommu.borrow().as_ref().is_some_and(|iommu| iommu.wants_attention());
+        let at = if wants { self.entries.iter().position(|e| !e.gone && e.way.exempt.get()) } else { None };
+        if let Some(at) = at.filter(|at| *at != entry) {
+            self.entries[at].part.changed(ATTENTION);
+            self.lines(at);
+        }
+    }
+
     /// Moves windows to where they decode now: first away, then there, so that they do not meet on the way.
     fn remap(&mut self) {
+        self.name_requesters();
         let addresses = self.addresses();
         for there in [false, true] {
             for (entry, addresses) in self.entries.iter_mut().zip(&addresses) {
@@ -254,7 +369,7 @@ impl PciHost {
 
     /// The line that a function asserts: pins turn by the device's number at every bus (PCI-to-PCI Bridge 1.2, 9.1).
     fn line_of(&self, entry: usize) -> Option<u8> {
-        let mut pin = self.entries[entry].part.config().intx()?;
+        let mut pin = self.entries[entry].part.config().intx().filter(|_| !self.entries[entry].gone)?;
         let mut at = Some(entry);
         while let Some(e) = at.and_then(|n| self.entries.get(n)) {
             pin = (pin + e.device) % 4;
@@ -271,11 +386,12 @@ impl PciHost {
             let level = self.entries.iter().any(|e| e.line == Some(n));
             self.lines[usize::from(n & 3)].set(level);
         }
+        self.attend(entry);
     }
 
     /// Calls a function, if there is one of this number.
     fn with<T: Default>(&mut self, entry: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> T {
-        let Some(e) = self.entries.get_mut(entry) else { return T::default() };
+        let Some(e) = self.entries.get_mut(entry).filter(|e| !e.gone) else { return T::default() };
         let value = f(&mut *e.part);
         self.lines(entry);
         value
@@ -372,6 +488,7 @@ impl Device for PciHost {
                 entry.part.load(bytes)?;
             }
         }
+        self.name_requesters();
         // The map and the lines come back by themselves: only what is known of them has to.
         let addresses = self.addresses();
         for (entry, addresses) in self.entries.iter_mut().zip(addresses) {

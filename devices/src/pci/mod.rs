@@ -6,12 +6,15 @@
 
 pub mod config;
 pub mod msi;
+mod upstream;
 
 pub use config::{Bar, BarKind, Config, Identity};
 pub use host::PciHost;
 pub use msi::{Msi, Msix};
 
 use crate::model::{Child, Props, Value};
+use std::rc::Rc;
+use tern_core::device::Iommu;
 use tern_core::mem::Size;
 use tern_core::snapshot::StateError;
 
@@ -23,7 +26,12 @@ crate::devices! {
 crate::models! {
     /// Bridges and root ports.
     bridge,
+    /// The RISC-V IOMMU.
+    riscv_iommu,
 }
+
+/// The port of [`PciFunction::changed`] by which the bridge tells an IOMMU that it wants attention.
+pub const ATTENTION: u32 = 0xf2;
 
 /// A function of a PCI device.
 pub trait PciFunction {
@@ -73,8 +81,8 @@ pub trait PciFunction {
         let _ = port;
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`PciFunction::unplug`].
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`PciFunction::unplug`].  Input for the child's backend enters at the port of that number.
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.
@@ -90,6 +98,16 @@ pub trait PciFunction {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Do its accesses to memory pass through an IOMMU, if there is one?  Its messages do in any case.
+    fn behind_iommu(&self) -> bool {
+        true
+    }
+
+    /// It is an IOMMU: accesses of all other functions pass through this.
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        None
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

@@ -334,6 +334,7 @@ impl VirtioDevice for Balloon {
 
 #[cfg(test)]
 mod tests {
+    use tern_core::device::Device as _;
     use super::super::testing::Driver;
     use super::*;
     use tern_core::mem::Size;
@@ -362,7 +363,7 @@ mod tests {
         let info = Info::default();
         let mut driver = driver(ALL, &info);
         driver.device.receive(TARGET_PORT, &3u32.to_le_bytes());
-        assert_eq!((driver.interrupts(), driver.device.read(0, 0x100, Size::B4)), (2, 3));
+        assert_eq!((driver.interrupts(), driver.device.read(0, 0x100, Size::B4)), (3, 3));
         let at = ones(&mut driver);
         let page = (at >> 12) as u32;
         let numbers = [page + 3, page + 1, page].map(u32::to_le_bytes).concat();

@@ -445,6 +445,7 @@ impl VirtioDevice for Blk {
 
 #[cfg(test)]
 mod tests {
+    use tern_core::device::Device as _;
     use super::super::testing::Driver;
     use crate::bench::Bench;
     use super::*;

@@ -1,12 +1,12 @@
 //! virtio-console: consoles and named serial ports (virtio 1.2, 5.3).
 //!
-//! One console port alone needs no control queues; everything else is multiport.  Backend n feeds port n; backend
-//! `SIZE_PORT` tells the size of the terminal.
+//! One console port alone needs no control queues; everything else is multiport.  Port n of the device is where backend n's
+//! input enters; backend `SIZE_PORT` tells the size of the terminal.  Ports are children (`ports.rs`) that may come and go.
 
-use super::{Broken, Cx, Kind, VirtioDevice};
-use crate::model::{BusKind, Prop, PropKind};
+use super::{Broken, CHILDREN_PORT, Cx, Kind, VirtioDevice};
+use crate::model::{BusKind, Child, Prop, PropKind, Props};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use tern_core::backend::CharSink;
 use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
@@ -15,7 +15,13 @@ crate::virtio_part! {
     3, "virtio-serial", [], Serial, class 0x07_8000, legacy 0x1003,
     "virtio console: ports, terminal size, emergency output",
     [Prop::new("max_ports", PropKind::Number(32, 31), "most ports"), Prop::only("emergency-write", &["on"])],
-    Some(BusKind::VirtioSerial), |_| Ok(Box::new(Console::new(Vec::new())))
+    Some(BusKind::VirtioSerial), |wants| {
+        let most = wants.props.number("max_ports");
+        match u32::try_from(most) {
+            Ok(most) if (1..=MAX_PORTS as u32).contains(&most) => Ok(Box::new(Console::with_room(most))),
+            _ => Err(format!("max_ports property must be from 1 to {MAX_PORTS}, not {most}")),
+        }
+    }
 }
 
 /// The backend that hands over the terminal's size: columns, then rows, two little-endian bytes each.
@@ -34,6 +40,7 @@ mod feature {
 mod control {
     pub(super) const DEVICE_READY: u16 = 0;
     pub(super) const DEVICE_ADD: u16 = 1;
+    pub(super) const DEVICE_REMOVE: u16 = 2;
     pub(super) const PORT_READY: u16 = 3;
     pub(super) const CONSOLE_PORT: u16 = 4;
     pub(super) const RESIZE: u16 = 5;
@@ -62,21 +69,33 @@ pub struct Port {
     pub sink: Box<dyn CharSink>,
 }
 
+/// What the guest has done with a port.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct PortState {
+    /// It is open.
+    open: bool,
+    /// It is set up.
+    ready: bool,
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct State {
     columns: u16,
     rows: u16,
-    /// Which ports the guest has open.
-    open: Vec<bool>,
-    /// Which ports the guest has set up.
-    ready: Vec<bool>,
+    /// The guest knows about ports that come and go.
+    listens: bool,
+    ports: BTreeMap<u32, PortState>,
     /// Control messages that wait for buffers.
     pending: VecDeque<Vec<u8>>,
 }
 
 /// The device.
 pub struct Console {
-    ports: Vec<Port>,
+    /// Most ports.
+    most: u32,
+    /// One console needs no control queues.
+    multiport: bool,
+    ports: BTreeMap<u32, Port>,
     state: State,
 }
 
@@ -85,35 +104,56 @@ impl Console {
     #[must_use]
     pub fn new(mut ports: Vec<Port>) -> Console {
         ports.truncate(MAX_PORTS);
-        let state = Console::new_state(ports.len());
-        Console { ports, state }
+        let multiport = ports.len() != 1 || !ports[0].console;
+        let ports: BTreeMap<u32, Port> = (0..).zip(ports).collect();
+        let mut console = Console { most: ports.len() as u32, multiport, ports, state: State::default() };
+        console.state = console.new_state();
+        console
     }
 
-    fn new_state(ports: usize) -> State {
-        State { open: vec![false; ports], ready: vec![false; ports], ..State::default() }
+    /// One with room for `most` ports, 1 to [`MAX_PORTS`], and none yet.
+    #[must_use]
+    pub fn with_room(most: u32) -> Console {
+        let most = most.clamp(1, MAX_PORTS as u32);
+        Console { most, multiport: most > 1, ports: BTreeMap::new(), state: State::default() }
     }
 
-    fn needs_multiport(&self) -> bool {
-        self.ports.len() != 1 || !self.ports[0].console
+    fn new_state(&self) -> State {
+        State { ports: self.ports.keys().map(|id| (*id, PortState::default())).collect(), ..State::default() }
     }
 
-    /// The port that a data queue belongs to, and whether the device writes to that queue.
-    fn role(&self, queue: u16) -> Option<(usize, bool)> {
-        let pair = usize::from(queue / 2);
-        let port = match pair {
+    /// The port that a data queue belongs to, whether there is one or not, and whether the device writes to that queue.
+    fn role(&self, queue: u16) -> Option<(u32, bool)> {
+        let port = match u32::from(queue / 2) {
             0 => 0,
             1 => return None,
             n => n - 1,
         };
-        (port < self.ports.len()).then_some((port, queue.is_multiple_of(2)))
+        (port < self.most).then_some((port, queue.is_multiple_of(2)))
     }
 
-    fn input_queue(port: usize) -> u16 {
+    fn input_queue(port: u32) -> u16 {
         if port == 0 { 0 } else { 2 * port as u16 + 2 }
     }
 
-    /// Prints what the guest has sent on a port.
-    fn print(&mut self, cx: &mut Cx<'_>, queue: u16, port: usize) -> Result<(), Broken> {
+    /// Where a new port goes: where it wants to be, or in the next free place.  Place 0 is a console's.
+    fn place(&self, wanted: Option<u32>, port: &Port) -> Result<u32, String> {
+        let free = |id: &u32| !self.ports.contains_key(id);
+        if !port.name.is_empty() && self.ports.values().any(|p| p.name == port.name) {
+            return Err(format!("a port already exists by name {}", port.name));
+        }
+        let from = u32::from(!port.console);
+        match wanted {
+            Some(0) if !port.console => Err("port 0 is reserved for a virtconsole".to_owned()),
+            Some(id) if id >= self.most => Err(format!("port {id} is out of range, max. allowed: {}", self.most - 1)),
+            Some(id) if !free(&id) => Err(format!("a port already exists at id {id}")),
+            Some(id) => Ok(id),
+            None => (from..self.most).find(free).ok_or_else(|| "maximum port limit for this device reached".to_owned()),
+        }
+    }
+
+    /// Prints what the guest has sent on a port; without one it goes nowhere.
+    fn print(&mut self, cx: &mut Cx<'_>, queue: u16, port: u32) -> Result<(), Broken> {
         let mut buf = [0; 4096];
         while let Some(mut chain) = cx.pop(queue)? {
             if chain.readable() > MOST {
@@ -125,7 +165,9 @@ impl Console {
                 if n == 0 {
                     break;
                 }
-                self.ports[port].sink.write(&buf[..n]);
+                if let Some(port) = self.ports.get_mut(&port) {
+                    port.sink.write(&buf[..n]);
+                }
                 left = left.saturating_sub(n as u64);
             }
             cx.push(queue, &chain);
@@ -134,17 +176,21 @@ impl Console {
     }
 
     /// Sends a control message as soon as there is a buffer for it.
-    fn send(&mut self, cx: &mut Cx<'_>, port: usize, event: u16, value: u16, more: &[u8]) -> Result<(), Broken> {
+    fn send(&mut self, cx: &mut Cx<'_>, port: u32, event: u16, value: u16, more: &[u8]) -> Result<(), Broken> {
         if self.state.pending.len() >= MOST_PENDING * (self.ports.len() + 1) {
             cx.kit.report.guest_error(format_args!("no buffers for control messages"));
             return Ok(());
         }
-        let mut message = (port as u32).to_le_bytes().to_vec();
+        self.queue(port, event, value, more);
+        self.deliver(cx)
+    }
+
+    fn queue(&mut self, port: u32, event: u16, value: u16, more: &[u8]) {
+        let mut message = port.to_le_bytes().to_vec();
         message.extend_from_slice(&event.to_le_bytes());
         message.extend_from_slice(&value.to_le_bytes());
         message.extend_from_slice(more);
         self.state.pending.push_back(message);
-        self.deliver(cx)
     }
 
     fn deliver(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
@@ -163,28 +209,31 @@ impl Console {
     fn control(&mut self, cx: &mut Cx<'_>, message: [u8; 8]) -> Result<(), Broken> {
         let [id @ .., e0, e1, v0, v1] = message;
         let (id, event, value) =
-            (u32::from_le_bytes(id) as usize, u16::from_le_bytes([e0, e1]), u16::from_le_bytes([v0, v1]));
+            (u32::from_le_bytes(id), u16::from_le_bytes([e0, e1]), u16::from_le_bytes([v0, v1]));
         if event == control::DEVICE_READY {
-            if value == 1 {
-                for port in 0..self.ports.len() {
-                    self.send(cx, port, control::DEVICE_ADD, 1, &[])?;
-                }
+            self.state.listens = value == 1;
+            if self.state.listens {
+                let ports: Vec<u32> = self.ports.keys().copied().collect();
+                ports.into_iter().try_for_each(|port| self.send(cx, port, control::DEVICE_ADD, 1, &[]))?;
             }
             return Ok(());
         }
-        if id >= self.ports.len() {
+        let Some(state) = self.state.ports.get_mut(&id) else {
             cx.kit.report.guest_error(format_args!("control message {event} for port {id}"));
             return Ok(());
-        }
+        };
         match event {
-            control::PORT_READY if value == 1 => self.introduce(cx, id),
+            control::PORT_READY if value == 1 => {
+                state.ready = true;
+                self.introduce(cx, id)
+            }
             control::PORT_READY => {
-                self.state.ready[id] = false;
+                state.ready = false;
                 cx.kit.report.guest_error(format_args!("the driver cannot work with port {id}"));
                 Ok(())
             }
             control::PORT_OPEN => {
-                self.state.open[id] = value != 0;
+                state.open = value != 0;
                 Ok(())
             }
             _ => {
@@ -195,22 +244,21 @@ impl Console {
     }
 
     /// Tells the driver what a port is.
-    fn introduce(&mut self, cx: &mut Cx<'_>, port: usize) -> Result<(), Broken> {
-        self.state.ready[port] = true;
-        if self.ports[port].console {
+    fn introduce(&mut self, cx: &mut Cx<'_>, port: u32) -> Result<(), Broken> {
+        let Some((console, name)) = self.ports.get(&port).map(|p| (p.console, p.name.clone())) else { return Ok(()) };
+        if console {
             self.send(cx, port, control::CONSOLE_PORT, 1, &[])?;
             self.send_size(cx, port)?;
         }
-        if !self.ports[port].name.is_empty() {
+        if !name.is_empty() {
             // Linux counts on a zero byte behind the name, though the specification has none.
-            let name = [self.ports[port].name.as_bytes(), &[0]].concat();
-            self.send(cx, port, control::PORT_NAME, 1, &name)?;
+            self.send(cx, port, control::PORT_NAME, 1, &[name.as_bytes(), &[0]].concat())?;
         }
         self.send(cx, port, control::PORT_OPEN, 1, &[])
     }
 
     /// Rows come first, as Linux reads them: the specification's order is the other one, and no driver's.
-    fn send_size(&mut self, cx: &mut Cx<'_>, port: usize) -> Result<(), Broken> {
+    fn send_size(&mut self, cx: &mut Cx<'_>, port: u32) -> Result<(), Broken> {
         let (rows, columns) = (self.state.rows, self.state.columns);
         if !cx.has(feature::SIZE) || rows == 0 || columns == 0 {
             return Ok(());
@@ -225,12 +273,9 @@ impl Console {
         if cx.has(feature::SIZE) {
             cx.config_changed();
         }
-        for port in 0..self.ports.len() {
-            if self.state.ready[port] && self.ports[port].console {
-                self.send_size(cx, port)?;
-            }
-        }
-        Ok(())
+        let ready = |id: &u32| self.state.ports.get(id).is_some_and(|p| p.ready);
+        let consoles: Vec<u32> = self.ports.iter().filter(|(id, p)| p.console && ready(id)).map(|(id, _)| *id).collect();
+        consoles.into_iter().try_for_each(|port| self.send_size(cx, port))
     }
 }
 
@@ -240,28 +285,28 @@ impl VirtioDevice for Console {
     }
 
     fn features(&self) -> u64 {
-        let multiport = if self.needs_multiport() { feature::MULTIPORT } else { 0 };
+        let multiport = if self.multiport { feature::MULTIPORT } else { 0 };
         feature::SIZE | feature::EMERG_WRITE | multiport
     }
 
     fn queues(&self) -> Vec<u16> {
         let mut queues = vec![QUEUE_SIZE; 2];
-        if self.needs_multiport() {
+        if self.multiport {
             queues.extend([CONTROL_SIZE; 2]);
-            queues.resize(2 * self.ports.len().max(1) + 2, QUEUE_SIZE);
+            queues.resize(2 * self.most.max(1) as usize + 2, QUEUE_SIZE);
         }
         queues
     }
 
     fn config(&self) -> Vec<u8> {
         let mut config = [self.state.columns.to_le_bytes(), self.state.rows.to_le_bytes()].concat();
-        config.extend((self.ports.len() as u32).to_le_bytes());
+        config.extend(self.most.to_le_bytes());
         config.extend([0; 4]);
         config
     }
 
     fn write_config(&mut self, cx: &mut Cx<'_>, offset: u32, data: &[u8]) {
-        match (offset, self.ports.first_mut()) {
+        match (offset, self.ports.values_mut().next()) {
             // The lowest byte is the character, however wide the store is (5.3.4).
             (EMERG_WR, Some(port)) => port.sink.write(&data[..1]),
             _ => cx.kit.report.guest_error(format_args!("write of {data:02x?} to configuration at {offset:#x}")),
@@ -297,8 +342,12 @@ impl VirtioDevice for Console {
         if port == SIZE_PORT {
             return Ok(4);
         }
-        let port = port as usize;
-        if port >= self.ports.len() || cx.has(feature::MULTIPORT) && !self.state.open[port] {
+        let open = match self.state.ports.get(&port) {
+            Some(state) if cx.has(feature::MULTIPORT) => state.open,
+            // Without control messages there is only the first port.
+            found => found.is_some() && port == 0,
+        };
+        if !open {
             return Ok(0);
         }
         // What is wrong with a buffer that takes nothing is found when it is used.
@@ -309,10 +358,10 @@ impl VirtioDevice for Console {
         if port == SIZE_PORT {
             return self.resize(cx, data);
         }
-        if port as usize >= self.ports.len() {
+        if !self.ports.contains_key(&port) {
             return Ok(());
         }
-        let queue = Console::input_queue(port as usize);
+        let queue = Console::input_queue(port);
         let mut done = 0;
         while done < data.len() {
             let Some(mut chain) = cx.pop(queue)? else { break };
@@ -325,10 +374,41 @@ impl VirtioDevice for Console {
         Ok(())
     }
 
+    /// Ports have come or gone.
+    fn changed(&mut self, cx: &mut Cx<'_>, port: u32) {
+        if port == CHILDREN_PORT {
+            // What is broken has been counted.
+            let _ = self.deliver(cx);
+        }
+    }
+
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let port: Port = child.take()?;
+        let nr = u32::try_from(props.number("nr")).ok().filter(|nr| *nr != u32::MAX);
+        let id = self.place(nr, &port)?;
+        self.ports.insert(id, port);
+        self.state.ports.insert(id, PortState::default());
+        if self.state.listens {
+            self.queue(id, control::DEVICE_ADD, 1, &[]);
+        }
+        Ok(id)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        self.ports.remove(&child).ok_or_else(|| format!("there is no port {child}"))?;
+        self.state.ports.remove(&child);
+        // What the guest has not heard of the port is of no interest now.
+        self.state.pending.retain(|message| message.first_chunk() != Some(&child.to_le_bytes()));
+        if self.state.listens {
+            self.queue(child, control::DEVICE_REMOVE, 1, &[]);
+        }
+        Ok(())
+    }
+
     /// The terminal keeps its size, whatever the guest does.
     fn reset(&mut self, _clock: &Clock) {
         let (columns, rows) = (self.state.columns, self.state.rows);
-        self.state = State { columns, rows, ..Console::new_state(self.ports.len()) };
+        self.state = State { columns, rows, ..self.new_state() };
     }
 
     fn save(&self) -> Result<Vec<u8>, StateError> {
@@ -337,11 +417,10 @@ impl VirtioDevice for Console {
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let state: State = snapshot::load(KIND.mmio, 1, bytes)?;
-        let ports = self.ports.len();
-        let same = state.open.len() == ports && state.ready.len() == ports;
-        snapshot::check(same, "open", || format!("{} ports, this device has {ports}", state.open.len()))?;
+        let same = state.ports.keys().eq(self.ports.keys());
+        snapshot::check(same, "ports", || format!("{} ports, this device has {}", state.ports.len(), self.ports.len()))?;
         let waiting = state.pending.len();
-        let few = waiting <= MOST_PENDING * (ports + 1);
+        let few = waiting <= (MOST_PENDING + 2) * (MAX_PORTS + 1);
         snapshot::check(few, "pending", || format!("{waiting} control messages"))?;
         self.state = state;
         Ok(())
@@ -350,6 +429,7 @@ impl VirtioDevice for Console {
 
 #[cfg(test)]
 mod tests {
+    use tern_core::device::Device as _;
     use super::super::testing::Driver;
     use crate::bench::Bench;
     use super::*;
@@ -387,7 +467,7 @@ mod tests {
         assert_eq!(done, [(0, vec![]), (2, b"ab".to_vec()), (2, b"cd\0\0\0\0\0\0".to_vec())]);
         driver.interrupts();
         driver.device.receive(SIZE_PORT, &[80, 0, 25, 0]);
-        assert_eq!((driver.interrupts(), config(&mut driver)), (2, [80, 25, 1]));
+        assert_eq!((driver.interrupts(), config(&mut driver)), (3, [80, 25, 1]));
         driver.device.write(0, 0x108, Size::B4, b'!'.into());
         assert_eq!(*driver.bench.output.borrow(), b"hello!");
         driver.start(driver.features);
@@ -447,5 +527,45 @@ mod tests {
         assert_eq!(messages(&mut driver), vec![message(0, 1, 1); 16]);
         let few = Console::new(Vec::new()).save().unwrap();
         assert!(Console::new(vec![port(&driver.bench, "a", false)]).load(&few).is_err());
+    }
+
+    #[test]
+    fn ports_come_and_go() {
+        let mut driver = Driver::split(ALL, |_| Box::new(Console::with_room(4)));
+        let props = |nr: u32| {
+            let mut props = crate::model::find("virtserialport").unwrap().defaults();
+            props.set("nr", crate::model::Value::Number(nr.into()));
+            props
+        };
+        let mut console = Console::with_room(4);
+        let child = |bench: &Bench, name: &str, console| Child::new(port(bench, name, console));
+        let any = u32::MAX;
+        assert!(console.plug(&props(0), child(&driver.bench, "a", false)).is_err(), "0 is a console's");
+        assert_eq!(console.plug(&props(any), child(&driver.bench, "a", false)), Ok(1));
+        assert!(console.plug(&props(any), child(&driver.bench, "a", false)).is_err(), "the same name");
+        assert!(console.plug(&props(1), child(&driver.bench, "b", false)).is_err(), "the same place");
+        assert!(console.plug(&props(4), child(&driver.bench, "b", false)).is_err(), "out of range");
+        assert_eq!(console.plug(&props(any), child(&driver.bench, "", true)), Ok(0));
+        assert_eq!(console.plug(&props(3), child(&driver.bench, "", false)), Ok(3));
+        assert_eq!(console.plug(&props(any), child(&driver.bench, "", false)), Ok(2));
+        assert!(console.plug(&props(any), child(&driver.bench, "", false)).is_err(), "full");
+        assert!(console.plug(&props(any), Child::new(7)).is_err());
+        assert_eq!((console.unplug(2), console.unplug(2).is_err()), (Ok(()), true));
+        assert!(console.state.pending.is_empty(), "the guest does not listen");
+        // A driver hears of it.
+        (0..6).for_each(|_| driver.add(CONTROL_RX, &[], &[32], false));
+        tell(&mut driver, 0, control::DEVICE_READY, 1);
+        let child = child(&driver.bench, "late", false);
+        assert_eq!(driver.slot().plug(&props(any), child), Ok(1));
+        assert_eq!(messages(&mut driver), [message(1, 1, 1)]);
+        tell(&mut driver, 1, control::PORT_READY, 1);
+        tell(&mut driver, 1, control::PORT_OPEN, 1);
+        assert_eq!(messages(&mut driver).len(), 2);
+        driver.ask(5, &[b"out"], &[]);
+        assert_eq!(*driver.bench.output.borrow(), b"out");
+        assert_eq!(driver.slot().unplug(1), Ok(()));
+        assert_eq!(messages(&mut driver), [message(1, 2, 1)]);
+        driver.ask(5, &[b"lost"], &[]);
+        assert_eq!((driver.bench.output.borrow().len(), driver.device.room(1)), (3, 0));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! A slot may be empty: it then says so by device ID 0, as the slots of QEMU's `virt` do.
 
-use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use super::{CHILDREN_PORT, VirtioDevice};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
+use crate::model::{Child, Props};
 use serde::{Deserialize, Serialize};
 use tern_core::device::{Device, IrqLine, Kit, RegisterSet, Window};
 use tern_core::mem::Size;
@@ -144,10 +145,50 @@ impl VirtioMmio {
         VirtioMmio { kit, line, legacy, state: State::NEW, transport }
     }
 
+    /// Puts a device into an empty slot.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn insert(&mut self, device: Box<dyn VirtioDevice>, options: Options) -> Result<(), String> {
+        if self.transport.is_some() {
+            return Err("the slot is taken".to_owned());
+        }
+        self.transport = Some(Transport::new(self.kit.clone(), device, options));
+        Ok(())
+    }
+
+    /// The device in it.
+    #[must_use]
+    pub fn inside(&self) -> Option<&dyn VirtioDevice> {
+        self.transport.as_ref().map(Transport::device)
+    }
+
     /// An empty slot.
     #[must_use]
     pub fn empty(kit: Kit, line: IrqLine, legacy: bool) -> VirtioMmio {
         VirtioMmio { kit, line, legacy, state: State::NEW, transport: None }
+    }
+
+    /// Takes a child onto the device's bus; its number there.
+    ///
+    /// # Errors
+    /// The device has no bus, the child does not fit, or the place is taken.
+    pub fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let (number, signals) = transport.plug(props, child)?;
+        self.signal(&signals);
+        Ok(number)
+    }
+
+    /// A child is taken off the device's bus.
+    ///
+    /// # Errors
+    /// There is no such child, or it cannot go.
+    pub fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let signals = transport.unplug(child)?;
+        self.signal(&signals);
+        Ok(())
     }
 
     fn version(&self) -> u64 {
@@ -183,7 +224,8 @@ impl VirtioMmio {
             self.state.isr |= INT_QUEUE;
         }
         if signals.config {
-            self.state.isr |= INT_CONFIG;
+            // QEMU sets both, and its tests count on it; drivers find nothing new in the queues.
+            self.state.isr |= INT_CONFIG | INT_QUEUE;
         }
         self.line.set(self.state.isr != 0);
     }

@@ -18,6 +18,8 @@ pub use queue::Queue;
 pub use transport::Options;
 
 use crate::model::{Child, Props, Value};
+use std::rc::Rc;
+use tern_core::device::Iommu;
 use tern_core::snapshot::StateError;
 
 /// Feature bits of every device (virtio 1.2, 6).
@@ -30,6 +32,8 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Not a legacy device.
     pub const VERSION_1: u64 = 1 << 32;
+    /// Addresses are those of the platform: they pass through an IOMMU.
+    pub const ACCESS_PLATFORM: u64 = 1 << 33;
     /// Packed rings.
     pub const RING_PACKED: u64 = 1 << 34;
     /// Single queues can be reset.
@@ -77,12 +81,20 @@ crate::models! {
     blk,
     /// Consoles and named serial ports.
     console,
+    /// Keyboards, mice, tablets.
+    input,
+    /// An IOMMU.
+    iommu,
     /// A network card.
     net,
     /// Random bytes.
     rng,
     /// A folder of the host.
     p9,
+    /// A SCSI host bus adapter.
+    scsi,
+    /// Ports of consoles.
+    ports,
 }
 
 /// What a kind of virtio device is called.
@@ -99,6 +111,9 @@ pub struct Kind {
     /// PCI device ID of a transitional device (4.1.2.1); 0: there never was a legacy one.
     pub legacy_id: u16,
 }
+
+/// The port of [`VirtioDevice::changed`] by which a device hears that a child has come or gone.
+pub const CHILDREN_PORT: u32 = 0xf1;
 
 /// A virtio device.  Configuration space is little-endian, and so are all structures in buffers.
 ///
@@ -172,8 +187,9 @@ pub trait VirtioDevice {
         let _ = (cx, port);
     }
 
-    /// Takes a child onto its bus, where the child's properties say; the child's number there, for
-    /// [`VirtioDevice::unplug`].
+    /// Takes a child onto its bus, where the child's properties say; the child's number there (below 0xf0), for
+    /// [`VirtioDevice::unplug`].  Input for the child's backend enters at the port of that number.  After it `changed` is
+    /// called with [`CHILDREN_PORT`].
     ///
     /// # Errors
     /// It has no bus, the child does not fit, or the place is taken.
@@ -189,6 +205,20 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Children have come or gone while the device was in use: the driver may be told.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        self.changed(cx, CHILDREN_PORT);
+        Ok(())
+    }
+
+    /// It is an IOMMU: see [`crate::pci::PciFunction::iommu`].
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        None
     }
 
     /// The value that a property of the running device has, if it is one that the device itself changes.

@@ -8,6 +8,7 @@ use super::net::{self, Net};
 use super::rng::Rng;
 use super::testing::Driver;
 use crate::bench::{Bench, RAM};
+use tern_core::device::Device as _;
 use tern_core::mem::Size;
 
 type Make = fn(&mut Bench) -> Box<dyn VirtioDevice>;

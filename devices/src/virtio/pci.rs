@@ -2,13 +2,15 @@
 //!
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
-use super::VirtioDevice;
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
+use super::{CHILDREN_PORT, VirtioDevice};
+use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
 use crate::pci::{Bar, BarKind, Config, Identity, Msix, PciFunction};
 use serde::{Deserialize, Serialize};
-use tern_core::device::Kit;
+use std::rc::Rc;
+use tern_core::device::{Iommu, Kit};
 use tern_core::mem::Size;
 use tern_core::registers;
 use tern_core::snapshot::{self, StateError, check};
@@ -139,6 +141,8 @@ pub struct VirtioPci {
     config_vector: u16,
     /// The queues' vectors.
     vectors: Vec<u16>,
+    /// Its addresses pass through an IOMMU.
+    platform: bool,
     t: Transport,
 }
 
@@ -147,7 +151,8 @@ impl VirtioPci {
     #[must_use]
     pub fn new(kit: Kit, device: Box<dyn VirtioDevice>, options: Options, interface: Interface) -> VirtioPci {
         let kind = device.kind();
-        let transitional = interface == Interface::Transitional && kind.legacy_id != 0;
+        // Legacy drivers know nothing of such addresses.
+        let transitional = interface == Interface::Transitional && kind.legacy_id != 0 && !options.platform;
         let mut config = Config::new(Identity {
             vendor: VENDOR,
             device: if transitional { kind.legacy_id } else { MODERN_ID + kind.id },
@@ -176,7 +181,7 @@ impl VirtioPci {
         config.writable(window + 8, &[0xff; 12]);
         config.seal();
         let vectors = vec![NO_VECTOR; t.queues.len()];
-        VirtioPci { config, msix, window, isr: 0, config_vector: NO_VECTOR, vectors, t }
+        VirtioPci { config, msix, window, isr: 0, config_vector: NO_VECTOR, vectors, platform: options.platform, t }
     }
 
     /// A vector that the driver names, if there is such a one.
@@ -240,7 +245,8 @@ impl VirtioPci {
             }
         } else {
             self.isr |= if signals.queues.is_empty() { 0 } else { ISR_QUEUE };
-            self.isr |= if signals.config { ISR_CONFIG } else { 0 };
+            // QEMU sets both, and its tests count on it; drivers find nothing new in the queues.
+            self.isr |= if signals.config { ISR_CONFIG | ISR_QUEUE } else { 0 };
         }
         self.drive();
     }
@@ -390,6 +396,30 @@ impl PciFunction for VirtioPci {
             })
         };
         self.act(|t| call(t).1);
+    }
+
+    fn behind_iommu(&self) -> bool {
+        self.platform
+    }
+
+    fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        self.t.device().iommu()
+    }
+
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let (number, signals) = self.t.plug(props, child)?;
+        self.signal(&signals);
+        Ok(number)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let signals = self.t.unplug(child)?;
+        self.signal(&signals);
+        Ok(())
+    }
+
+    fn get(&self, property: &str) -> Option<Value> {
+        self.t.device().get(property)
     }
 
     fn reset(&mut self) {

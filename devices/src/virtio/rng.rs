@@ -92,6 +92,7 @@ impl VirtioDevice for Rng {
 
 #[cfg(test)]
 mod tests {
+    use tern_core::device::Device as _;
     use super::super::testing::Driver;
     use super::*;
     use std::cell::Cell;

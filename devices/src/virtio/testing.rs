@@ -35,7 +35,7 @@ struct Ring {
 /// The driver and its machine.
 pub(crate) struct Driver {
     pub(crate) bench: Bench,
-    pub(crate) device: Box<dyn Device>,
+    pub(crate) device: Box<VirtioMmio>,
     pub(crate) dma: Dma,
     pub(crate) features: u64,
     rings: Vec<Ring>,
@@ -52,7 +52,7 @@ impl Driver {
         let mut bench = Bench::new();
         let device = device(&mut bench);
         let (kit, line) = (bench.kit(device.kind().mmio), bench.line());
-        let device: Box<dyn Device> = Box::new(VirtioMmio::new(kit, line, device, options, false));
+        let device = Box::new(VirtioMmio::new(kit, line, device, options, false));
         let dma = bench.dma();
         let mut driver = Driver { bench, device, dma, features: 0, rings: Vec::new(), heap: HEAP };
         driver.start(wanted);
@@ -97,7 +97,7 @@ impl Driver {
         self.set(0x70, 11);
         assert_eq!(self.get(0x70), 11, "features were refused");
         self.rings.clear();
-        for n in 0..32 {
+        for n in 0..16 {
             self.set(0x30, n);
             let size = self.get(0x34).min(64);
             if size == 0 {
@@ -278,6 +278,11 @@ impl Driver {
     pub(crate) fn areas(&self, queue: u16) -> [u64; 3] {
         let base = self.rings[usize::from(queue)].base;
         [base, base + 0x800, base + 0x1000]
+    }
+
+    /// The slot that the device is in.
+    pub(crate) fn slot(&mut self) -> &mut VirtioMmio {
+        &mut self.device
     }
 
     /// How many queues there are.

@@ -489,7 +489,7 @@ fn a_saved_device_goes_on_in_mid_work() {
         let mut other = VirtioMmio::new(kit, line, echo(&mut bench), options, false);
         other.load(&saved).unwrap();
         assert_eq!(other.save().unwrap(), saved);
-        d.device = Box::new(other);
+        *d.device = other;
         d.kick(0);
         assert_eq!(d.done(0).unwrap().data, b"late");
         d.add(1, &[], &[4], false);

@@ -4,6 +4,7 @@
 use super::context::{Broken, Cx, Outcome};
 use super::queue::{Queue, QueueState};
 use super::{VirtioDevice, feature};
+use crate::model::{Child, Props};
 use serde::{Deserialize, Serialize};
 use tern_core::device::Kit;
 use tern_core::mem::Size;
@@ -32,11 +33,13 @@ pub struct Options {
     pub event_idx: bool,
     /// Resetting single queues.
     pub queue_reset: bool,
+    /// The driver must use addresses that pass through an IOMMU.
+    pub platform: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { packed: false, indirect: true, event_idx: true, queue_reset: true }
+        Options { packed: false, indirect: true, event_idx: true, queue_reset: true, platform: false }
     }
 }
 
@@ -49,6 +52,7 @@ impl Options {
             | bit(self.indirect, feature::INDIRECT_DESC)
             | bit(self.event_idx, feature::EVENT_IDX)
             | bit(self.queue_reset, feature::RING_RESET)
+            | bit(self.platform, feature::ACCESS_PLATFORM)
     }
 }
 
@@ -95,7 +99,7 @@ pub(super) struct Transport {
     pub(super) queues: Vec<Queue>,
     /// Whether the transport lets the device reach memory.
     pub(super) master: bool,
-    device: Box<dyn VirtioDevice>,
+    pub(super) device: Box<dyn VirtioDevice>,
     offered: u64,
 }
 
@@ -154,6 +158,18 @@ impl Transport {
             signals.config = self.state.status & status::DRIVER_OK != 0;
         }
         (result, signals)
+    }
+
+    /// Takes a child onto the device's bus; its number there.
+    pub(super) fn plug(&mut self, props: &Props, child: Child) -> Result<(u32, Signals), String> {
+        let number = self.device.plug(props, child)?;
+        Ok((number, self.call(|d, cx| d.plugged(cx)).1))
+    }
+
+    /// A child is taken off the device's bus.
+    pub(super) fn unplug(&mut self, child: u32) -> Result<Signals, String> {
+        self.device.unplug(child)?;
+        Ok(self.call(|d, cx| d.plugged(cx)).1)
     }
 
     /// The driver has work in queue `queue`.
@@ -258,7 +274,8 @@ impl Transport {
     fn features_ok(&self) -> bool {
         let features = self.state.features;
         let unknown = features & !(self.offered & !feature::ANY_LAYOUT);
-        let ok = unknown == 0 && features & feature::VERSION_1 != 0;
+        let must = feature::VERSION_1 | self.offered & feature::ACCESS_PLATFORM;
+        let ok = unknown == 0 && features & must == must;
         if !ok {
             self.kit.report.guest_error(format_args!("features {features:#x} refused; offered {:#x}", self.offered));
         }

@@ -1,9 +1,10 @@
 //! What stands behind the devices of a board: whoever builds one hands it in.
 
-use crate::config::{Char, Drive, Net, Share};
-use std::path::Path;
+use std::rc::Rc;
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_core::mem::space::HostMemory;
+use tern_devices::model;
 
 /// Where input for a device enters: see [`tern_session::machine::Outside::ports`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -14,38 +15,109 @@ pub struct Port {
     pub port: u32,
 }
 
-/// Makes backends.  Errors are one line that names what could not be used.
+/// Who asks for a backend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// The device's path or name: `/machine/peripheral/disk0`.
+    pub path: String,
+    /// Where its input enters.
+    pub port: Port,
+}
+
+/// Finds backends by their names.  Errors are one line that names what could not be used.
 pub trait Backends {
-    /// A disk's or flash bank's medium.
+    /// A medium.
     ///
     /// # Errors
     /// See the trait.
-    fn disk(&mut self, drive: &Drive) -> Result<Box<dyn Block>, String>;
+    fn drive(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String>;
 
-    /// What stands behind a serial port, console or debug port; what it has to say goes to `port`.
+    /// What stands behind a serial port, console or debug port; what it has to say goes to the user's port.
     ///
     /// # Errors
     /// See the trait.
-    fn chars(&mut self, what: &Char, port: Port) -> Result<Box<dyn CharSink>, String>;
+    fn chardev(&mut self, name: &str, user: User) -> Result<Box<dyn CharSink>, String>;
 
-    /// What a network device is connected to; frames for it go to `port`.
+    /// What a network device is connected to; frames for it go to the user's port.
     ///
     /// # Errors
     /// See the trait.
-    fn net(&mut self, net: &Net, port: Port) -> Result<Box<dyn NetSink>, String>;
+    fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String>;
 
     /// A shared folder.
     ///
     /// # Errors
     /// See the trait.
-    fn share(&mut self, share: &Share) -> Result<Box<dyn FileSystem>, String>;
+    fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String>;
 
-    /// Random bytes: of this file, or the best there are.
+    /// Random bytes: of this object, or the best there are.
     ///
     /// # Errors
     /// See the trait.
-    fn entropy(&mut self, file: Option<&Path>) -> Result<Box<dyn Entropy>, String>;
+    fn entropy(&mut self, object: Option<&str>) -> Result<Box<dyn Entropy>, String>;
+
+    /// The memory of a memory object, or new memory of this size.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn ram(&mut self, object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String>;
+
+    /// The address of the next network device that has none of its own.
+    fn mac(&mut self) -> [u8; 6];
 
     /// Nanoseconds since 1970 on the host.
     fn wall_clock_ns(&mut self) -> u64;
+
+    /// Input for the device that has been called so enters here from now on.
+    fn moved(&mut self, path: &str, port: Port);
+
+    /// The device that has been called so is gone: what it used is free again.
+    fn release(&mut self, path: &str);
+}
+
+/// The backends as one device that is being built sees them.
+pub(crate) struct ForDevice<'a, P: Fn(u32) -> u32> {
+    pub(crate) all: &'a mut dyn Backends,
+    /// The device's path.
+    pub(crate) path: &'a str,
+    /// Its number in the machine.
+    pub(crate) device: u32,
+    /// What the machine's device calls a port of this one.
+    pub(crate) port: P,
+}
+
+impl<P: Fn(u32) -> u32> ForDevice<'_, P> {
+    fn user(&self, port: u32) -> User {
+        User { path: self.path.to_owned(), port: Port { device: self.device, port: (self.port)(port) } }
+    }
+}
+
+impl<P: Fn(u32) -> u32> model::Backends for ForDevice<'_, P> {
+    fn drive(&mut self, name: &str, port: u32) -> Result<Box<dyn Block>, String> {
+        self.all.drive(name, self.user(port))
+    }
+
+    fn netdev(&mut self, name: &str, port: u32) -> Result<Box<dyn NetSink>, String> {
+        self.all.netdev(name, self.user(port))
+    }
+
+    fn chardev(&mut self, name: &str, port: u32) -> Result<Box<dyn CharSink>, String> {
+        self.all.chardev(name, self.user(port))
+    }
+
+    fn entropy(&mut self, object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
+        self.all.entropy(object)
+    }
+
+    fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
+        self.all.folder(fsdev)
+    }
+
+    fn mac(&mut self) -> [u8; 6] {
+        self.all.mac()
+    }
+
+    fn wall_clock_ns(&mut self) -> u64 {
+        self.all.wall_clock_ns()
+    }
 }

@@ -4,7 +4,7 @@ use crate::config::{Aia, BoardConfig};
 use crate::error::BoardError;
 use crate::load::Symbols;
 use crate::part::Parts;
-use crate::{spike, virt};
+use crate::{none, spike, virt};
 
 /// A board.
 pub struct BoardRow {
@@ -24,6 +24,7 @@ pub struct BoardRow {
     refuses: fn(&BoardConfig) -> Option<String>,
 }
 
+const NONE_ABOUT: &str = "an empty machine, for questions to a monitor";
 const VIRT_ABOUT: &str = "QEMU's generic RISC-V machine: virtio, PCI Express, PLIC or AIA";
 const SPIKE_ABOUT: &str = "the RISC-V ISA simulator's machine: CLINT and HTIF, for conformance programs";
 const VIRT_TREE: [&str; 2] = ["riscv-virtio,qemu", "riscv-virtio"];
@@ -31,6 +32,16 @@ const SPIKE_TREE: [&str; 2] = ["ucbbar,spike-bare,qemu", "ucbbar,spike-bare-dev"
 
 /// Every board that this build has.
 pub static BOARDS: &[BoardRow] = &[
+    #[cfg(feature = "riscv64")]
+    BoardRow {
+        name: "riscv64/none",
+        about: NONE_ABOUT,
+        isa: "riscv64",
+        max_cpus: 1,
+        tree_names: ["none", "none"],
+        parts: none::parts,
+        refuses: none_refuses,
+    },
     #[cfg(feature = "riscv64")]
     BoardRow {
         name: "riscv64/virt",
@@ -50,6 +61,16 @@ pub static BOARDS: &[BoardRow] = &[
         tree_names: SPIKE_TREE,
         parts: spike::parts,
         refuses: spike_refuses,
+    },
+    #[cfg(feature = "riscv32")]
+    BoardRow {
+        name: "riscv32/none",
+        about: NONE_ABOUT,
+        isa: "riscv32",
+        max_cpus: 1,
+        tree_names: ["none", "none"],
+        parts: none::parts,
+        refuses: none_refuses,
     },
     #[cfg(feature = "riscv32")]
     BoardRow {
@@ -82,11 +103,14 @@ fn virt_refuses(config: &BoardConfig) -> Option<String> {
         .then(|| "aia-guests: only with aia=aplic-imsic".to_owned())
 }
 
+fn none_refuses(config: &BoardConfig) -> Option<String> {
+    let programs = config.kernel.is_some() || config.flash.iter().any(Option::is_some) || !config.fw_cfg.is_empty();
+    programs.then(|| "the board none starts no program and has no flash".to_owned())
+}
+
 fn spike_refuses(config: &BoardConfig) -> Option<String> {
-    let virtio = config.disks.len() + config.nets.len() + config.shares.len() + config.consoles.len();
-    let other = config.rngs.len() + config.balloons.len() + config.flash.iter().flatten().count() + config.fw_cfg.len();
-    if virtio + other != 0 {
-        return Some("the board spike has no place for disks, networks and the like".to_owned());
+    if config.flash.iter().flatten().count() + config.fw_cfg.len() != 0 {
+        return Some("the board spike has no flash and no fw_cfg".to_owned());
     }
     let options = config.options;
     let plain = options.aia == Aia::None && options.aia_guests == 0 && !options.aclint;
@@ -115,7 +139,8 @@ pub(crate) fn find(config: &BoardConfig) -> Result<&'static BoardRow, BoardError
     if cpus == 0 || cpus > row.max_cpus {
         return refuse(format!("{cpus} CPUs: {} has 1 to {}", row.name, row.max_cpus));
     }
-    if config.memory == 0 || config.memory > MAX_MEMORY || !config.memory.is_multiple_of(PAGE) {
+    let none = row.name.ends_with("/none");
+    if config.memory == 0 && !none || config.memory > MAX_MEMORY || !config.memory.is_multiple_of(PAGE) {
         return refuse(format!("{} bytes of RAM: a multiple of 4096 up to 16 TiB", config.memory));
     }
     if config.initrd.is_some() && config.kernel.is_none() {
@@ -130,7 +155,7 @@ pub(crate) fn find(config: &BoardConfig) -> Result<&'static BoardRow, BoardError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bios, BoardOptions, Disk, Drive, Smp, Transport};
+    use crate::config::{Bios, BoardOptions, Smp};
 
     fn text(change: impl FnOnce(&mut BoardConfig)) -> String {
         let mut config = BoardConfig { bios: Bios::None, ..BoardConfig::new("riscv64/virt") };
@@ -148,13 +173,12 @@ mod tests {
         assert_eq!(text(|c| c.memory = 100), "100 bytes of RAM: a multiple of 4096 up to 16 TiB");
         assert_eq!(text(|c| c.initrd = Some("x".into())), "an initrd without a kernel");
         assert_eq!(text(|c| c.append = "x".into()), "a command line without a kernel");
-        let guests = |aia, aia_guests| BoardOptions { aia, aia_guests, aclint: false };
+        let guests = |aia, aia_guests| BoardOptions { aia, aia_guests, ..BoardOptions::default() };
         assert_eq!(text(|c| c.options = guests(Aia::AplicImsic, 8)), "aia-guests=8: at most 7");
         assert_eq!(text(|c| c.options = guests(Aia::Aplic, 1)), "aia-guests: only with aia=aplic-imsic");
         let big = |c: &mut BoardConfig| (c.board, c.memory) = ("riscv32/virt".into(), 11 << 30);
         assert_eq!(text(big), "a 32-bit board has at most 10 GiB of RAM");
-        let disk = Disk { drive: Drive::new("x"), transport: Transport::Any, serial: String::new(), queues: None };
-        let spike = |c: &mut BoardConfig| (c.board, c.disks) = ("riscv64/spike".into(), vec![disk]);
-        assert_eq!(text(spike), "the board spike has no place for disks, networks and the like");
+        let spike = |c: &mut BoardConfig| (c.board, c.flash[0]) = ("riscv64/spike".into(), Some("x".into()));
+        assert_eq!(text(spike), "the board spike has no flash and no fw_cfg");
     }
 }

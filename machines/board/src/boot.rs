@@ -2,7 +2,7 @@
 //! and the first instructions, placed as QEMU places them (QEMU documentation, "RISC-V System emulator").
 
 use crate::bios::{self, Chosen};
-use crate::config::BoardConfig;
+use crate::config::{Bios, BoardConfig};
 use crate::error::BoardError;
 use crate::fdt::Tree;
 use crate::load::{self, Image, LoadError, Part, Symbols, Target};
@@ -83,6 +83,8 @@ pub enum First {
     Reset,
     /// In supervisor mode at this address: the built-in SBI has started.
     Supervisor(u64),
+    /// Never: no program is there.
+    Nothing,
 }
 
 /// All that is loaded.
@@ -123,6 +125,21 @@ const EM_RISCV: u16 = 243;
 const IH_ARCH_RISCV: u8 = 26;
 
 impl Boot {
+    /// Nothing is loaded.
+    #[must_use]
+    pub fn nothing() -> Boot {
+        Boot {
+            pieces: Vec::new(),
+            notes: Vec::new(),
+            first: First::Nothing,
+            symbols: Symbols::new(),
+            initrd: None,
+            start: 0,
+            next: 0,
+            end: 0,
+        }
+    }
+
     /// Reads the files that the configuration names, and finds places for what is in them.
     ///
     /// # Errors
@@ -156,10 +173,10 @@ impl Boot {
             boot.kernel(kernel, config, &chosen, Target { free, ..target })?;
         }
         if let Chosen::Builtin(_) = chosen {
-            if boot.next == 0 {
+            if boot.next == 0 && config.bios == Bios::Builtin {
                 return Err(BoardError::Config("tern's own SBI has nothing to start: no kernel is given".to_owned()));
             }
-            boot.first = First::Supervisor(boot.next);
+            boot.first = if boot.next == 0 { First::Reset } else { First::Supervisor(boot.next) };
         }
         Ok(boot)
     }
@@ -284,6 +301,9 @@ impl Boot {
     /// # Errors
     /// A file that has changed since.
     pub fn store(&mut self, space: &AddressSpace, dtb: &[u8], dtb_at: u64) -> Result<(), BoardError> {
+        if self.first == First::Nothing {
+            return Ok(());
+        }
         for piece in &mut self.pieces {
             piece.store(space)?;
         }

@@ -1,12 +1,15 @@
 //! Machines out of plans: every part of the list becomes regions of the address space, a device, and wires.
 
-mod virtio;
+mod pci;
+mod plug;
 
-use crate::backends::{Backends, Port};
+pub use plug::{Place, Plugged};
+
+use crate::backends::{Backends, Port, User};
 use crate::boot::First;
-use crate::config::{Aia, BoardConfig, Char, ClockMode, Drive, FwCfgContent, RtcBase};
+use crate::config::{Aia, BoardConfig, ClockMode, FwCfgContent, RtcBase};
 use crate::error::BoardError;
-use crate::part::{Kind, Part, Range, TICK_NS};
+use crate::part::{Kind, Part, Parts, Range, TICK_NS};
 use crate::plan::Plan;
 use crate::sbi::{Aplic as SbiAplic, Msi, Sbi, SbiConfig};
 use std::cell::RefCell;
@@ -29,7 +32,7 @@ use tern_devices::timer::aclint_mtimer::AclintMtimer;
 use tern_devices::timer::goldfish_rtc::GoldfishRtc;
 use tern_devices::timer::mtime::TIMEBASE;
 use tern_devices::timer::sifive_clint::SifiveClint;
-use tern_host::map::GuestRam;
+use tern_devices::virtio::VirtioMmio;
 use tern_session::machine::{self, Machine, Settings};
 
 /// Interrupt inputs of a hart (The RISC-V Instruction Set Manual, volume II, section 3.1.9).
@@ -56,7 +59,23 @@ pub struct Board {
     pub machine: Machine,
     /// What people should know.
     pub notes: Vec<String>,
+    /// Its parts.
+    pub parts: Parts,
     problem: Rc<RefCell<Option<BoardError>>>,
+    space: AddressSpace,
+    plugged: Vec<Plugged>,
+    /// Devices that have come so far, for names of those without one.
+    nameless: u32,
+    /// The host bridge's device.
+    bridge: Option<pci::Bridge>,
+    /// Slots for memory-mapped virtio devices: their devices' numbers.
+    slots: Vec<u32>,
+    /// Where the next device of the platform bus goes, and the input of the interrupt controller for its first line.
+    platform: (u64, u32),
+    controller: Option<u32>,
+    globals: Vec<(String, String, String)>,
+    /// It runs, or has run: devices come and go by hot-plugging.
+    live: bool,
 }
 
 impl Board {
@@ -65,6 +84,7 @@ impl Board {
     /// # Errors
     /// A file that has changed since the machine was planned.
     pub fn power_on(&mut self) -> Result<(), BoardError> {
+        self.live = true;
         self.machine.power_on();
         self.problem.borrow_mut().take().map_or(Ok(()), Err)
     }
@@ -96,16 +116,32 @@ pub fn build(
     let space = AddressSpace::new("memory", "system", reporter);
     let machine = Machine::new(plan.cpu.frontend.clone(), space.clone(), settings);
     let machine = machine.map_err(|e| BoardError::Config(e.to_string()))?;
-    let mut builder = Builder { plan: &plan, config, backends, machine, space, controller: None, serials: 0 };
+    let mut builder = Builder {
+        plan: &plan,
+        config,
+        backends,
+        machine,
+        space,
+        controller: None,
+        serials: 0,
+        bridge: None,
+        slots: Vec::new(),
+    };
     builder.cpus();
     builder.parts()?;
     builder.firmware();
-    let machine = builder.machine;
-    Ok(finish(plan, machine))
+    let Builder { machine, space, controller, bridge, slots, .. } = builder;
+    let mut board = finish(plan, machine, space);
+    (board.controller, board.bridge, board.slots) = (controller, bridge, slots);
+    board.globals.clone_from(&config.globals);
+    for device in &config.devices {
+        board.plug(device, backends).map_err(BoardError::Config)?;
+    }
+    Ok(board)
 }
 
 /// Lets memory be loaded at power-on.
-fn finish(plan: Plan, mut machine: Machine) -> Board {
+fn finish(plan: Plan, mut machine: Machine, space: AddressSpace) -> Board {
     let problem = Rc::new(RefCell::new(None));
     let (dtb, dtb_at, mut boot) = (plan.dtb(), plan.dtb_at, plan.boot);
     let notes = core::mem::take(&mut boot.notes);
@@ -113,7 +149,21 @@ fn finish(plan: Plan, mut machine: Machine) -> Board {
     machine.set_loader(Box::new(move |space| {
         *trouble.borrow_mut() = boot.store(space, &dtb, dtb_at).err();
     }));
-    Board { machine, notes, problem }
+    Board {
+        machine,
+        notes,
+        parts: plan.parts,
+        problem,
+        space,
+        plugged: Vec::new(),
+        nameless: 0,
+        bridge: None,
+        slots: Vec::new(),
+        platform: (0, 0),
+        controller: None,
+        globals: Vec::new(),
+        live: false,
+    }
 }
 
 struct Builder<'a> {
@@ -126,6 +176,15 @@ struct Builder<'a> {
     controller: Option<u32>,
     /// Serial ports so far.
     serials: usize,
+    bridge: Option<pci::Bridge>,
+    slots: Vec<u32>,
+}
+
+/// A serial port that nothing is connected to.
+struct Nowhere;
+
+impl tern_core::backend::CharSink for Nowhere {
+    fn write(&mut self, _bytes: &[u8]) {}
 }
 
 fn bad(e: impl core::fmt::Display) -> BoardError {
@@ -134,7 +193,14 @@ fn bad(e: impl core::fmt::Display) -> BoardError {
 
 impl Builder<'_> {
     fn cpus(&mut self) {
-        let pc = self.plan.parts.range(Kind::Rom).base;
+        let Some(rom) = self.plan.parts.find(Kind::Rom) else {
+            // An empty machine has a CPU if one was asked for, which stays off.
+            if self.config.cpu.is_some() {
+                self.machine.add_cpu(Reset { id: 0, pc: 0, args: [0; 3] }, true);
+            }
+            return;
+        };
+        let pc = rom.range().base;
         for id in 0..u64::from(self.config.smp.cpus) {
             self.machine.add_cpu(Reset { id, pc, args: [0; 3] }, false);
         }
@@ -154,9 +220,9 @@ impl Builder<'_> {
         let range = part.range();
         match part.kind {
             Kind::Ram => {
-                let size = range.size;
-                let ram = GuestRam::new(size).map_err(|e| bad(format!("cannot have {size} bytes of memory: {e}")))?;
-                let block = self.space.block_over("ram", Rc::new(ram)).map_err(bad)?;
+                let object = self.config.memory_object.as_deref();
+                let ram = self.backends.ram(object, range.size).map_err(bad)?;
+                let block = self.space.block_over("ram", ram).map_err(bad)?;
                 self.map(self.space.ram(&block), range)
             }
             Kind::Rom => {
@@ -191,7 +257,10 @@ impl Builder<'_> {
                 let sink = b.serial(Port { device: number, port: 0 })?;
                 Ok(Box::new(Htif::new(kit, sink)))
             }),
-            Kind::Virtio(slot) => self.virtio_slot(part, slot),
+            Kind::Virtio(slot) => self.device(&format!("virtio-mmio{slot}"), part, |b, kit, number| {
+                b.slots.push(number);
+                Ok(Box::new(VirtioMmio::empty(kit, b.irq(part), b.config.options.legacy_virtio)))
+            }),
             Kind::FwCfg => self.fw_cfg(part),
             Kind::Flash => self.flash(part),
             Kind::Pcie => self.pcie(part),
@@ -240,9 +309,11 @@ impl Builder<'_> {
     }
 
     fn serial(&mut self, port: Port) -> Result<Box<dyn tern_core::backend::CharSink>, BoardError> {
-        let what = self.config.serials.get(self.serials).unwrap_or(&Char::Null);
+        let n = self.serials;
         self.serials += 1;
-        self.backends.chars(what, port).map_err(|why| bad(format!("serial: {why}")))
+        let Some(id) = self.config.serials.get(n).and_then(Option::as_deref) else { return Ok(Box::new(Nowhere)) };
+        let user = User { path: format!("/machine/serial{n}"), port };
+        self.backends.chardev(id, user).map_err(|why| bad(format!("serial: {why}")))
     }
 
     fn rtc(&mut self, part: &Part) -> Result<(), BoardError> {
@@ -340,7 +411,8 @@ impl Builder<'_> {
             let block = self.space.block(&format!("virt.{name}"), range.size).map_err(bad)?;
             let region = self.space.rom_device(&block, place.number, 0);
             let array = Array { block, space: self.space.clone(), region };
-            let medium = drive.as_ref().map(|drive: &Drive| self.backends.disk(drive)).transpose();
+            let user = || User { path: format!("/machine/{name}"), port: Port { device: place.number, port: 0 } };
+            let medium = drive.as_deref().map(|drive| self.backends.drive(drive, user())).transpose();
             let medium = medium.map_err(|why| bad(format!("{name}: {why}")))?;
             let device = CfiFlash::new(place.kit, FLASH, array, medium).map_err(|e| bad(format!("{name}: {e}")))?;
             self.map(region, *range)?;

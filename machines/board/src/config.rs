@@ -25,22 +25,26 @@ pub struct BoardConfig {
     pub dtb: Option<PathBuf>,
     /// Where to write the device tree; the machine is not started then.
     pub dump_dtb: Option<PathBuf>,
-    /// Disks, in the order of their names in the guest.
-    pub disks: Vec<Disk>,
-    /// Network devices.
-    pub nets: Vec<Net>,
-    /// Shared folders.
-    pub shares: Vec<Share>,
-    /// Serial ports: the board's first, and so on.  A board that has more leaves the rest open.
-    pub serials: Vec<Char>,
-    /// Virtio consoles.
-    pub consoles: Vec<Console>,
-    /// Virtio entropy devices.
-    pub rngs: Vec<Rng>,
-    /// Virtio balloons.
-    pub balloons: Vec<Transport>,
-    /// Parallel flash banks.
-    pub flash: [Option<Drive>; 2],
+    /// Media, by name.
+    pub drives: Vec<Medium>,
+    /// Network backends, by name.
+    pub netdevs: Vec<Netdev>,
+    /// Character devices, by name.
+    pub chardevs: Vec<Chardev>,
+    /// Shared folders, by name.
+    pub fsdevs: Vec<Fsdev>,
+    /// Objects that users make: sources of entropy, memory, ...
+    pub objects: Vec<Object>,
+    /// Devices that are added to the board's own, in this order.
+    pub devices: Vec<DeviceConfig>,
+    /// Serial ports: the character devices behind the board's first, and so on.  A board that has more leaves the rest open.
+    pub serials: Vec<Option<String>>,
+    /// Parallel flash banks: the names of their media.
+    pub flash: [Option<String>; 2],
+    /// The object that is the board's RAM; `None`: it has its own.
+    pub memory_object: Option<String>,
+    /// Values of properties for all devices of a type: type, property, value.
+    pub globals: Vec<(String, String, String)>,
     /// Items of the fw_cfg device beyond the board's own.
     pub fw_cfg: Vec<FwCfgItem>,
     /// The real-time clock at power-on.
@@ -50,8 +54,6 @@ pub struct BoardConfig {
     /// Seed of everything random that the machine itself makes (`rng-seed` of the device tree, entropy of seeded
     /// devices); `None`: the host's entropy.
     pub seed: Option<u64>,
-    /// Does a reset that the guest asks for end the run?
-    pub no_reboot: bool,
     /// What the machine says its identity is, where it has a place to say it.
     pub uuid: Option<[u8; 16]>,
     /// What only some boards know.
@@ -73,19 +75,20 @@ impl BoardConfig {
             append: String::new(),
             dtb: None,
             dump_dtb: None,
-            disks: Vec::new(),
-            nets: Vec::new(),
-            shares: Vec::new(),
+            drives: Vec::new(),
+            netdevs: Vec::new(),
+            chardevs: Vec::new(),
+            fsdevs: Vec::new(),
+            objects: Vec::new(),
+            devices: Vec::new(),
             serials: Vec::new(),
-            consoles: Vec::new(),
-            rngs: Vec::new(),
-            balloons: Vec::new(),
             flash: [None, None],
+            memory_object: None,
+            globals: Vec::new(),
             fw_cfg: Vec::new(),
             rtc: RtcBase::Utc,
             clock: ClockMode::Instructions { shift: None },
             seed: None,
-            no_reboot: false,
             uuid: None,
             options: BoardOptions::default(),
         }
@@ -166,23 +169,60 @@ pub enum Bios {
     File(PathBuf),
 }
 
+/// A device that is added to a board.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeviceConfig {
+    /// Its type's name or an alias.
+    pub driver: String,
+    /// The name that it goes by.
+    pub id: Option<String>,
+    /// The bus that it plugs into; `None`: the first that fits.
+    pub bus: Option<String>,
+    /// Its properties, as text.
+    pub props: Vec<(String, String)>,
+}
+
+impl DeviceConfig {
+    /// A device of this type.
+    #[must_use]
+    pub fn new(driver: impl Into<String>) -> DeviceConfig {
+        DeviceConfig { driver: driver.into(), ..DeviceConfig::default() }
+    }
+
+    /// With a property.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> DeviceConfig {
+        self.props.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
 /// How a virtio device is attached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Transport {
-    /// The board's first choice: memory-mapped on boards that have slots for it.
+    /// The board's first choice: memory-mapped while there are slots for it.
     #[default]
     Any,
     /// A memory-mapped slot.
     Mmio,
-    /// A PCI function; `None`: the next free slot.
-    Pci(Option<u8>),
+    /// A PCI function.
+    Pci,
+}
+
+/// What a medium's bytes are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// A file or block device.
+    File(PathBuf),
+    /// Nothing: this many bytes that read as zeros, whatever is written.
+    Null(u64),
 }
 
 /// A medium and how it is opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drive {
     /// The image.
-    pub file: PathBuf,
+    pub content: Content,
     /// `raw`, `qcow2`, ...; `None`: what the content shows.
     pub format: Option<String>,
     /// May it not be written?
@@ -199,65 +239,66 @@ impl Drive {
     /// An image that is written to, of the format that its content shows.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Drive {
-        Drive { file: file.into(), format: None, read_only: false, discard: false, snapshot: false, cache: None }
+        Drive::of(Content::File(file.into()))
+    }
+
+    /// The same of any content.
+    #[must_use]
+    pub fn of(content: Content) -> Drive {
+        Drive { content, format: None, read_only: false, discard: false, snapshot: false, cache: None }
     }
 }
 
-/// A disk.
+/// A medium by its names.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disk {
-    /// Its medium.
-    pub drive: Drive,
-    /// How it is attached.
-    pub transport: Transport,
-    /// What the guest reads as its serial number (20 bytes at most).
-    pub serial: String,
-    /// Request queues; `None`: the device's own choice.
-    pub queues: Option<u16>,
+pub struct Medium {
+    /// The drive's name (`-drive id=`); empty: it is only a node (`-blockdev`).
+    pub id: String,
+    /// The node's name.
+    pub node: String,
+    /// What it is; `None`: an empty drive.
+    pub drive: Option<Drive>,
 }
 
-/// A network device.
+/// A network backend.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Net {
-    /// What it is connected to.
-    pub link: Link,
-    /// How it is attached.
-    pub transport: Transport,
-    /// Its address; `None`: 52:54:00:12:34:56 and counting.
-    pub mac: Option<[u8; 6]>,
+pub struct Netdev {
+    /// Its name.
+    pub id: String,
+    /// What it is, with its options as the host room reads them: `user,hostfwd=tcp::2222-:22`.
+    pub spec: String,
     /// Where a copy of every frame goes (pcap).
     pub dump: Option<PathBuf>,
 }
 
-/// What a network device is connected to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Link {
-    /// Nothing.
-    None,
-    /// User-mode NAT with these options (`hostfwd=tcp::2222-:22`), as the host room parses them.
-    User(Vec<String>),
-    /// A tap interface of the host.
-    Tap(String),
-    /// Another machine, with QEMU's `-netdev socket` options.
-    Socket(Vec<String>),
-}
-
 /// A shared folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Share {
-    /// The folder.
-    pub path: PathBuf,
-    /// The name by which the guest mounts it.
-    pub tag: String,
-    /// May the guest not write?
-    pub read_only: bool,
-    /// QEMU's security model: `none`, `mapped-xattr`, `passthrough`.
-    pub security_model: String,
-    /// How it is attached.
-    pub transport: Transport,
+pub struct Fsdev {
+    /// Its name.
+    pub id: String,
+    /// What it is.
+    pub folder: Folder,
+    /// Its other options, as text.
+    pub options: Vec<(String, String)>,
 }
 
-/// What stands behind a serial port.
+/// What a shared folder is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Folder {
+    /// A folder of the host.
+    Local {
+        /// Where it is.
+        path: PathBuf,
+        /// May the guest not write?
+        read_only: bool,
+        /// QEMU's security model: `none`, `mapped-xattr`, `passthrough`.
+        security_model: String,
+    },
+    /// The synthetic file system that tests know.
+    Synth,
+}
+
+/// What a character device is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Char {
     /// Nothing: output is lost.
@@ -270,22 +311,26 @@ pub enum Char {
     Other(String),
 }
 
-/// A virtio console with one port.
+/// A character device by its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Console {
-    /// What stands behind it.
-    pub backend: Char,
-    /// How it is attached.
-    pub transport: Transport,
+pub struct Chardev {
+    /// Its name.
+    pub id: String,
+    /// What it is.
+    pub what: Char,
+    /// Can several have it, of whom one at a time has the input?
+    pub mux: bool,
 }
 
-/// A virtio entropy device.
+/// An object that a user makes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rng {
-    /// The file that bytes come from; `None`: the host's entropy, or the machine's seed if there is one.
-    pub file: Option<PathBuf>,
-    /// How it is attached.
-    pub transport: Transport,
+pub struct Object {
+    /// Its type: `rng-random`.
+    pub kind: String,
+    /// Its name.
+    pub id: String,
+    /// Its properties, as text.
+    pub props: Vec<(String, String)>,
 }
 
 /// An item of the fw_cfg device.
@@ -337,6 +382,8 @@ pub struct BoardOptions {
     pub aia_guests: u8,
     /// RISC-V `virt`: ACLINT devices in place of SiFive's CLINT.
     pub aclint: bool,
+    /// Memory-mapped virtio slots speak to legacy drivers, as QEMU's do by default.
+    pub legacy_virtio: bool,
 }
 
 /// Interrupt controllers of RISC-V `virt`.
@@ -350,6 +397,10 @@ pub enum Aia {
     /// APLIC that sends messages, and IMSIC.
     AplicImsic,
 }
+
+mod add;
+
+pub use add::{Disk, Net, Rng, Share};
 
 #[cfg(test)]
 mod tests {

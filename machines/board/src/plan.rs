@@ -53,6 +53,10 @@ impl Plan {
         let cpu = cpu(row, config)?;
         let is64 = cpu.isa_string.starts_with("rv64");
         let before = (row.parts)(config, &Symbols::new());
+        if before.find(Kind::Rom).is_none() {
+            // Nothing ever starts here.
+            return Ok(Plan { row, cpu, parts: before, boot: Boot::nothing(), tree: Tree::default(), dtb_at: 0, is64 });
+        }
         let flash = before.find(Kind::Flash).filter(|_| config.flash[0].is_some()).map(|p| p.range().base);
         let site = Site { ram: before.range(Kind::Ram), flash, is64 };
         let boot = Boot::read(config, &site)?;

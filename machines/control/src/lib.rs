@@ -7,6 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod grammar;
+pub mod hmp;
 pub mod parts;
 pub mod qemu;
+pub mod qmp;
+pub mod qtest;
 pub mod run;
+pub mod surface;
+pub mod vm;

@@ -12,6 +12,24 @@ pub struct RunOptions {
     pub paced: bool,
     /// The engine; its log is made from `items`.
     pub engine: Options,
+    /// What happens when the guest does something to the whole machine.
+    pub actions: Actions,
+    /// The machine waits for somebody to let it go.
+    pub paused: bool,
+    /// Nothing of the machine is made before somebody says so.
+    pub preconfig: bool,
+    /// No CPU ever runs: time is moved by qtest.
+    pub qtest_only: bool,
+    /// The character device of qtest.
+    pub qtest: Option<String>,
+    /// Monitors.
+    pub monitors: Vec<MonitorConfig>,
+    /// The machine's name.
+    pub guest_name: Option<String>,
+    /// The machine's state comes from there (`-incoming`).
+    pub incoming: Option<String>,
+    /// A snapshot in the images to begin with (`-loadvm`).
+    pub loadvm: Option<String>,
     /// What is logged.
     pub items: Items,
     /// Where the log goes; `None`: standard error.
@@ -28,6 +46,96 @@ pub struct RunOptions {
     pub digest_every: Option<u64>,
     /// Print figures at the end.
     pub stats: bool,
+}
+
+/// What happens when the guest does something to the whole machine (`-action`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Actions {
+    /// A reset ends the run.
+    pub reboot_ends: bool,
+    /// A machine that is switched off stays, stopped.
+    pub shutdown_pauses: bool,
+    /// What a crash of the guest does.
+    pub panic: OnPanic,
+    /// What a watchdog does.
+    pub watchdog: OnWatchdog,
+}
+
+/// What a crash of the guest does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnPanic {
+    /// Nothing: the guest goes on.
+    None,
+    /// The machine is stopped.
+    Pause,
+    /// The run ends with status 0.
+    Shutdown,
+    /// The run ends with status 1.
+    #[default]
+    ExitFailure,
+}
+
+/// What a watchdog does that is not fed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs, reason = "the names are QEMU's")]
+pub enum OnWatchdog {
+    #[default]
+    Reset,
+    Shutdown,
+    Poweroff,
+    Pause,
+    Debug,
+    None,
+    InjectNmi,
+}
+
+impl OnPanic {
+    /// By QEMU's name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<OnPanic> {
+        Some(match name {
+            "none" => OnPanic::None,
+            "pause" => OnPanic::Pause,
+            "shutdown" => OnPanic::Shutdown,
+            "exit-failure" => OnPanic::ExitFailure,
+            _ => return None,
+        })
+    }
+}
+
+impl OnWatchdog {
+    /// By QEMU's name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<OnWatchdog> {
+        Some(match name {
+            "reset" => OnWatchdog::Reset,
+            "shutdown" => OnWatchdog::Shutdown,
+            "poweroff" => OnWatchdog::Poweroff,
+            "pause" => OnWatchdog::Pause,
+            "debug" => OnWatchdog::Debug,
+            "none" => OnWatchdog::None,
+            "inject-nmi" => OnWatchdog::InjectNmi,
+            _ => return None,
+        })
+    }
+}
+
+/// A monitor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MonitorConfig {
+    /// Its character device.
+    pub chardev: String,
+    /// What it speaks.
+    pub mode: MonitorMode,
+}
+
+/// What a monitor speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MonitorMode {
+    /// HMP, for people.
+    Readline,
+    /// QMP; true: replies are laid out for people.
+    Control(bool),
 }
 
 /// A snapshot to be written.
@@ -51,6 +159,15 @@ impl RunOptions {
             name: name.into(),
             paced: true,
             engine: Options { cache_words: CACHE_WORDS, ..Options::default() },
+            actions: Actions::default(),
+            paused: false,
+            preconfig: false,
+            qtest_only: false,
+            qtest: None,
+            monitors: Vec::new(),
+            guest_name: None,
+            incoming: None,
+            loadvm: None,
             items: Items::NONE,
             log_file: None,
             pid_file: None,

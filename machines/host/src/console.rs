@@ -82,6 +82,22 @@ impl Console {
     }
 }
 
+/// Signals that want to end tern are caught from now on, where it was not told to ignore them.
+///
+/// # Errors
+/// The system refuses.
+pub fn catch_signals() -> io::Result<()> {
+    terminal::catch()
+}
+
+/// What caught signals want, since the last call here or of [`Input::poll`].
+#[must_use]
+pub fn take_signals() -> Vec<ConsoleEvent> {
+    let mut events = Vec::new();
+    terminal::signals(&mut events);
+    events
+}
+
 /// Leaves raw mode, whoever has entered it. Nothing happens if nobody has.
 pub fn restore() {
     terminal::leave();
@@ -335,14 +351,19 @@ mod terminal {
         leave();
     }
 
-    pub(super) fn enter(signals: bool) -> io::Result<()> {
-        static ONCE: Once = Once::new();
+    pub(super) fn catch() -> io::Result<()> {
         for signo in [host::SIGINT, host::SIGTERM, host::SIGHUP, host::SIGQUIT, host::SIGTSTP, host::SIGCONT] {
             // Who was told to ignore one (`nohup`) goes on doing so.
             if signal::disposition(signo)? != signal::Disposition::Ignore {
                 signal::catch(signo)?;
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn enter(signals: bool) -> io::Result<()> {
+        static ONCE: Once = Once::new();
+        catch()?;
         let old = match get(IN) {
             Ok(old) => old,
             // A pipe or a file.
@@ -445,6 +466,10 @@ mod terminal {
     pub(super) fn leave() {}
 
     pub(super) fn signals(_: &mut Vec<ConsoleEvent>) {}
+
+    pub(super) fn catch() -> io::Result<()> {
+        Ok(())
+    }
 
     pub(super) fn read(_: &mut [u8]) -> io::Result<Option<usize>> {
         Ok(None)

@@ -4,9 +4,7 @@
 use crate::{machine, run};
 use std::path::PathBuf;
 use tern_board::BoardConfig;
-use tern_board::config::{
-    Bios, BoardOptions, Char, ClockMode, Console, Disk, Drive, Link, Net, Rng, RtcBase, Share, Smp, Transport,
-};
+use tern_board::config::{Bios, BoardOptions, Char, ClockMode, Disk, Drive, Net, Rng, RtcBase, Share, Smp, Transport};
 use tern_control::grammar::{Keys, date_ns, mac, size};
 use tern_control::parts;
 use tern_control::run::{RunOptions, Save};
@@ -65,7 +63,7 @@ pub(crate) struct Args {
     serial: Vec<Char>,
     /// A virtio console: as --serial, with [,bus=mmio|pci]
     #[arg(long, value_name = "WHAT[,...]", value_parser = console)]
-    console: Vec<Console>,
+    console: Vec<(Char, Transport)>,
     /// A virtio entropy device that draws from the host (or --seed), or from a file: [file=NAME][,bus=mmio|pci]
     #[arg(long, value_name = "OPTIONS", num_args = 0..=1, default_missing_value = "", value_parser = rng)]
     rng: Vec<Rng>,
@@ -141,26 +139,26 @@ fn machine_of(args: Args) -> anyhow::Result<(BoardConfig, RunOptions)> {
     config.append = args.append.unwrap_or_default();
     config.dtb = args.dtb;
     config.dump_dtb = args.dump_dtb;
-    config.disks = args.disk;
+    args.disk.into_iter().for_each(|disk| config.add_disk(disk));
     anyhow::ensure!(args.flash.len() <= config.flash.len(), "--flash: there are {} banks", config.flash.len());
-    for (bank, drive) in config.flash.iter_mut().zip(args.flash) {
-        *bank = Some(drive);
-    }
-    config.nets = args.net;
-    config.shares = args.share;
-    tags(&mut config.shares)?;
-    config.serials = args.serial;
-    config.consoles = args.console;
+    args.flash.into_iter().enumerate().for_each(|(bank, drive)| config.add_flash(bank, drive));
+    args.net.into_iter().for_each(|net| config.add_net(net));
+    let mut shares = args.share;
+    tags(&mut shares)?;
+    shares.into_iter().for_each(|share| config.add_share(share));
     let terminal = |c: &Char| matches!(c, Char::Stdio(_));
-    let elsewhere = config.consoles.iter().any(|c| terminal(&c.backend));
-    if config.serials.is_empty() {
-        config.serials.push(if elsewhere { Char::Null } else { Char::Stdio(true) });
+    let elsewhere = args.console.iter().any(|(what, _)| terminal(what));
+    let mut serials = args.serial;
+    if serials.is_empty() {
+        serials.push(if elsewhere { Char::Null } else { Char::Stdio(true) });
     }
-    config.rngs = args.rng;
+    serials.into_iter().for_each(|what| config.add_serial(what));
+    args.console.into_iter().for_each(|(what, transport)| config.add_console(what, transport));
+    args.rng.into_iter().for_each(|rng| config.add_rng(rng));
     config.rtc = args.rtc;
     config.seed = args.seed;
-    config.no_reboot = args.no_reboot;
     let mut options = RunOptions::new("tern");
+    options.actions.reboot_ends = args.no_reboot;
     (config.clock, options.paced) = args.clock;
     options.engine.dispatch = args.dispatch.unwrap_or(options.engine.dispatch);
     options.engine.cache_words = args.cache_words.unwrap_or(options.engine.cache_words);
@@ -217,7 +215,7 @@ fn transport(keys: &mut Keys) -> Result<Transport, String> {
     match keys.take("bus").as_deref() {
         None => Ok(Transport::Any),
         Some("mmio") => Ok(Transport::Mmio),
-        Some("pci") => Ok(Transport::Pci(None)),
+        Some("pci") => Ok(Transport::Pci),
         Some(other) => Err(format!("bus={other}: mmio or pci is wanted")),
     }
 }
@@ -267,13 +265,12 @@ fn net(text: &str) -> Result<Net, String> {
     let dump = keys.take("pcap").map(PathBuf::from);
     let transport = transport(&mut keys)?;
     let link = match kind.as_str() {
-        "none" => Link::None,
-        "tap" => Link::Tap(keys.take("ifname").unwrap_or_default()),
-        "user" | "socket" => {
+        "none" => None,
+        "tap" | "user" | "socket" => {
             let options = core::mem::take(&mut keys).rest().into_iter();
             // The host room reads them as text, in which a comma is doubled.
-            let options = options.map(|(key, value)| format!("{key}={}", value.replace(',', ",,"))).collect();
-            if kind == "user" { Link::User(options) } else { Link::Socket(options) }
+            let options = options.map(|(key, value)| format!(",{key}={}", value.replace(',', ",,")));
+            Some(kind + &options.collect::<String>())
         }
         _ => return Err(format!("`{kind}`: user, tap, socket or none is wanted")),
     };
@@ -298,12 +295,12 @@ fn share(text: &str) -> Result<Share, String> {
     Ok(Share { path: path.into(), tag, read_only, security_model, transport })
 }
 
-fn console(text: &str) -> Result<Console, String> {
+fn console(text: &str) -> Result<(Char, Transport), String> {
     let mut keys = Keys::parse(text, Some("what"))?;
     let backend = parts::serial(&keys.need("what")?)?;
     let transport = transport(&mut keys)?;
     keys.done()?;
-    Ok(Console { backend, transport })
+    Ok((backend, transport))
 }
 
 fn rng(text: &str) -> Result<Rng, String> {

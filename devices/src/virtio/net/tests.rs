@@ -1,5 +1,6 @@
 //! Tests of the network card by a driver's side.
 
+use tern_core::device::Device as _;
 use super::super::testing::Driver;
 use super::*;
 use tern_core::mem::Size;
@@ -186,7 +187,7 @@ fn the_link_goes_down_and_the_guest_announces_itself() {
         driver.device.receive(CONTROL_PORT, &[what]);
         config(driver, 6)
     };
-    assert_eq!((tell(&mut driver, link::DOWN), driver.interrupts()), (0, 2));
+    assert_eq!((tell(&mut driver, link::DOWN), driver.interrupts()), (0, 3));
     send(&mut driver, &header(0, 0, 0, 0, 0), &offload::sample(17, b""));
     assert!(sent(&driver).is_empty());
     assert_eq!((tell(&mut driver, link::UP), tell(&mut driver, link::ANNOUNCE)), (1, 3));

@@ -7,6 +7,9 @@ use tern_core::backend::fs::{Attr, FsError, Node, SetAttr, SetTime, Stamp};
 
 /// Largest value of an extended attribute in bytes (`XATTR_SIZE_MAX`).
 pub(super) const MAX_XATTR: u32 = 1 << 16;
+/// Flags of a new attribute: it must not exist yet, it must exist.
+const XATTR_CREATE: u32 = 1;
+const XATTR_REPLACE: u32 = 2;
 /// What Tgetattr's mask calls the fields of `stat(2)`.
 const BASIC: u64 = 0x7ff;
 /// Bytes of an entry of a folder besides its name: qid, place, type, length of the name.
@@ -52,7 +55,7 @@ fn put_attr(w: &mut Writer, mask: u64, attr: &Attr) {
 impl P9 {
     pub(super) fn read_link(&mut self, r: &mut Reader<'_>) -> Reply {
         let number = r.u32()?;
-        let path = &self.state.fids.get(&number).ok_or(FsError::EBADF)?.path;
+        let path = &self.state.fids.get(&number).ok_or(FsError::ENOENT)?.path;
         let mut w = Writer::default();
         w.text(&self.fs.read_link(path)?);
         Ok(w)
@@ -84,7 +87,7 @@ impl P9 {
             atime,
             mtime,
         };
-        let fid = self.state.fids.get(&number).ok_or(FsError::EBADF)?;
+        let fid = self.state.fids.get(&number).ok_or(FsError::ENOENT)?;
         let node = match fid.usage {
             Use::Opened(_) => Node::Open(number),
             _ => Node::Path(&fid.path),
@@ -95,7 +98,7 @@ impl P9 {
 
     pub(super) fn stat_fs(&mut self, r: &mut Reader<'_>) -> Reply {
         let number = r.u32()?;
-        let path = &self.state.fids.get(&number).ok_or(FsError::EBADF)?.path;
+        let path = &self.state.fids.get(&number).ok_or(FsError::ENOENT)?.path;
         let s = self.fs.stat_fs(path)?;
         let mut w = Writer::default();
         w.u32(s.kind);
@@ -131,7 +134,7 @@ impl P9 {
     pub(super) fn write(&mut self, r: &mut Reader<'_>) -> Reply {
         let (number, offset, count) = (r.u32()?, r.u64()?, r.u32()?);
         let bytes = r.bytes(count as usize)?;
-        let fid = self.state.fids.get_mut(&number).ok_or(FsError::EBADF)?;
+        let fid = self.state.fids.get_mut(&number).ok_or(FsError::ENOENT)?;
         let n = match &mut fid.usage {
             Use::Opened(_) => self.fs.write(number, offset, bytes)?,
             Use::NewAttribute { size, value, .. } => {
@@ -230,29 +233,38 @@ impl P9 {
     /// A fid that reads an attribute of a file, or for an empty name the names of all; its size.
     pub(super) fn xattr_walk(&mut self, r: &mut Reader<'_>) -> Reply {
         let (number, new, name) = (r.u32()?, r.u32()?, r.text()?);
-        let fid = self.state.fids.get(&number).ok_or(FsError::EBADF)?;
+        let fid = self.fid(number)?;
         let (path, uid) = (fid.path.clone(), fid.uid);
+        if self.state.fids.contains_key(&new) {
+            return Err(FsError::EINVAL.into());
+        }
         let value = self.fs.xattr(&path, name)?;
         let mut w = Writer::default();
         w.u64(value.len() as u64);
-        if number == new {
-            return Err(FsError::EINVAL.into());
+        self.one_more_attribute()?;
+        let inserted = self.insert(new, Fid { path, uid, usage: Use::Attribute(value) });
+        if inserted.is_err() {
+            self.count_attributes(self.attributes - 1);
         }
-        self.insert(new, Fid { path, uid, usage: Use::Attribute(value) })?;
+        inserted?;
         Ok(w)
     }
 
     /// Makes a fid one that writes an attribute.
     pub(super) fn xattr_create(&mut self, r: &mut Reader<'_>) -> Reply {
         let (number, name, size, flags) = (r.u32()?, r.text()?.to_vec(), r.u64()?, r.u32()?);
-        if size > u64::from(MAX_XATTR) || name.is_empty() || name.contains(&0) {
+        if flags & !(XATTR_CREATE | XATTR_REPLACE) != 0 || name.is_empty() || name.contains(&0) {
             return Err(FsError::EINVAL.into());
         }
-        let fid = self.state.fids.get_mut(&number).ok_or(FsError::EBADF)?;
-        if fid.usage != Use::Named {
+        if size > u64::from(MAX_XATTR) {
+            return Err(FsError::E2BIG.into());
+        }
+        if self.fid(number)?.usage != Use::Named {
             return Err(FsError::EBUSY.into());
         }
-        fid.usage = Use::NewAttribute { name, flags, size: size as u32, value: Vec::new() };
+        self.one_more_attribute()?;
+        let usage = Use::NewAttribute { name, flags, size: size as u32, value: Vec::new() };
+        self.state.fids.entry(number).and_modify(|fid| fid.usage = usage);
         Ok(Writer::default())
     }
 }

@@ -1,7 +1,7 @@
 //! Messages about names: walking, opening, making, renaming, removing.
 
 use super::wire::{Reader, Writer};
-use super::{Fail, Fid, IO_HEAD, P9, Reply, Use, child, is_directory};
+use super::{DEEP_PATH, FEW_FIDS, Fail, Fid, IO_HEAD, MAX_PATH, P9, Reply, Use, child, is_directory, length};
 use tern_core::backend::fs::{Attr, FsError, Make, New, Node, Open};
 
 /// Most names of a walk (`P9_MAXWELEM`).
@@ -67,6 +67,7 @@ impl P9 {
         }
         if found.len() == usize::from(count) {
             if number == new {
+                self.check_path(&path)?;
                 self.state.fids.entry(number).and_modify(|f| f.path = path);
             } else {
                 self.insert(new, Fid { path, uid, usage: Use::Named })?;
@@ -154,6 +155,11 @@ impl P9 {
         if old.is_empty() {
             return Err(FsError::EBUSY.into());
         }
+        let below = self.state.fids.values().filter_map(|fid| fid.path.strip_prefix(old));
+        let longest = below.map(length).max().unwrap_or(0).saturating_add(length(&new));
+        if longest > MAX_PATH && (longest > DEEP_PATH || self.state.fids.len() >= FEW_FIDS) {
+            return Err(FsError::ENAMETOOLONG.into());
+        }
         self.fs.rename(old, &new)?;
         for fid in self.state.fids.values_mut() {
             if let Some(rest) = fid.path.strip_prefix(old) {
@@ -207,8 +213,11 @@ impl P9 {
 
     /// Ends a fid. What it was to write to an attribute takes effect now.
     fn give_back(&mut self, number: u32) -> Result<(), Fail> {
-        let fid = self.state.fids.remove(&number).ok_or(FsError::EBADF)?;
+        let fid = self.state.fids.remove(&number).ok_or(FsError::ENOENT)?;
         self.state.locks.drop_fid(number);
+        if matches!(fid.usage, Use::Attribute(_) | Use::NewAttribute { .. }) {
+            self.count_attributes(self.attributes.saturating_sub(1));
+        }
         match fid.usage {
             Use::Opened(_) => self.fs.close(number),
             Use::NewAttribute { name, size: 0, .. } => self.fs.remove_xattr(&fid.path, &name)?,

@@ -2,7 +2,8 @@
 //!
 //! The transport is virtio 1.2, 5.x (device ID 9) and Linux' `include/net/9p`; the messages are those of 9P2000 (Plan 9's
 //! manual, section 5) and of its dialect `.L` (the diod project's `protocol.md`). A request is served when it is taken from
-//! the queue, so there is never one to flush.
+//! the queue, unless the backend cannot do it now (`EINTR`): it then waits, is tried again every millisecond, and may be
+//! flushed.
 //!
 //! A *fid* is the guest's number for a file; the backend knows open ones by the same number. Locks are kept here, among the
 //! users of this device: other processes of the host do not see them.
@@ -54,8 +55,16 @@ const HEAD: usize = 7;
 const IO_HEAD: u32 = 24;
 /// Most fids.
 const MAX_FIDS: usize = 1 << 18;
-/// Longest path in bytes (`PATH_MAX`).
+/// Longest path in bytes that any fid may have (`PATH_MAX`).
 const MAX_PATH: usize = 4096;
+/// Longest path of a client that has few fids: clients go down name by name, and host folders know no limit.
+const DEEP_PATH: usize = 1 << 17;
+/// What few is.
+const FEW_FIDS: usize = 4096;
+/// After how many nanoseconds a request is tried again.
+const AGAIN_AFTER: u64 = 1_000_000;
+/// Token of the event for that.
+const AGAIN: u32 = 0;
 /// No fid, no tag, no user.
 const NOBODY: u32 = u32::MAX;
 
@@ -138,18 +147,29 @@ struct Fid {
     usage: Use,
 }
 
+/// A request that the backend could not do yet.
+#[derive(Clone, Serialize, Deserialize)]
+struct Waiting {
+    tag: u16,
+    /// As it was taken from the queue.
+    chain: Chain,
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct State {
     /// 0: no version was agreed on.
     msize: u32,
     fids: BTreeMap<u32, Fid>,
     locks: Locks,
+    waiting: Vec<Waiting>,
 }
 
 /// Why there is no proper reply.
 enum Fail {
     /// The answer is this error.
     Errno(FsError),
+    /// None yet: the request waits.
+    Later,
     /// The message is shorter than its type says.
     Short,
 }
@@ -167,6 +187,8 @@ pub struct P9 {
     fs: Box<dyn FileSystem>,
     tag: Vec<u8>,
     state: State,
+    /// How many fids hold attributes.
+    attributes: usize,
     /// A state was loaded: the numbers that the backend has open from before, to be replaced by those of the state.
     stale: Option<Vec<u32>>,
 }
@@ -176,14 +198,15 @@ impl P9 {
     #[must_use]
     pub fn new(fs: Box<dyn FileSystem>, tag: &str) -> P9 {
         let tag = tag.bytes().take(usize::from(u16::MAX)).collect();
-        P9 { fs, tag, state: State::default(), stale: None }
+        P9 { fs, tag, state: State::default(), attributes: 0, stale: None }
     }
 
-    /// Serves one request.
-    fn request(&mut self, cx: &mut Cx<'_>, chain: &mut Chain) -> Result<(), Broken> {
+    /// Serves one request, or lets it wait.
+    fn request(&mut self, cx: &mut Cx<'_>, mut chain: Chain) -> Result<(), Broken> {
+        let taken = chain.clone();
         let len = chain.readable().min(u64::from(MAX_MSIZE) + 1) as usize;
         let mut bytes = vec![0; len];
-        let len = cx.read(chain, &mut bytes)?;
+        let len = cx.read(&mut chain, &mut bytes)?;
         let Some((head, body)) = bytes[..len].split_first_chunk::<HEAD>() else {
             return Err(cx.broken(format_args!("message of {len} bytes")));
         };
@@ -193,6 +216,7 @@ impl P9 {
         let room = chain.writable().min(u64::from(limit)) as usize;
         let reply = match size.checked_sub(HEAD).and_then(|n| body.get(..n)) {
             Some(body) if size <= limit as usize => {
+                self.abandon(cx, kind, body);
                 self.serve(cx, kind, &mut Reader::new(body), room.saturating_sub(HEAD))
             }
             _ => {
@@ -204,18 +228,27 @@ impl P9 {
             // A reply that the guest has no room for must not reach it cut off.
             if reply.len() + HEAD <= room { Ok((kind.wrapping_add(1), reply)) } else { Err(FsError::ERANGE.into()) }
         });
-        let (kind, body) = reply.unwrap_or_else(|fail| {
-            let errno = match fail {
-                Fail::Errno(e) => e,
-                Fail::Short => {
-                    cx.kit.report.guest_error(format_args!("message {kind} of {size} bytes is too short"));
-                    FsError::EPROTO
-                }
-            };
-            let mut error = Writer::default();
-            error.u32(u32::from(errno.0));
-            (message::RLERROR, error)
-        });
+        let errno = match reply {
+            Ok((kind, body)) => return P9::answer(cx, &mut chain, [kind, t0, t1], &body),
+            Err(Fail::Later) if self.state.waiting.len() < usize::from(QUEUE) => {
+                self.state.waiting.push(Waiting { tag: u16::from_le_bytes([t0, t1]), chain: taken });
+                cx.kit.clock.schedule(AGAIN, cx.kit.clock.now().saturating_add(AGAIN_AFTER));
+                return Ok(());
+            }
+            Err(Fail::Later) => FsError::EINTR,
+            Err(Fail::Errno(e)) => e,
+            Err(Fail::Short) => {
+                cx.kit.report.guest_error(format_args!("message {kind} of {size} bytes is too short"));
+                FsError::EPROTO
+            }
+        };
+        let mut error = Writer::default();
+        error.u32(u32::from(errno.0));
+        P9::answer(cx, &mut chain, [message::RLERROR, t0, t1], &error)
+    }
+
+    /// Sends a reply: type and tag, and its body.
+    fn answer(cx: &mut Cx<'_>, chain: &mut Chain, [kind, t0, t1]: [u8; 3], body: &Writer) -> Result<(), Broken> {
         let total = (body.len() + HEAD) as u64;
         if total > chain.writable() {
             return Err(cx.broken(format_args!("no room for a reply of {total} bytes")));
@@ -223,7 +256,25 @@ impl P9 {
         let [l0, l1, l2, l3] = (total as u32).to_le_bytes();
         cx.write(chain, &[l0, l1, l2, l3, kind, t0, t1])?;
         cx.write(chain, body.bytes())?;
+        cx.push(0, chain);
         Ok(())
+    }
+
+    /// Gives up requests that wait, if the message asks for it: of one tag, or all at the start of a session.  Their buffers
+    /// go back before the answer, and without one.
+    fn abandon(&mut self, cx: &mut Cx<'_>, kind: u8, body: &[u8]) {
+        let tag = body.first_chunk::<2>().map(|tag| u16::from_le_bytes(*tag));
+        let all = kind == message::VERSION;
+        if !all && kind != message::FLUSH {
+            return;
+        }
+        self.state.waiting.retain(|w| {
+            let go = all || Some(w.tag) == tag;
+            if go {
+                cx.push(0, &w.chain);
+            }
+            !go
+        });
     }
 
     /// The body of the reply, at most `room` bytes if it is data.
@@ -237,7 +288,7 @@ impl P9 {
             message::VERSION => self.version(r),
             message::AUTH => Err(FsError::EOPNOTSUPP.into()),
             message::ATTACH => self.attach(r),
-            // What it wants to see flushed has been answered.
+            // What it wants to see flushed has been answered or given up.
             message::FLUSH => r.u16().map(|_| Writer::default()),
             message::WALK => self.walk(r),
             message::LOPEN => self.open(r),
@@ -255,8 +306,8 @@ impl P9 {
             message::GETATTR => self.get_attr(r),
             message::SETATTR => self.set_attr(r),
             message::STATFS => self.stat_fs(r),
-            message::READ => self.read(r, room),
-            message::WRITE => self.write(r),
+            message::READ => self.read(r, room).map_err(later),
+            message::WRITE => self.write(r).map_err(later),
             message::READDIR => self.read_dir(r, room),
             message::FSYNC => self.fsync(r),
             message::LOCK => self.lock(r),
@@ -276,6 +327,22 @@ impl P9 {
         handles.extend(self.opened());
         handles.into_iter().for_each(|handle| self.fs.close(handle));
         self.state = State::default();
+        self.count_attributes(0);
+    }
+
+    /// This many fids hold attributes now.
+    fn count_attributes(&mut self, count: usize) {
+        self.attributes = count;
+        self.fs.xattrs_in_transfer(count);
+    }
+
+    /// One more fid holds an attribute, if it may.
+    fn one_more_attribute(&mut self) -> Result<(), FsError> {
+        if self.fs.xattr_limit().is_some_and(|most| self.attributes >= most as usize) {
+            return Err(FsError::ENOSPC);
+        }
+        self.count_attributes(self.attributes + 1);
+        Ok(())
     }
 
     /// The fids of open files.
@@ -289,6 +356,7 @@ impl P9 {
         for handle in stale {
             self.fs.close(handle);
         }
+        self.fs.xattrs_in_transfer(self.attributes);
         for (number, fid) in &self.state.fids {
             if let Use::Opened(how) = fid.usage {
                 let _ = self.fs.open(*number, &fid.path, how.into());
@@ -337,16 +405,24 @@ impl P9 {
         if self.state.fids.len() >= MAX_FIDS {
             return Err(FsError::ENFILE);
         }
+        self.check_path(&fid.path)?;
         self.state.fids.insert(number, fid);
         Ok(())
     }
 
+    /// May a fid have this path?
+    fn check_path(&self, path: &[Vec<u8>]) -> Result<(), FsError> {
+        let few = self.state.fids.len() < FEW_FIDS;
+        if few || length(path) < MAX_PATH { Ok(()) } else { Err(FsError::ENAMETOOLONG) }
+    }
+
+    /// A fid; one that the client does not have is `ENOENT`, as in QEMU's server.
     fn fid(&self, number: u32) -> Result<&Fid, FsError> {
-        self.state.fids.get(&number).ok_or(FsError::EBADF)
+        self.state.fids.get(&number).ok_or(FsError::ENOENT)
     }
 
     fn attr(&mut self, number: u32) -> Result<Attr, FsError> {
-        let fid = self.state.fids.get(&number).ok_or(FsError::EBADF)?;
+        let fid = self.state.fids.get(&number).ok_or(FsError::ENOENT)?;
         match fid.usage {
             Use::Opened(_) => self.fs.stat(Node::Open(number)),
             _ => self.fs.stat(Node::Path(&fid.path)),
@@ -354,12 +430,25 @@ impl P9 {
     }
 }
 
-/// The path with one more name, if it is a name and the path is not too long.
+/// What the backend cannot do now waits.
+fn later(fail: Fail) -> Fail {
+    if matches!(fail, Fail::Errno(FsError::EINTR)) { Fail::Later } else { fail }
+}
+
+/// A path's length in bytes.
+fn length(path: &[Vec<u8>]) -> usize {
+    path.iter().map(|n| n.len() + 1).sum()
+}
+
+/// The path with one more name, if it is a name and the path is not too long.  What can be no file's name is not found.
 fn child(path: &[Vec<u8>], name: &[u8]) -> Result<Vec<Vec<u8>>, FsError> {
-    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0) {
+    if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
+        return Err(FsError::ENOENT);
+    }
+    if name == b"." || name == b".." {
         return Err(FsError::EINVAL);
     }
-    if path.iter().map(|n| n.len() + 1).sum::<usize>() + name.len() >= MAX_PATH {
+    if length(path) + name.len() >= DEEP_PATH {
         return Err(FsError::ENAMETOOLONG);
     }
     Ok(path.iter().cloned().chain([name.to_vec()]).collect())
@@ -385,14 +474,22 @@ impl VirtioDevice for P9 {
     }
 
     fn notify(&mut self, cx: &mut Cx<'_>, queue: u16) -> Result<(), Broken> {
-        while let Some(mut chain) = cx.pop(queue)? {
-            self.request(cx, &mut chain)?;
-            cx.push(queue, &chain);
+        while let Some(chain) = cx.pop(queue)? {
+            self.request(cx, chain)?;
         }
         Ok(())
     }
 
-    fn reset(&mut self, _clock: &Clock) {
+    fn queue_reset(&mut self, _queue: u16) {
+        self.state.waiting.clear();
+    }
+
+    fn event(&mut self, cx: &mut Cx<'_>, _token: u32) -> Result<(), Broken> {
+        core::mem::take(&mut self.state.waiting).into_iter().try_for_each(|w| self.request(cx, w.chain))
+    }
+
+    fn reset(&mut self, clock: &Clock) {
+        clock.cancel(AGAIN);
         self.forget();
     }
 
@@ -405,11 +502,13 @@ impl VirtioDevice for P9 {
         let msize = state.msize;
         check(msize == 0 || (MIN_MSIZE..=MAX_MSIZE).contains(&msize), "msize", || format!("{msize}"))?;
         check(state.fids.len() <= MAX_FIDS, "fids", || format!("{} of them", state.fids.len()))?;
+        check(state.waiting.len() <= usize::from(QUEUE), "waiting", || format!("{} requests", state.waiting.len()))?;
+        let mut attributes = 0;
         for (number, fid) in &state.fids {
-            let mut path = Vec::new();
-            for name in &fid.path {
-                path = child(&path, name).map_err(|e| StateError::Field("path", format!("of fid {number}: {e}")))?;
-            }
+            let names = fid.path.iter().try_for_each(|name| child(&[], name).map(|_| ()));
+            names.map_err(|e| StateError::Field("path", format!("of fid {number}: {e}")))?;
+            check(length(&fid.path) <= DEEP_PATH, "path", || format!("of fid {number}: {}", length(&fid.path)))?;
+            attributes += usize::from(matches!(fid.usage, Use::Attribute(_) | Use::NewAttribute { .. }));
             check(*number != NOBODY, "fid", || format!("{number}"))?;
             if let Use::NewAttribute { size, value, .. } = &fid.usage {
                 let fits = value.len() <= *size as usize && *size <= data::MAX_XATTR;
@@ -420,7 +519,7 @@ impl VirtioDevice for P9 {
         // The old files are closed and the new ones opened when the guest goes on: loading touches no backend.
         let mut stale = self.stale.take().unwrap_or_default();
         stale.extend(self.opened());
-        self.state = state;
+        (self.state, self.attributes) = (state, attributes);
         self.stale = Some(stale);
         Ok(())
     }

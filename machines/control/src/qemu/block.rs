@@ -1,39 +1,72 @@
 //! `-drive`, `-blockdev` and what means the same: media of disks.
 
-use super::{Line, Medium, Stop};
-use crate::grammar::Keys;
-use tern_board::config::Drive;
+use super::{Line, Stop};
+use crate::grammar::{Keys, size};
+use tern_board::config::{Content, Drive, Medium};
 use tern_host::image::{Cache, Format};
 
-/// `-drive`.
-pub(super) fn drive(line: &mut Line, text: &str) -> Result<(), Stop> {
+/// What `-drive` says.
+pub struct Wanted {
+    /// The medium.
+    pub medium: Medium,
+    /// `if=`.
+    pub interface: String,
+    /// The bank of a flash.
+    bank: Option<usize>,
+    /// Was `snapshot=` given?
+    settled: bool,
+}
+
+/// Reads the argument of `-drive`; `n` counts drives without a name.
+///
+/// # Errors
+/// In one line.
+pub fn read_drive(text: &str, n: usize) -> Result<Wanted, String> {
     let mut keys = Keys::parse(text, None)?;
     let interface = keys.take("if").unwrap_or_else(|| "virtio".to_owned());
     let bank = keys.number::<usize>("index")?;
     let bank = keys.number::<usize>("unit")?.or(bank);
-    keys.fixed("media", &["disk"])?;
-    let id = keys.take("id");
+    let cdrom = match keys.take("media").as_deref() {
+        None | Some("disk") => false,
+        Some("cdrom") => true,
+        Some(_) => return Err("'media' invalid".to_owned()),
+    };
+    let id = keys.take("id").unwrap_or_else(|| format!("{interface}{n}"));
+    let node = keys.take("node-name").unwrap_or_default();
     let snapshot = keys.switch("snapshot")?;
-    let drive = contents(&mut keys)?;
+    let mut drive = contents(&mut keys)?;
     keys.done()?;
-    let medium = Medium { drive, snapshot, used: false };
-    match interface.as_str() {
-        "none" => {
-            let id = id.unwrap_or_else(|| unnamed(line));
-            add(line, id, medium)
-        }
+    if let Some(drive) = &mut drive {
+        drive.read_only |= cdrom;
+        drive.snapshot = snapshot.unwrap_or(false);
+    }
+    Ok(Wanted { medium: Medium { id, node, drive }, interface, bank, settled: snapshot.is_some() })
+}
+
+/// `-drive`.
+pub(super) fn drive(line: &mut Line, text: &str) -> Result<(), Stop> {
+    if text.split(',').any(|part| part == "format=help") {
+        return Err(Stop::Print("Supported formats: null-co qcow2 raw\n".to_owned()));
+    }
+    let wanted = read_drive(text, line.config.drives.len())?;
+    let id = wanted.medium.id.clone();
+    if wanted.settled {
+        line.settled.push(id.clone());
+    }
+    add(line, wanted.medium)?;
+    match wanted.interface.as_str() {
+        "none" => Ok(()),
         "virtio" => {
-            let id = id.unwrap_or_else(|| unnamed(line));
-            line.disks.push(id.clone());
-            add(line, id, medium)
+            line.disks.push(id);
+            Ok(())
         }
         "pflash" => {
-            let free = line.flash.iter().position(Option::is_none);
-            let bank = bank.or(free).filter(|n| line.flash.get(*n).is_some_and(Option::is_none));
+            let free = line.config.flash.iter().position(Option::is_none);
+            let bank = wanted.bank.or(free);
+            let bank = bank.filter(|n| line.config.flash.get(*n).is_some_and(Option::is_none));
             let bank = bank.ok_or_else(|| "there is no such flash bank, or it is taken".to_owned())?;
-            let id = id.unwrap_or_else(|| format!("pflash{bank}"));
-            line.flash[bank] = Some(line.here(id.clone()));
-            add(line, id, medium)
+            line.config.flash[bank] = Some(id);
+            Ok(())
         }
         other => Err(format!("machine type does not support if={other}").into()),
     }
@@ -41,32 +74,76 @@ pub(super) fn drive(line: &mut Line, text: &str) -> Result<(), Stop> {
 
 /// A name for a drive that has none.
 fn unnamed(line: &Line) -> String {
-    format!("virtio{}", line.media.len())
+    format!("virtio{}", line.config.drives.len())
 }
 
-fn add(line: &mut Line, id: String, medium: Medium) -> Result<(), Stop> {
-    if line.media.contains_key(&id) {
-        return Err(format!("Duplicate ID '{id}' for drive").into());
+fn add(line: &mut Line, medium: Medium) -> Result<(), Stop> {
+    let drives = &line.config.drives;
+    if !medium.id.is_empty() && drives.iter().any(|m| m.id == medium.id) {
+        return Err(format!("Duplicate ID '{}' for drive", medium.id).into());
     }
-    line.media.insert(id, medium);
+    if !medium.node.is_empty() && drives.iter().any(|m| m.node == medium.node || m.id == medium.node) {
+        return Err(format!("Duplicate nodes with node-name='{}'", medium.node).into());
+    }
+    line.config.drives.push(medium);
     Ok(())
 }
 
-/// The file and how it is opened, as far as `-drive` says it.
-fn contents(keys: &mut Keys) -> Result<Drive, String> {
-    keys.fixed("file.driver", &["file"])?;
-    let file = keys.take("file.filename").or(keys.take("file"));
-    let mut drive = Drive::new(plain(&file.ok_or_else(|| "Parameter 'file' is missing".to_owned())?)?);
+/// The image and how it is opened, as far as `-drive` says it; `None`: there is no medium.
+fn contents(keys: &mut Keys) -> Result<Option<Drive>, String> {
     let format = keys.take("format").or(keys.take("driver"));
-    drive.format = format.map(|name| format_named(&name)).transpose()?;
+    let below = keys.take("file.driver");
+    let file = keys.take("file.filename").or(keys.take("file"));
+    let null = |name: Option<&str>| matches!(name, Some("null-co" | "null-aio"));
+    let mut drive = if null(format.as_deref()) || null(below.as_deref()) {
+        null_drive(keys)?
+    } else {
+        if below.as_deref().is_some_and(|d| !["file", "host_device"].contains(&d)) {
+            return Err(format!("driver '{}' is not supported", below.unwrap_or_default()));
+        }
+        let Some(file) = file else {
+            if format.is_some() {
+                return Err("Parameter 'file' is missing".to_owned());
+            }
+            options(keys, &mut Drive::of(Content::Null(0)))?;
+            return Ok(None);
+        };
+        match file.strip_prefix("null-co://") {
+            Some(_) => null_drive(keys)?,
+            None => {
+                let mut drive = Drive::new(plain(&file)?);
+                drive.format = format.map(|name| format_named(&name)).transpose()?;
+                drive
+            }
+        }
+    };
     let read_only = keys.switch("read-only")?;
-    drive.read_only = keys.switch("readonly")?.or(read_only).unwrap_or(false);
+    drive.read_only |= keys.switch("readonly")?.or(read_only).unwrap_or(false);
     options(keys, &mut drive)?;
     if let Some(name) = keys.take("cache") {
         Cache::by_name(&name).ok_or_else(|| format!("invalid cache mode '{name}'"))?;
         drive.cache = Some(name);
     }
-    Ok(drive)
+    Ok(Some(drive))
+}
+
+/// Size of a null drive that nobody gives one.
+const NULL_SIZE: u64 = 1 << 30;
+
+/// `null-co`: reads are zeros whether that is asked for or not.
+fn null_drive(keys: &mut Keys) -> Result<Drive, String> {
+    let read = |text: Option<String>| match text {
+        None => Ok(None),
+        Some(text) => size(&text, 0).map(Some).ok_or_else(|| "Parameter 'size' expects a size".to_owned()),
+    };
+    let bytes = read(keys.take("size"))?.or(read(keys.take("file.size"))?);
+    for key in ["read-zeroes", "file.read-zeroes"] {
+        keys.switch(key)?;
+    }
+    for key in ["latency-ns", "file.latency-ns"] {
+        keys.fixed(key, &["0"])?;
+    }
+    Ok(Drive::of(Content::Null(bytes.unwrap_or(NULL_SIZE))))
 }
 
 fn format_named(name: &str) -> Result<String, String> {
@@ -77,7 +154,8 @@ fn format_named(name: &str) -> Result<String, String> {
 fn plain(file: &str) -> Result<String, String> {
     let file = file.strip_prefix("file:").unwrap_or(file);
     let protocol = file.split_once(':').map(|(p, _)| p).filter(|p| {
-        ["nbd", "http", "https", "ftp", "ssh", "json", "iscsi", "rbd", "nfs", "fat", "nvme", "gluster"].contains(p)
+        ["nbd", "http", "https", "ftp", "ssh", "json", "iscsi", "rbd", "nfs", "fat", "nvme", "gluster", "blkdebug"]
+            .contains(p)
     });
     match protocol {
         Some(protocol) => Err(format!("protocol '{protocol}' is not supported, only files and block devices")),
@@ -126,25 +204,23 @@ fn cache(keys: &mut Keys, drive: &mut Drive) -> Result<(), String> {
     Ok(())
 }
 
-/// `-blockdev`: a node; one of a format has its file as another node or as options of its own.
-pub(super) fn blockdev(line: &mut Line, text: &str) -> Result<(), Stop> {
-    let mut keys = Keys::parse(text, Some("driver"))?;
+/// Reads the description of a node; one of a format has its file as another node of `nodes` or as options of its own.
+///
+/// # Errors
+/// In one line.
+pub fn read_node(mut keys: Keys, nodes: &dyn Fn(&str) -> Option<Drive>) -> Result<Medium, String> {
     let driver = keys.need("driver")?;
-    let name = keys.need("node-name")?;
+    let name = keys.take("node-name").unwrap_or_default();
     let mut drive = match driver.as_str() {
         "file" | "host_device" => {
             let mut drive = Drive::new(plain(&keys.need("filename")?)?);
             drive.format = Some("raw".to_owned());
             drive
         }
+        "null-co" | "null-aio" => null_drive(&mut keys)?,
         "raw" | "qcow2" => {
             let mut drive = match keys.take("file") {
-                Some(node) => {
-                    let below = line.media.get_mut(&node).filter(|m| !m.used);
-                    let below = below.ok_or_else(|| format!("Cannot find node '{node}', or it is in use"))?;
-                    below.used = true;
-                    below.drive.clone()
-                }
+                Some(node) => nodes(&node).ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?,
                 None => {
                     keys.fixed("file.driver", &["file", "host_device"])?;
                     let mut drive = Drive::new(plain(&keys.need("file.filename")?)?);
@@ -152,42 +228,44 @@ pub(super) fn blockdev(line: &mut Line, text: &str) -> Result<(), Stop> {
                     drive
                 }
             };
+            keys.take("file.node-name");
             keys.fixed("file.locking", &["auto", "on"])?;
             keys.switch("file.auto-read-only")?;
-            drive.format = Some(driver.clone());
+            if matches!(drive.content, Content::File(_)) {
+                drive.format = Some(driver.clone());
+            }
             drive
         }
-        other => return Err(format!("driver '{other}' is not supported, only file, host_device, raw, qcow2").into()),
+        other => {
+            return Err(format!("driver '{other}' is not supported, only file, host_device, null-co, raw, qcow2"));
+        }
     };
     drive.read_only |= keys.switch("read-only")?.unwrap_or(false);
     options(&mut keys, &mut drive)?;
     keys.done()?;
+    Ok(Medium { id: String::new(), node: name, drive: Some(drive) })
+}
+
+/// `-blockdev`.
+pub(super) fn blockdev(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let keys = Keys::parse(text, Some("driver"))?;
+    let below = |name: &str| line.config.drives.iter().find(|m| m.node == name).and_then(|m| m.drive.clone());
+    let medium = read_node(keys, &below)?;
+    if medium.node.is_empty() {
+        return Err("'node-name' must be specified for the root node".to_owned().into());
+    }
     // A node is opened as it says, whatever -snapshot says.
-    add(line, name, Medium { drive, snapshot: Some(false), used: false })
+    add(line, medium)
 }
 
 /// An image without an option, or `-hda`: the first disk, and so on.
 pub(super) fn image(line: &mut Line, file: &str) -> Result<(), Stop> {
     let id = unnamed(line);
     line.disks.push(id.clone());
-    let drive = Drive::new(plain(file)?);
-    add(line, id, Medium { drive, snapshot: None, used: false })
+    add(line, Medium { id, node: String::new(), drive: Some(Drive::new(plain(file)?)) })
 }
 
 /// `-pflash`.
 pub(super) fn pflash(line: &mut Line, file: &str) -> Result<(), Stop> {
     drive(line, &format!("if=pflash,file={}", file.replace(',', ",,")))
-}
-
-/// Gives a medium to a device.
-pub(super) fn take(line: &mut Line, id: &str) -> Result<Drive, String> {
-    let all = line.snapshot;
-    let medium = line.media.get_mut(id).ok_or_else(|| format!("there is no drive '{id}'"))?;
-    if medium.used {
-        return Err(format!("Drive '{id}' is already in use by another device"));
-    }
-    medium.used = true;
-    let mut drive = medium.drive.clone();
-    drive.snapshot = medium.snapshot.unwrap_or(all);
-    Ok(drive)
 }

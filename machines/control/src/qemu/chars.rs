@@ -1,24 +1,21 @@
-//! `-chardev`, `-serial`, `-monitor`: character devices.
+//! `-chardev`, `-serial`, `-monitor`, `-qmp`, `-mon`: character devices, and monitors on them.
 
-use super::{Line, Named, Stop};
+use super::{At, Line, Stop};
 use crate::grammar::Keys;
 use crate::parts;
-use tern_board::config::Char;
+use crate::run::{MonitorConfig, MonitorMode};
+use tern_board::config::{Char, Chardev};
 
-/// `-chardev`.
-pub(super) fn chardev(line: &mut Line, text: &str) -> Result<(), Stop> {
-    let mut keys = Keys::parse(text, Some("backend"))?;
+/// Reads the argument of `-chardev`.
+///
+/// # Errors
+/// In one line.
+pub fn read_chardev(mut keys: Keys) -> Result<Chardev, String> {
     let backend = keys.need("backend")?;
-    if backend == "help" {
-        return Err(Stop::Print(
-            "Available chardev backend types:\n  file\n  null\n  pty\n  socket\n  stdio\n".to_owned(),
-        ));
-    }
     let id = keys.need("id")?;
-    // Nothing else shares a character device, so there is nothing to switch between.
     let mux = keys.switch("mux")?.unwrap_or(false);
     if keys.take("logfile").is_some() {
-        return Err("logfile= is not supported".to_owned().into());
+        return Err("logfile= is not supported".to_owned());
     }
     let what = match backend.as_str() {
         "null" => Char::Null,
@@ -32,19 +29,41 @@ pub(super) fn chardev(line: &mut Line, text: &str) -> Result<(), Stop> {
         }
         "pty" => Char::Other("pty".to_owned()),
         "socket" => socket(&mut keys)?,
-        other => {
-            return Err(format!(
-                "'{other}' is not supported as a character device, only file, null, pty, socket, stdio"
-            )
-            .into());
-        }
+        other => return Err(format!("'{other}' is not supported as a character device, only {}", BACKENDS.join(", "))),
     };
     keys.done()?;
-    if line.chardevs.contains_key(&id) {
-        return Err(format!("Duplicate ID '{id}' for chardev").into());
+    Ok(Chardev { id, what, mux })
+}
+
+/// The kinds of character devices.
+pub static BACKENDS: &[&str] = &["file", "null", "pty", "socket", "stdio"];
+
+/// `-chardev`.
+pub(super) fn chardev(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let keys = Keys::parse(text, Some("backend"))?;
+    if keys.clone().take("backend").as_deref() == Some("help") {
+        let list: String = BACKENDS.iter().map(|name| format!("  {name}\n")).collect();
+        return Err(Stop::Print(format!("Available chardev backend types:\n{list}")));
     }
-    line.chardevs.insert(id, Named { what, used: false });
+    add(line, read_chardev(keys)?)?;
     Ok(())
+}
+
+/// Adds a character device; the terminal can be had once.
+fn add(line: &mut Line, chardev: Chardev) -> Result<(), String> {
+    if line.config.chardevs.iter().any(|c| c.id == chardev.id) {
+        return Err(format!("Duplicate ID '{}' for chardev", chardev.id));
+    }
+    if matches!(chardev.what, Char::Stdio(_)) && has_stdio(line) {
+        return Err("cannot use stdio by multiple character devices".to_owned());
+    }
+    line.config.chardevs.push(chardev);
+    Ok(())
+}
+
+/// Has the terminal been given away?
+pub(super) fn has_stdio(line: &Line) -> bool {
+    line.config.chardevs.iter().any(|c| matches!(c.what, Char::Stdio(_)))
 }
 
 /// A socket as `-serial` spells it.
@@ -66,42 +85,64 @@ fn socket(keys: &mut Keys) -> Result<Char, String> {
     Ok(Char::Other(head + &tail))
 }
 
-/// `-serial` in its place: what stands behind a port.
-pub(super) fn serial(line: &mut Line, text: &str) -> Result<Char, String> {
-    if let Some(id) = text.strip_prefix("chardev:") {
-        return take(line, id);
+/// What `-serial`, `-monitor`, `-qmp` and `-qtest` name: a character device, made with name `id` unless it is there.
+pub(super) fn named(line: &mut Line, text: &str, id: &str) -> Result<String, String> {
+    if let Some(named) = text.strip_prefix("chardev:") {
+        let found = line.config.chardevs.iter().find(|c| c.id == named);
+        return found.map(|c| c.id.clone()).ok_or_else(|| format!("there is no chardev '{named}'"));
     }
-    match parts::serial(text)? {
-        Char::Stdio(mux) => stdio(line, mux),
-        other => Ok(other),
+    let what = parts::serial(text)?;
+    let mux = text.starts_with("mon:");
+    add(line, Chardev { id: id.to_owned(), what, mux })?;
+    if mux {
+        line.run.monitors.push(MonitorConfig { chardev: id.to_owned(), mode: MonitorMode::Readline });
     }
+    Ok(id.to_owned())
 }
 
-/// The terminal, once.
-fn stdio(line: &mut Line, mux: bool) -> Result<Char, String> {
-    if line.stdio {
-        return Err("cannot use stdio by multiple character devices".to_owned());
+/// `-serial`, all of them: character devices serial0, serial1, ...
+pub(super) fn serials(line: &mut Line) -> Result<(), Stop> {
+    for (n, At { place, value }) in core::mem::take(&mut line.serials).into_iter().enumerate() {
+        line.place = place;
+        let port = match value.as_str() {
+            "none" => None,
+            text => Some(named(line, text, &format!("serial{n}"))?),
+        };
+        line.config.serials.push(port);
     }
-    line.stdio = true;
-    Ok(Char::Stdio(mux))
+    line.place.clear();
+    Ok(())
 }
 
-/// Gives a character device to a device.
-pub(super) fn take(line: &mut Line, id: &str) -> Result<Char, String> {
-    let named = line.chardevs.get_mut(id).ok_or_else(|| format!("there is no chardev '{id}'"))?;
-    if core::mem::replace(&mut named.used, true) {
-        return Err(format!("chardev '{id}' is already in use"));
+/// `-monitor`, `-qmp`, `-mon`.
+pub(super) fn monitors(line: &mut Line) -> Result<(), Stop> {
+    for (n, At { place, value: (text, mode) }) in core::mem::take(&mut line.monitors).into_iter().enumerate() {
+        line.place = place;
+        let config = match mode {
+            Some(_) if text == "none" => continue,
+            Some(mode) => MonitorConfig { chardev: named(line, &text, &format!("compat_monitor{n}"))?, mode },
+            None => mon(line, &text)?,
+        };
+        line.run.monitors.push(config);
     }
-    match named.what.clone() {
-        Char::Stdio(mux) => stdio(line, mux),
-        other => Ok(other),
-    }
+    line.place.clear();
+    Ok(())
 }
 
-/// `-monitor`.
-pub(super) fn monitor(_: &mut Line, text: &str) -> Result<(), Stop> {
-    match text {
-        "none" | "null" => Ok(()),
-        _ => Err("the monitor is not built yet, only none is taken".to_owned().into()),
+/// The argument of `-mon`.
+fn mon(line: &Line, text: &str) -> Result<MonitorConfig, String> {
+    let mut keys = Keys::parse(text, Some("chardev"))?;
+    let chardev = keys.need("chardev")?;
+    let pretty = keys.switch("pretty")?.unwrap_or(false);
+    let mode = match keys.take("mode").as_deref() {
+        None | Some("readline") => MonitorMode::Readline,
+        Some("control") => MonitorMode::Control(pretty),
+        Some(other) => return Err(format!("unknown monitor mode \"{other}\"")),
+    };
+    keys.take("id");
+    keys.done()?;
+    match line.config.chardevs.iter().any(|c| c.id == chardev) {
+        true => Ok(MonitorConfig { chardev, mode }),
+        false => Err(format!("chardev \"{chardev}\" not found")),
     }
 }

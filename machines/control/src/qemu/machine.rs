@@ -3,6 +3,7 @@
 use super::{LIKE, Line, Stop};
 use crate::grammar::{Keys, date_ns, number, size, switch};
 use crate::parts;
+use crate::run::{OnPanic, OnWatchdog};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tern_board::BOARDS;
@@ -45,8 +46,11 @@ pub(super) fn machine(line: &mut Line, text: &str) -> Result<(), Stop> {
     }
     for (n, key) in ["pflash0", "pflash1"].into_iter().enumerate() {
         if let Some(node) = keys.take(key) {
-            line.flash[n] = Some(line.here(node));
+            line.config.flash[n] = Some(node);
         }
+    }
+    if let Some(object) = keys.take("memory-backend") {
+        line.config.memory_object = Some(object);
     }
     for key in ["acpi", "iommu-sys"] {
         keys.fixed(key, &["off", "auto"])?;
@@ -77,7 +81,7 @@ pub(super) fn accel(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("accel"))?;
     let name = keys.need("accel")?;
     if name == "help" || name == "?" {
-        return Err(Stop::Print("Accelerators supported:\ntcg\n".to_owned()));
+        return Err(Stop::Print("Accelerators supported in QEMU binary:\ntcg\nqtest\n".to_owned()));
     }
     accelerator(line, &name)?;
     if name != "tcg" {
@@ -98,9 +102,6 @@ pub(super) fn accel(line: &mut Line, text: &str) -> Result<(), Stop> {
 
 /// Several may be given: the first that works.
 fn accelerator(line: &mut Line, name: &str) -> Result<(), Stop> {
-    if name == "qtest" {
-        return Err("qtest is not built yet".to_owned().into());
-    }
     line.accels.push(name.to_owned());
     Ok(())
 }
@@ -140,6 +141,7 @@ pub(super) fn memory(line: &mut Line, text: &str) -> Result<(), Stop> {
         return Err("maxmem is not supported: memory cannot be added to a running machine".to_owned().into());
     }
     if let Some(given) = keys.take("size") {
+        line.memory_given = true;
         let bytes = size(&given, 20).filter(|n| *n != 0);
         let bytes = bytes.ok_or_else(|| "Parameter 'size' expects a size (as 512M or 2G)".to_owned())?;
         // As QEMU: whole pages of 8 KiB.
@@ -256,10 +258,12 @@ pub(super) fn uuid(line: &mut Line, text: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// `-name`: it is shown nowhere, since there is no window.
-pub(super) fn name(_: &mut Line, text: &str) -> Result<(), Stop> {
+/// `-name`.
+pub(super) fn name(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("guest"))?;
-    keys.take("guest");
+    if let Some(name) = keys.take("guest") {
+        line.run.guest_name = Some(name);
+    }
     keys.switch("debug-threads")?;
     if keys.take("process").is_some() {
         return Err("process= is not supported".to_owned().into());
@@ -272,14 +276,47 @@ pub(super) fn action(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, None)?;
     match keys.take("reboot").as_deref() {
         None => {}
-        Some("reset") => line.config.no_reboot = false,
-        Some("shutdown") => line.config.no_reboot = true,
+        Some("reset") => line.run.actions.reboot_ends = false,
+        Some("shutdown") => line.run.actions.reboot_ends = true,
         Some(other) => return Err(format!("reboot={other} is not supported, only reset, shutdown").into()),
     }
-    keys.fixed("shutdown", &["poweroff"])?;
-    keys.fixed("panic", &["exit-failure"])?;
-    keys.fixed("watchdog", &["none"])?;
+    match keys.take("shutdown").as_deref() {
+        None => {}
+        Some("poweroff") => line.run.actions.shutdown_pauses = false,
+        Some("pause") => line.run.actions.shutdown_pauses = true,
+        Some(other) => return Err(format!("Parameter 'shutdown' does not accept value '{other}'").into()),
+    }
+    if let Some(name) = keys.take("panic") {
+        let value = OnPanic::by_name(&name);
+        line.run.actions.panic = value.ok_or_else(|| format!("Parameter 'panic' does not accept value '{name}'"))?;
+    }
+    if let Some(name) = keys.take("watchdog") {
+        let value = OnWatchdog::by_name(&name);
+        line.run.actions.watchdog =
+            value.ok_or_else(|| format!("Parameter 'watchdog' does not accept value '{name}'"))?;
+    }
     Ok(keys.done()?)
+}
+
+/// `-global`: `driver.property=value`, or the three by their names.
+pub(super) fn global(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let plain = text.split_once('=').and_then(|(path, value)| Some((path.rsplit_once('.')?, value)));
+    let (driver, name, value) = match plain.filter(|_| !text.starts_with("driver=")) {
+        Some(((driver, name), value)) => (driver.to_owned(), name.to_owned(), value.to_owned()),
+        None => {
+            let mut keys = Keys::parse(text, None)?;
+            let all = (keys.need("driver")?, keys.need("property")?, keys.need("value")?);
+            keys.done()?;
+            all
+        }
+    };
+    if (driver.as_str(), name.as_str()) == ("virtio-mmio", "force-legacy") {
+        let on = switch(&value).ok_or_else(|| "Parameter 'force-legacy' expects 'on' or 'off'".to_owned())?;
+        line.config.options.legacy_virtio = on;
+        return Ok(());
+    }
+    line.config.globals.push((driver, name, value));
+    Ok(())
 }
 
 /// `-d`.

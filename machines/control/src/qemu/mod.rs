@@ -6,23 +6,21 @@
 //!
 //! To add an option: a row.  To add a device: a row in `device`.
 
-mod block;
-mod chars;
-mod device;
+pub mod block;
+pub mod chars;
+pub mod device;
 mod finish;
 mod machine;
-mod net;
+pub mod net;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::grammar::Keys;
-use crate::run::RunOptions;
-use std::collections::BTreeMap;
+use crate::run::{MonitorMode, RunOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tern_board::BoardConfig;
-use tern_board::config::{Char, ClockMode, Link, Share, Transport};
+use tern_board::config::{ClockMode, DeviceConfig};
 use tern_session::{Isa, isa};
 
 /// The version of QEMU whose command line this is.
@@ -69,27 +67,6 @@ struct At<T> {
     value: T,
 }
 
-/// A disk's medium by its name.
-struct Medium {
-    drive: tern_board::config::Drive,
-    /// Was `snapshot=` given?
-    snapshot: Option<bool>,
-    used: bool,
-}
-
-/// A network backend by its name.
-struct Cable {
-    link: Link,
-    dump: Option<PathBuf>,
-    used: bool,
-}
-
-/// Something by its name that one device can have.
-struct Named<T> {
-    what: T,
-    used: bool,
-}
-
 /// What the options add up to.
 struct Line {
     isa: &'static Isa,
@@ -107,23 +84,18 @@ struct Line {
     display: bool,
     snapshot: bool,
     dirs: Vec<PathBuf>,
+    /// `-serial`, `-monitor` and `-qmp` in their order, and `-mon`.
     serials: Vec<At<String>>,
-    chardevs: BTreeMap<String, Named<Char>>,
-    /// Has the terminal been given away?
-    stdio: bool,
-    media: BTreeMap<String, Medium>,
+    monitors: Vec<At<(String, Option<MonitorMode>)>>,
+    /// `-snapshot` does not reach these drives: they say so themselves.
+    settled: Vec<String>,
     /// Drives that are devices too.
     disks: Vec<String>,
-    /// Flash banks: `-drive if=pflash`, `-machine pflash0=`.
-    flash: [Option<At<String>>; 2],
-    cables: BTreeMap<String, Cable>,
     dumps: Vec<At<(String, PathBuf)>>,
-    rngs: BTreeMap<String, Named<Option<PathBuf>>>,
-    shares: BTreeMap<String, Named<Share>>,
-    devices: Vec<At<Keys>>,
-    device_ids: Vec<String>,
-    /// Virtio-serial devices: name, bus, and whether a console uses it.
-    buses: Vec<(Option<String>, Transport, bool)>,
+    devices: Vec<At<DeviceConfig>>,
+    /// `-set`.
+    sets: Vec<At<String>>,
+    memory_given: bool,
 }
 
 impl Line {
@@ -131,6 +103,7 @@ impl Line {
         let mut config = BoardConfig::new(format!("{}/spike", isa.name));
         // As in QEMU, guest time is the host's unless -icount is given.
         config.clock = ClockMode::Host;
+        config.options.legacy_virtio = true;
         Line {
             isa,
             config,
@@ -145,18 +118,13 @@ impl Line {
             snapshot: false,
             dirs: Vec::new(),
             serials: Vec::new(),
-            chardevs: BTreeMap::new(),
-            stdio: false,
-            media: BTreeMap::new(),
+            monitors: Vec::new(),
+            settled: Vec::new(),
             disks: Vec::new(),
-            flash: [None, None],
-            cables: BTreeMap::new(),
             dumps: Vec::new(),
-            rngs: BTreeMap::new(),
-            shares: BTreeMap::new(),
             devices: Vec::new(),
-            device_ids: Vec::new(),
-            buses: Vec::new(),
+            sets: Vec::new(),
+            memory_given: false,
         }
     }
 

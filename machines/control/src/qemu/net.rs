@@ -1,48 +1,58 @@
 //! `-netdev`, `-nic`, `-net`, `-object`, `-fsdev`: what devices are connected to.
 
-use super::{At, Cable, Line, Named, Stop};
-use crate::grammar::Keys;
-use tern_board::config::{Link, Share, Transport};
+use super::{At, Line, Stop};
+use crate::grammar::{Keys, mac as mac_of};
+use tern_board::config::{DeviceConfig, Folder, Fsdev, Netdev, Object};
+use tern_board::host::objects::KINDS as KINDS_OF_OBJECTS;
+use tern_devices::model::{self, PropKind};
+
+/// The kinds of network backends.
+pub static KINDS: &[&str] = &["dgram", "hubport", "socket", "stream", "tap", "user"];
+
+/// Reads the argument of `-netdev`.
+///
+/// # Errors
+/// In one line.
+pub fn read_netdev(mut keys: Keys) -> Result<Netdev, String> {
+    let kind = keys.need("type")?;
+    let id = keys.need("id")?;
+    Ok(Netdev { id, spec: spec(&kind, keys)?, dump: None })
+}
 
 /// `-netdev`.
 pub(super) fn netdev(line: &mut Line, text: &str) -> Result<(), Stop> {
-    let mut keys = Keys::parse(text, Some("type"))?;
-    let kind = keys.need("type")?;
-    if kind == "help" {
-        return Err(Stop::Print("Available netdev backend types:\nsocket\ntap\nuser\n".to_owned()));
+    let keys = Keys::parse(text, Some("type"))?;
+    if matches!(keys.clone().take("type").as_deref(), Some("help" | "?")) {
+        return Err(Stop::Print(format!("Available netdev backend types:\n{}\n", KINDS.join("\n"))));
     }
-    let id = keys.need("id")?;
-    let link = link(&kind, keys)?;
-    add(line, id, link)
+    add(line, read_netdev(keys)?)
 }
 
-fn add(line: &mut Line, id: String, link: Link) -> Result<(), Stop> {
-    if line.cables.contains_key(&id) {
-        return Err(format!("Duplicate ID '{id}' for netdev").into());
+fn add(line: &mut Line, netdev: Netdev) -> Result<(), Stop> {
+    if line.config.netdevs.iter().any(|n| n.id == netdev.id) {
+        return Err(format!("Duplicate ID '{}' for netdev", netdev.id).into());
     }
-    line.cables.insert(id, Cable { link, dump: None, used: false });
+    line.config.netdevs.push(netdev);
     Ok(())
 }
 
-/// A backend; the host room reads its options.
-fn link(kind: &str, mut keys: Keys) -> Result<Link, String> {
-    match kind {
-        "user" => Ok(Link::User(options(keys))),
-        "socket" => Ok(Link::Socket(options(keys))),
-        "tap" => {
-            // Interfaces are configured by whoever made them; QEMU's default would be a script.
-            for key in ["script", "downscript"] {
-                keys.fixed(key, &["no", ""])?;
-            }
-            keys.fixed("vhost", &["off"])?;
-            keys.fixed("vnet_hdr", &["off"])?;
-            keys.fixed("queues", &["1"])?;
-            let name = keys.take("ifname").unwrap_or_default();
-            keys.done()?;
-            Ok(Link::Tap(name))
-        }
-        other => Err(format!("netdev '{other}' is not supported, only socket, tap, user")),
+/// A backend with its options; the host room reads them.
+fn spec(kind: &str, mut keys: Keys) -> Result<String, String> {
+    if !KINDS.contains(&kind) {
+        return Err(format!("netdev '{kind}' is not supported, only {}", KINDS.join(", ")));
     }
+    if kind == "tap" {
+        // Interfaces are configured by whoever made them; QEMU's default would be a script.
+        for key in ["script", "downscript"] {
+            keys.fixed(key, &["no", ""])?;
+        }
+        keys.fixed("vhost", &["off"])?;
+        keys.fixed("vnet_hdr", &["off"])?;
+        keys.fixed("queues", &["1"])?;
+    }
+    let mut words = vec![kind.to_owned()];
+    words.extend(options(keys));
+    Ok(words.join(","))
 }
 
 /// Options as text, a comma in a value doubled.  JSON has forwards as lists of objects: `hostfwd.0.str`.
@@ -54,6 +64,12 @@ fn options(keys: Keys) -> Vec<String> {
     keys.rest().into_iter().map(|(key, value)| format!("{}={}", name(key), value.replace(',', ",,"))).collect()
 }
 
+/// The models of network cards: those with a `netdev`.
+fn models() -> Vec<&'static str> {
+    let types = model::types().filter(|t| t.props().any(|p| p.kind == PropKind::Netdev));
+    types.map(|t| t.name()).collect()
+}
+
 /// `-nic`: backend and device in one.
 pub(super) fn nic(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("type"))?;
@@ -61,23 +77,27 @@ pub(super) fn nic(line: &mut Line, text: &str) -> Result<(), Stop> {
     if kind == "none" {
         return Ok(keys.done()?);
     }
-    let models = ["virtio-net-pci", "virtio-net-device"];
     let model = match keys.take("model").as_deref() {
-        Some("help") => return Err(Stop::Print(format!("Available NIC models:\n{}\n", models.join("\n")))),
-        None | Some("virtio" | "virtio-net") => models[0],
-        Some(name) => *models.iter().find(|m| **m == name).ok_or_else(|| format!("model '{name}' is not supported"))?,
+        Some("help") => return Err(Stop::Print(format!("Available NIC models:\n{}\n", models().join("\n")))),
+        None | Some("virtio") => "virtio-net-pci",
+        Some(name) => {
+            let found = model::find(name).map(|t| t.name()).filter(|name| models().contains(name));
+            found.ok_or_else(|| format!("model '{name}' is not supported"))?
+        }
     };
     let mac = keys.take("mac").or(keys.take("macaddr"));
-    let id = keys.take("id").unwrap_or_else(|| format!("#net{}", line.cables.len()));
-    let link = link(&kind, keys)?;
-    add(line, id.clone(), link)?;
-    let mac = mac.map_or_else(String::new, |mac| format!(",mac={mac}"));
-    let device = Keys::parse(&format!("{model},netdev={}{mac}", id.replace(',', ",,")), Some("driver"))?;
+    let id = keys.take("id").unwrap_or_else(|| format!("#net{}", line.config.netdevs.len()));
+    add(line, Netdev { id: id.clone(), spec: spec(&kind, keys)?, dump: None })?;
+    let mut device = DeviceConfig::new(model).with("netdev", id);
+    if let Some(text) = mac {
+        mac_of(&text)?;
+        device = device.with("mac", text);
+    }
     line.devices.push(line.here(device));
     Ok(())
 }
 
-/// `-net`: only what switches the network off.
+/// `-net`: `none` switches the network off; `nic` and a backend beside it are the old way to say `-nic`.
 pub(super) fn net(_: &mut Line, text: &str) -> Result<(), Stop> {
     match text {
         "none" => Ok(()),
@@ -85,52 +105,61 @@ pub(super) fn net(_: &mut Line, text: &str) -> Result<(), Stop> {
     }
 }
 
+/// Reads the argument of `-object` or `object-add`.
+///
+/// # Errors
+/// In one line.
+pub fn read_object(mut keys: Keys) -> Result<Object, String> {
+    let kind = keys.need("qom-type")?;
+    let id = keys.need("id")?;
+    Ok(Object { kind, id, props: keys.rest() })
+}
+
 /// `-object`.
 pub(super) fn object(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("qom-type"))?;
-    let kind = keys.need("qom-type")?;
-    if kind == "help" {
-        return Err(Stop::Print(
-            "List of user creatable objects:\n  filter-dump\n  rng-builtin\n  rng-random\n".to_owned(),
-        ));
+    let mut look = keys.clone();
+    let kind = look.need("qom-type")?;
+    if kind == "help" || kind == "?" {
+        let mut names: Vec<&str> = KINDS_OF_OBJECTS.iter().map(|k| k.name).chain(["filter-dump"]).collect();
+        names.sort_unstable();
+        let list: String = names.iter().map(|name| format!("  {name}\n")).collect();
+        return Err(Stop::Print(format!("List of user creatable objects:\n{list}")));
     }
-    let id = keys.need("id")?;
-    match kind.as_str() {
-        "rng-random" | "rng-builtin" => {
-            let file = match kind.as_str() {
-                "rng-random" => Some(keys.take("filename").unwrap_or_else(|| "/dev/urandom".to_owned()).into()),
-                _ => None,
-            };
-            if line.rngs.insert(id.clone(), Named { what: file, used: false }).is_some() {
-                return Err(format!("Duplicate ID '{id}' for object").into());
-            }
-        }
-        "filter-dump" => {
-            let (netdev, file) = (keys.need("netdev")?, keys.take("file"));
-            keys.fixed("queue", &["all"])?;
-            keys.fixed("maxlen", &["65536"])?;
-            let file = file.unwrap_or_else(|| "qemu-vlan0.pcap".to_owned());
-            line.dumps.push(line.here((netdev, file.into())));
-        }
-        other => return Err(format!("object '{other}' is not supported").into()),
+    let id = look.need("id")?;
+    if kind == "filter-dump" {
+        keys.take("qom-type");
+        keys.take("id");
+        let (netdev, file) = (keys.need("netdev")?, keys.take("file"));
+        keys.fixed("queue", &["all"])?;
+        keys.fixed("maxlen", &["65536"])?;
+        let file = file.unwrap_or_else(|| "qemu-vlan0.pcap".to_owned());
+        line.dumps.push(line.here((netdev, file.into())));
+        return Ok(keys.done()?);
     }
-    Ok(keys.done()?)
+    if !KINDS_OF_OBJECTS.iter().any(|k| k.name == kind) {
+        return Err(format!("invalid object type: {kind}").into());
+    }
+    if line.config.objects.iter().any(|o| o.id == id) {
+        return Err(format!("Duplicate ID '{id}' for object").into());
+    }
+    line.config.objects.push(read_object(core::mem::take(&mut keys))?);
+    Ok(())
 }
 
 /// `-fsdev`.
 pub(super) fn fsdev(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("fsdriver"))?;
     let id = keys.need("id")?;
-    let share = folder(&mut keys)?;
-    keys.done()?;
-    add_share(line, id, share)
+    let share = folder(keys, id)?;
+    add_share(line, share)
 }
 
-fn add_share(line: &mut Line, id: String, share: Share) -> Result<(), Stop> {
-    if line.shares.contains_key(&id) {
-        return Err(format!("Duplicate ID '{id}' for fsdev").into());
+fn add_share(line: &mut Line, fsdev: Fsdev) -> Result<(), Stop> {
+    if line.config.fsdevs.iter().any(|f| f.id == fsdev.id) {
+        return Err(format!("Duplicate ID '{}' for fsdev", fsdev.id).into());
     }
-    line.shares.insert(id, Named { what: share, used: false });
+    line.config.fsdevs.push(fsdev);
     Ok(())
 }
 
@@ -139,38 +168,49 @@ pub(super) fn virtfs(line: &mut Line, text: &str) -> Result<(), Stop> {
     let mut keys = Keys::parse(text, Some("fsdriver"))?;
     let tag = keys.need("mount_tag")?;
     let id = keys.take("id").unwrap_or_else(|| tag.clone());
-    let share = folder(&mut keys)?;
-    keys.done()?;
-    add_share(line, id.clone(), share)?;
-    let escaped = |s: &str| s.replace(',', ",,");
-    let device = format!("virtio-9p-pci,fsdev={},mount_tag={}", escaped(&id), escaped(&tag));
-    line.devices.push(line.here(Keys::parse(&device, Some("driver"))?));
+    let share = folder(keys, id.clone())?;
+    add_share(line, share)?;
+    let device = DeviceConfig::new("virtio-9p-pci").with("fsdev", id).with("mount_tag", tag);
+    line.devices.push(line.here(device));
     Ok(())
 }
 
-fn folder(keys: &mut Keys) -> Result<Share, String> {
+fn folder(mut keys: Keys, id: String) -> Result<Fsdev, String> {
     let kind = keys.need("fsdriver")?;
-    if kind != "local" {
-        return Err(format!("fsdriver '{kind}' is not supported, only local"));
-    }
-    let path = keys.need("path")?;
-    let model = keys.need("security_model")?;
-    let security_model = match model.as_str() {
-        "none" | "passthrough" => model,
-        "mapped" | "mapped-xattr" => "mapped-xattr".to_owned(),
-        _ => return Err(format!("security_model={model} is not supported, only none, passthrough, mapped-xattr")),
+    let folder = match kind.as_str() {
+        "synth" => Folder::Synth,
+        "local" => {
+            let path = keys.need("path")?;
+            let model = keys.need("security_model")?;
+            let security_model = match model.as_str() {
+                "none" | "passthrough" => model,
+                "mapped" | "mapped-xattr" => "mapped-xattr".to_owned(),
+                _ => {
+                    return Err(format!(
+                        "security_model={model} is not supported, only none, passthrough, mapped-xattr"
+                    ));
+                }
+            };
+            let read_only = keys.switch("readonly")?.unwrap_or(false);
+            Folder::Local { path: path.into(), read_only, security_model }
+        }
+        _ => return Err(format!("fsdriver '{kind}' is not supported, only local, synth")),
     };
-    let read_only = keys.switch("readonly")?.unwrap_or(false);
     // Files of several file systems in one folder keep different numbers in any case.
     keys.fixed("multidevs", &["remap", "warn"])?;
-    Ok(Share { path: path.into(), tag: String::new(), read_only, security_model, transport: Transport::Any })
+    let options: Vec<(String, String)> = keys.rest();
+    match options.iter().find(|(name, _)| name != "max_xattr") {
+        Some((name, _)) => Err(format!("Invalid parameter '{name}'")),
+        None => Ok(Fsdev { id, folder, options }),
+    }
 }
 
 /// Puts captures on the links that they name.
 pub(super) fn dumps(line: &mut Line) -> Result<(), String> {
     for At { place, value: (netdev, file) } in core::mem::take(&mut line.dumps) {
         line.place = place;
-        let cable = line.cables.get_mut(&netdev).ok_or_else(|| format!("there is no netdev '{netdev}'"))?;
+        let cable = line.config.netdevs.iter_mut().find(|n| n.id == netdev);
+        let cable = cable.ok_or_else(|| format!("there is no netdev '{netdev}'"))?;
         if cable.dump.replace(file).is_some() {
             return Err("one capture of a netdev is supported".to_owned());
         }

@@ -1,6 +1,7 @@
 //! The options, one row each.
 
 use super::{LIKE, Line, Stop, block, chars, device, machine, net};
+use crate::run::MonitorMode;
 use std::fmt::Write as _;
 
 type Set = fn(&mut Line, &str) -> Result<(), Stop>;
@@ -71,7 +72,7 @@ pub(super) static ROWS: &[Row] = &[
     row("m", "[size=]size", "memory, in MiB without a suffix", machine::memory),
     row("fw_cfg", "[name=]name,file=file|string=text", "add an item to the firmware configuration", machine::fw_cfg),
     row("uuid", "uuid", "the machine's identity", machine::uuid),
-    row("name", "name", "a name (it is shown nowhere)", machine::name),
+    row("name", "name", "the machine's name", machine::name),
     row("boot", "[order=drives][,strict=on|off]", "boot order (no effect: no firmware here reads it)", machine::boot),
     row("seed", "number", "seed of everything random that the machine itself makes", |line, v| {
         let seed = crate::grammar::number(v).ok_or_else(|| "a number is wanted".to_owned())?;
@@ -136,7 +137,58 @@ pub(super) static ROWS: &[Row] = &[
             Ok(())
         },
     ),
-    row("monitor", "none", "the monitor (not built yet)", chars::monitor),
+    row("monitor", "dev", "a monitor for people on a character device", |line, v| {
+        let monitor = line.here((v.to_owned(), Some(MonitorMode::Readline)));
+        line.monitors.push(monitor);
+        Ok(())
+    }),
+    row("qmp", "dev", "a QMP monitor on a character device", |line, v| {
+        let monitor = line.here((v.to_owned(), Some(MonitorMode::Control(false))));
+        line.monitors.push(monitor);
+        Ok(())
+    }),
+    row("qmp-pretty", "dev", "the same, laid out for people", |line, v| {
+        let monitor = line.here((v.to_owned(), Some(MonitorMode::Control(true))));
+        line.monitors.push(monitor);
+        Ok(())
+    }),
+    row("mon", "[chardev=]name[,mode=readline|control][,pretty=on|off]", "a monitor", |line, v| {
+        let monitor = line.here((v.to_owned(), None));
+        line.monitors.push(monitor);
+        Ok(())
+    }),
+    row("qtest", "dev", "drives devices from outside, with -accel qtest", |line, v| {
+        let chardev = chars::named(line, v, "qtest")?;
+        line.run.qtest = Some(chardev);
+        Ok(())
+    }),
+    row("qtest-log", "file", "accepted; nothing is logged of qtest", |_, _| Ok(())),
+    row("S", "", "do not start the machine before a monitor says so", |line, _| {
+        line.run.paused = true;
+        Ok(())
+    }),
+    row("preconfig", "", "make the machine when a monitor says so", |line, _| {
+        line.run.preconfig = true;
+        Ok(())
+    }),
+    row("no-shutdown", "", "a machine that is switched off stays, stopped", |line, _| {
+        line.run.actions.shutdown_pauses = true;
+        Ok(())
+    }),
+    row("global", "driver.property=value", "a property of all devices of a type", machine::global),
+    row("set", "group.id.property=value", "a property of a device or object that was named before", |line, v| {
+        let set = line.here(v.to_owned());
+        line.sets.push(set);
+        Ok(())
+    }),
+    row("loadvm", "name", "begin with a snapshot that is in the images", |line, v| {
+        line.run.loadvm = Some(v.to_owned());
+        Ok(())
+    }),
+    row("incoming", "uri|defer", "the machine comes from another process", |line, v| {
+        line.run.incoming = Some(v.to_owned());
+        Ok(())
+    }),
     row("parallel", "none", "parallel ports (no machine here has one)", off),
     row("display", "none", "the display (no machine here has one)", |line, v| {
         line.display = true;
@@ -155,7 +207,7 @@ pub(super) static ROWS: &[Row] = &[
     row("no-user-config", "", "no configuration files (none is ever read)", |_, _| Ok(())),
     // How it runs.
     row("no-reboot", "", "a reset ends the run", |line, _| {
-        line.config.no_reboot = true;
+        line.run.actions.reboot_ends = true;
         Ok(())
     }),
     row("action", "reboot=reset|shutdown", "what a reset does", machine::action),
@@ -178,22 +230,10 @@ pub(super) static ROWS: &[Row] = &[
         Ok(keys.done()?)
     }),
     // Refused.
-    never_flag("S", |_, _| refuse("the monitor that would start the machine is not built yet")),
     never_flag("s", |_, _| refuse("the gdb server is not built yet")),
     never("gdb", |_, _| refuse("the gdb server is not built yet")),
-    never("qmp", |_, _| refuse("QMP is not built yet")),
-    never("qmp-pretty", |_, _| refuse("QMP is not built yet")),
-    never("mon", |_, _| refuse("the monitor is not built yet")),
-    never("qtest", |_, _| refuse("qtest is not built yet")),
-    never("qtest-log", |_, _| refuse("qtest is not built yet")),
-    never_flag("preconfig", |_, _| refuse("QMP is not built yet")),
-    never_flag("no-shutdown", |_, _| refuse("a machine that stays needs a monitor, which is not built yet")),
     never_flag("daemonize", yet),
-    never("loadvm", |_, _| refuse("snapshots in images are not built yet (tern boot --load takes files)")),
-    never("incoming", yet),
     never_flag("only-migratable", yet),
-    never("global", |_, _| refuse("properties of all devices of a kind cannot be set yet")),
-    never("set", |_, _| refuse("properties cannot be set later yet")),
     never("readconfig", yet),
     never("run-with", yet),
     never("trace", |_, _| refuse("there are no trace events")),

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use tern_core::backend::fs::{
-    Attr, Entry, FileSystem, FsError, FsResult, Make, New, Node, Open, Path, SetAttr, StatFs, mode,
+    Attr, Entry, FileSystem, FsError, FsResult, Make, New, Node, Open, Path, SetAttr, StatFs, XATTR_LIMIT, mode,
 };
 
 /// What a folder is shared by.
@@ -38,6 +38,7 @@ pub struct Share {
     handles: BTreeMap<u32, Handle>,
     /// The file systems met so far, the root's first: inode numbers of the others get its index in their high bits.
     devices: Vec<(u32, u32)>,
+    xattr_limit: Option<u32>,
 }
 
 /// An open file.
@@ -132,7 +133,14 @@ impl Share {
             read_only: options.read_only,
             handles: BTreeMap::new(),
             devices: vec![dev],
+            xattr_limit: Some(XATTR_LIMIT),
         })
+    }
+
+    /// The same, where servers keep at most `limit` attributes in transfer; `None`: as many as clients want.
+    #[must_use]
+    pub fn limit_xattrs(self, limit: Option<u32>) -> Share {
+        Share { xattr_limit: limit, ..self }
     }
 
     /// The folder at `path`, as a descriptor that only names it.
@@ -383,5 +391,9 @@ impl FileSystem for Share {
         self.may_write()?;
         let place = self.place(path)?;
         self.owners.remove_xattr(&place, name)
+    }
+
+    fn xattr_limit(&self) -> Option<u32> {
+        self.xattr_limit
     }
 }

@@ -63,6 +63,9 @@ pub(super) struct Fabric {
     /// The CPU that runs.
     pub(super) current: u32,
     pub(super) changes: Vec<LineChange>,
+    /// The device whose input pins are watched, and what they did.
+    pub(super) watched: Option<u32>,
+    pub(super) seen: Vec<super::LineEvent>,
     pub(super) requests: Vec<Request>,
     pub(super) guest_errors: u64,
     pub(super) unimplemented: u64,
@@ -91,6 +94,10 @@ impl Fabric {
             match signal {
                 Signal::Level(Sink::Open, _) => {}
                 Signal::Level(Sink::Device { device, pin }, level) => {
+                    if self.watched == Some(device) {
+                        self.seen.push(super::LineEvent { pin, level });
+                        continue;
+                    }
                     if let Some(device) = self.device(device) {
                         device.pin(pin, level);
                     }
@@ -111,12 +118,12 @@ impl Fabric {
         }
     }
 
-    fn load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
+    pub(super) fn load(&mut self, addr: u64, size: Size) -> Result<u64, MemFault> {
         let Fabric { space, parts, .. } = self;
         space.load(addr, size, &mut |a| part(parts, a.device).map_or(0, |d| d.read(a.window, a.offset, a.size)))
     }
 
-    fn store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
+    pub(super) fn store(&mut self, addr: u64, size: Size, value: u64) -> Result<(), MemFault> {
         let Fabric { space, parts, .. } = self;
         space.store(addr, size, value, &mut |a, bits| {
             if let Some(device) = part(parts, a.device) {

@@ -5,10 +5,12 @@
 //! outside between slices.
 
 mod fabric;
+mod inspect;
 mod outside;
 mod run;
 mod snapshot;
 
+pub use inspect::{LineEvent, Physical};
 pub use outside::{Control, Nobody, Outside};
 pub use run::Ended;
 pub use snapshot::SnapshotError;
@@ -157,6 +159,8 @@ impl Machine {
             outside: Box::new(Nobody),
             current: 0,
             changes: Vec::new(),
+            watched: None,
+            seen: Vec::new(),
             requests: Vec::new(),
             guest_errors: 0,
             unimplemented: 0,
@@ -236,6 +240,11 @@ impl Machine {
         self.fabric.outside = outside;
         let elapsed = self.fabric.queue.now();
         self.fabric.position.host_zero = self.fabric.outside.now().saturating_sub(elapsed);
+    }
+
+    /// The ports of the world outside have changed: a device has come or gone.
+    pub fn refresh_ports(&mut self) {
+        self.ports = self.fabric.outside.ports();
     }
 
     /// Its memory map.

@@ -8,8 +8,10 @@ pub enum Control {
     Quit,
     /// Reset the machine.
     Reset,
-    /// Hold the machine, and give control back to the caller of [`super::Machine::run`].
+    /// Hold the machine.
     Pause,
+    /// Give control back to the caller of [`super::Machine::run`]: somebody outside wants something.
+    Attend,
 }
 
 /// The outside of a machine.

@@ -48,6 +48,8 @@ pub enum Ended {
     Quit,
     /// Somebody outside holds it.
     Pause,
+    /// Somebody outside wants something of the caller.
+    Attend,
     /// No CPU has anything to do, and nothing will ever come.
     Dead,
 }
@@ -85,6 +87,7 @@ impl Machine {
                     Control::Quit => Ended::Quit,
                     Control::Reset => Ended::Reset,
                     Control::Pause => Ended::Pause,
+                    Control::Attend => Ended::Attend,
                 });
             }
         }
@@ -108,7 +111,7 @@ impl Machine {
     }
 
     /// Hands over what the outside has for devices that have room.
-    fn take_in(&mut self) -> bool {
+    pub(super) fn take_in(&mut self) -> bool {
         let mut any = false;
         for (number, port) in self.ports.clone() {
             loop {
@@ -131,7 +134,7 @@ impl Machine {
     }
 
     /// Lets everything happen that is due.
-    fn events(&mut self) {
+    pub(super) fn events(&mut self) {
         let fabric = &mut self.fabric;
         let now = fabric.now(fabric.position.base);
         while let Some(due) = fabric.queue.pop(now) {
@@ -148,7 +151,7 @@ impl Machine {
     }
 
     /// Shows CPUs their interrupt inputs; those that waited for one go on.
-    fn apply(&mut self) {
+    pub(super) fn apply(&mut self) {
         if self.fabric.changes.is_empty() {
             return;
         }

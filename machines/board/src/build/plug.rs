@@ -1,0 +1,426 @@
+//! Devices that come to a board, before it is switched on or while it runs, and go again.
+
+use super::Board;
+use crate::backends::{Backends, ForDevice, Port};
+use crate::config::DeviceConfig;
+use crate::part::Kind;
+use tern_core::device::Sink;
+use tern_devices::model::{self, Build, BusKind, Child, Props, Type, Value, Via, Wants};
+use tern_devices::pci::PciHost;
+use tern_devices::virtio::pci::Interface;
+use tern_devices::virtio::{Options, VirtioMmio, VirtioPci};
+
+/// Where a device is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// This function of the PCI host bridge.
+    Pci(usize),
+    /// This slot for memory-mapped virtio devices.
+    Slot(usize),
+    /// A child of the device with this serial number, with its number there.
+    Child(u32, u32),
+    /// A device of the machine, on the platform bus.
+    System(u32),
+}
+
+/// A device that has come to a board.
+#[derive(Clone, Debug)]
+pub struct Plugged {
+    /// What tells it from all others, also from those that are gone.
+    pub serial: u32,
+    /// As it was asked for.
+    pub config: DeviceConfig,
+    /// Where it is among objects: `/machine/peripheral/ID`.
+    pub path: String,
+    /// Its type's name.
+    pub name: &'static str,
+    /// Its properties.
+    pub props: Props,
+    /// Where it is.
+    pub place: Place,
+    /// Did it come to a running machine?
+    pub hotplugged: bool,
+}
+
+impl Plugged {
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> Option<Type> {
+        model::find(self.name)
+    }
+
+    /// The name of the bus that it has for others: its own name for bridges, else with `.0` behind it.
+    #[must_use]
+    pub fn bus(&self) -> Option<(BusKind, String)> {
+        let kind = self.kind()?.model.bus?;
+        let name = match (&self.config.id, kind) {
+            (Some(id), BusKind::Pci) => id.clone(),
+            (Some(id), _) => format!("{id}.0"),
+            (None, _) => format!("{}.{}", kind.name().to_lowercase(), self.serial),
+        };
+        Some((kind, name))
+    }
+}
+
+impl Board {
+    /// The devices that have come, in the order in which they came.
+    #[must_use]
+    pub fn plugged(&self) -> &[Plugged] {
+        &self.plugged
+    }
+
+    /// The device with this name or path.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Plugged> {
+        self.plugged.iter().find(|p| p.config.id.as_deref() == Some(name) || p.path == name)
+    }
+
+    /// The address-space port of port `port` of a device.
+    #[must_use]
+    pub fn port_of(&self, plugged: &Plugged, port: u32) -> Option<Port> {
+        Some(match plugged.place {
+            Place::Pci(function) => Port { device: self.bridge.as_ref()?.device, port: PciHost::port(function, port) },
+            Place::Slot(slot) => Port { device: *self.slots.get(slot)?, port },
+            Place::Child(parent, _) => {
+                return self.port_of(self.plugged.iter().find(|p| p.serial == parent)?, port);
+            }
+            Place::System(device) => Port { device, port },
+        })
+    }
+
+    /// The properties of a new device: defaults, values for all of its type, its own.
+    fn props(&self, kind: &Type, config: &DeviceConfig) -> Result<Props, String> {
+        let mut props = kind.defaults();
+        let types = || core::iter::once(kind.name()).chain(kind.model.parents.iter().copied());
+        let bus = kind.bus().device_type();
+        let globals = self.globals.iter().filter(|(t, ..)| types().any(|own| own == t) || t == bus || t == "device");
+        for (_, name, text) in globals {
+            if let Some(prop) = props.declared(name).copied() {
+                props.set(name, prop.parse(text)?);
+            }
+        }
+        for (name, text) in &config.props {
+            let prop = props.declared(name).copied();
+            let prop = prop.ok_or_else(|| format!("Property '{}.{name}' not found", kind.name()))?;
+            props.set(name, prop.parse(text)?);
+        }
+        Ok(props)
+    }
+
+    /// Adds a device.
+    ///
+    /// # Errors
+    /// One that is not known, a property that is not so, a bus that is not there or full, a backend that is not there.
+    pub fn plug(&mut self, config: &DeviceConfig, backends: &mut dyn Backends) -> Result<(), String> {
+        let kind = model::find(&config.driver);
+        let kind = kind.ok_or_else(|| format!("'{}' is not a valid device model name", config.driver))?;
+        if let Some(id) =
+            config.id.as_deref().filter(|id| self.plugged.iter().any(|p| p.config.id.as_deref() == Some(id)))
+        {
+            return Err(format!("Duplicate device ID '{id}'"));
+        }
+        let props = self.props(&kind, config)?;
+        let path = match &config.id {
+            Some(id) => format!("/machine/peripheral/{id}"),
+            None => format!("/machine/peripheral-anon/device[{}]", self.nameless),
+        };
+        let placed = match (kind.model.build, kind.via) {
+            (Build::Pci(_), _) | (_, Via::Pci) => self.plug_pci(&kind, config, &props, &path, backends),
+            (Build::Virtio(..), _) => self.plug_slot(&kind, config, &props, &path, backends),
+            (Build::Child(..), _) => self.plug_child(&kind, config, &props, &path, backends),
+            (Build::System(..), _) => self.plug_system(&kind, config, &props, &path, backends),
+        };
+        let place = placed.inspect_err(|_| backends.release(&path))?;
+        let serial = self.plugged.last().map_or(0, |p| p.serial + 1);
+        self.nameless += u32::from(config.id.is_none());
+        let (config, name) = (config.clone(), kind.name());
+        self.plugged.push(Plugged { serial, config, path, name, props, place, hotplugged: self.live });
+        self.machine.refresh_ports();
+        Ok(())
+    }
+
+    /// Removes a device at once, whatever the guest does with it, and all that is behind it; the paths of all that went.
+    ///
+    /// # Errors
+    /// There is none, or it cannot go.
+    pub fn unplug(&mut self, name: &str, backends: &mut dyn Backends) -> Result<Vec<String>, String> {
+        let found = self.find(name).ok_or_else(|| format!("Device '{name}' not found"))?;
+        let (serial, place, path) = (found.serial, found.place, found.path.clone());
+        let mut gone = Vec::new();
+        let behind: Vec<String> =
+            self.plugged.iter().filter(|p| self.is_behind(p, serial)).map(|p| p.path.clone()).collect();
+        for path in behind {
+            gone.extend(self.unplug(&path, backends)?);
+        }
+        match place {
+            Place::Pci(function) => {
+                if let Some(host) = self.pci() {
+                    host.remove(function);
+                }
+            }
+            Place::Child(parent, child) => self.with_parent(parent, |p| p.unplug(child))?,
+            Place::Slot(_) => return Err("Bus 'virtio-mmio-bus' does not support hotplugging".to_owned()),
+            Place::System(_) => return Err("Bus 'main-system-bus' does not support hotplugging".to_owned()),
+        }
+        self.machine.settle();
+        self.plugged.retain(|p| p.serial != serial);
+        backends.release(&path);
+        self.machine.refresh_ports();
+        gone.push(path);
+        Ok(gone)
+    }
+
+    fn is_behind(&self, plugged: &Plugged, parent: u32) -> bool {
+        match plugged.place {
+            Place::Child(p, _) => p == parent,
+            Place::Pci(function) => self.function_parent(function) == Some(parent),
+            _ => false,
+        }
+    }
+
+    /// The bridge that a function is behind, among what has come.
+    fn function_parent(&self, function: usize) -> Option<u32> {
+        let bridge = self.bridge.as_ref()?;
+        let host = self.machine.devices().find(|(n, ..)| *n == bridge.device)?.2;
+        let host = (host as &dyn core::any::Any).downcast_ref::<PciHost>()?;
+        let parent = host.place_of(function)?.0?;
+        self.plugged.iter().find(|p| p.place == Place::Pci(parent)).map(|p| p.serial)
+    }
+
+    /// A bus of the kind: the named one, or the first.
+    fn bus(&self, kind: BusKind, name: Option<&str>) -> Result<Option<&Plugged>, String> {
+        let fits = |p: &&Plugged| {
+            let Some((k, bus)) = p.bus() else { return false };
+            k == kind && name.is_none_or(|name| name == bus || bus.strip_suffix(".0") == Some(name))
+        };
+        match (self.plugged.iter().find(fits), name) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, Some(name)) => Err(format!("Bus '{name}' not found")),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn plug_pci(
+        &mut self,
+        kind: &Type,
+        config: &DeviceConfig,
+        props: &Props,
+        path: &str,
+        backends: &mut dyn Backends,
+    ) -> Result<Place, String> {
+        let root = matches!(config.bus.as_deref(), None | Some("pcie.0" | "pci.0" | "pcie" | "pci"));
+        let parent = match root {
+            true => None,
+            false => self.bus(BusKind::Pci, config.bus.as_deref())?.and_then(|p| match p.place {
+                Place::Pci(function) => Some(function),
+                _ => None,
+            }),
+        };
+        if self.live && parent.is_none() {
+            return Err("Bus 'pcie.0' does not support hotplugging".to_owned());
+        }
+        let place = address(props.text("addr"))?;
+        let device = self.bridge.as_ref().ok_or_else(|| "No 'PCI' bus found for device".to_owned())?.device;
+        let (build, virtio) = match kind.model.build {
+            Build::Pci(build) => (Some(build), None),
+            Build::Virtio(_, build) => (None, Some(build)),
+            _ => (None, None),
+        };
+        let number = self.pci().map_or(0, |host| host.next_number());
+        let port = move |port: u32| PciHost::port(number, port);
+        let mut backends = ForDevice { all: backends, path, device, port };
+        let interface = match config.driver.ends_with("-non-transitional") || props_say_modern(kind, props, parent) {
+            true => Interface::Modern,
+            false => Interface::Transitional,
+        };
+        let name = config.id.clone().unwrap_or_else(|| format!("{}{number}", kind.name()));
+        let mut wants = Wants::new(props, &mut backends);
+        let function = self.add_function(parent, place, &name, |kit| match (build, virtio) {
+            (Some(build), _) => build(kit, &mut wants),
+            (_, Some(build)) => Ok(Box::new(VirtioPci::new(kit, build(&mut wants)?, options(props), interface))),
+            _ => Err("this device is no PCI function".to_owned()),
+        })?;
+        Ok(Place::Pci(function))
+    }
+
+    fn plug_slot(
+        &mut self,
+        kind: &Type,
+        config: &DeviceConfig,
+        props: &Props,
+        path: &str,
+        backends: &mut dyn Backends,
+    ) -> Result<Place, String> {
+        if self.live {
+            return Err("Bus 'virtio-mmio-bus' does not support hotplugging".to_owned());
+        }
+        let taken = |slot: &usize| self.plugged.iter().any(|p| p.place == Place::Slot(*slot));
+        let slot = match config.bus.as_deref() {
+            // The last one first, as in QEMU.
+            None => (0..self.slots.len()).rev().find(|slot| !taken(slot)),
+            Some(bus) => {
+                let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok());
+                let n = n.filter(|n| *n < self.slots.len()).ok_or_else(|| format!("Bus '{bus}' not found"))?;
+                if taken(&n) {
+                    return Err(format!("Bus '{bus}' is full"));
+                }
+                Some(n)
+            }
+        };
+        let slot = slot.ok_or_else(|| format!("No free 'virtio-bus' bus found for device '{}'", kind.name()))?;
+        let Build::Virtio(_, build) = kind.model.build else { return Err("this is no virtio device".to_owned()) };
+        let device = self.slots[slot];
+        let mut backends = ForDevice { all: backends, path, device, port: |port| port };
+        let inside = build(&mut Wants::new(props, &mut backends))?;
+        let place: Option<&mut VirtioMmio> = self.machine.device_as(device);
+        place.ok_or_else(|| "the slot is not there".to_owned())?.insert(inside, options(props))?;
+        Ok(Place::Slot(slot))
+    }
+
+    fn plug_child(
+        &mut self,
+        kind: &Type,
+        config: &DeviceConfig,
+        props: &Props,
+        path: &str,
+        backends: &mut dyn Backends,
+    ) -> Result<Place, String> {
+        let Build::Child(bus, build) = kind.model.build else { return Err("this device has no bus".to_owned()) };
+        let parent = self.bus(bus, config.bus.as_deref())?;
+        let parent = parent.ok_or_else(|| format!("No '{}' bus found for device '{}'", bus.name(), kind.name()))?;
+        let serial = parent.serial;
+        let at = self.port_of(parent, 0).ok_or_else(|| "the bus is not there".to_owned())?;
+        let mut own = ForDevice { all: &mut *backends, path, device: at.device, port: |port| at.port + port };
+        let child = build(&mut Wants::new(props, &mut own))?;
+        let number = self.with_parent(serial, |p| p.plug(props, child))?;
+        // The parent's port n is that of its child n.
+        backends.moved(path, Port { device: at.device, port: at.port + number });
+        self.machine.settle();
+        Ok(Place::Child(serial, number))
+    }
+
+    fn plug_system(
+        &mut self,
+        kind: &Type,
+        config: &DeviceConfig,
+        props: &Props,
+        path: &str,
+        backends: &mut dyn Backends,
+    ) -> Result<Place, String> {
+        if self.live {
+            return Err("Bus 'main-system-bus' does not support hotplugging".to_owned());
+        }
+        let Build::System(lines, build) = kind.model.build else { return Err("this device has a bus".to_owned()) };
+        let bus = self.parts.find(Kind::PlatformBus).map(|p| p.range());
+        let bus = bus.ok_or_else(|| format!("Device {} can not be dynamically instantiated", kind.name()))?;
+        let name = config.id.clone().unwrap_or_else(|| format!("{}{}", kind.name(), self.nameless));
+        let place = self.machine.place(&name);
+        let (number, first) = (place.number, self.platform.1);
+        let sink = |n: u32| self.controller.map_or(Sink::Open, |device| Sink::Device { device, pin: PLATFORM_IRQ + n });
+        let wires = (0..lines as u32).map(|n| self.machine.line(sink(first + n))).collect();
+        let mut backends = ForDevice { all: backends, path, device: number, port: |port| port };
+        let device = build(place.kit, wires, &mut Wants::new(props, &mut backends))?;
+        for (n, window) in (0..).zip(device.windows()) {
+            let at = self.platform.0.next_multiple_of(window.size.next_power_of_two());
+            if at + window.size > bus.size {
+                return Err("the platform bus is full".to_owned());
+            }
+            let region = self.space.device(&window.name, window.size, number, n).map_err(|e| e.to_string())?;
+            self.space.add(self.space.root(), region, bus.base + at, 0).map_err(|e| e.to_string())?;
+            self.platform.0 = at + window.size;
+        }
+        self.platform.1 += lines as u32;
+        self.machine.install(number, &name, device);
+        Ok(Place::System(number))
+    }
+
+    /// Calls the device with this serial number as the owner of a bus.
+    fn with_parent<T>(
+        &mut self,
+        serial: u32,
+        f: impl FnOnce(&mut dyn Parent) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let gone = || "the bus is gone".to_owned();
+        let place = self.plugged.iter().find(|p| p.serial == serial).ok_or_else(gone)?.place;
+        match place {
+            Place::Pci(function) => {
+                let host = self.pci().ok_or_else(gone)?;
+                host.with_function(function, |p| f(&mut Function(p))).ok_or_else(gone)?
+            }
+            Place::Slot(slot) => {
+                let number = self.slots[slot];
+                f(self.machine.device_as::<VirtioMmio>(number).ok_or_else(gone)?)
+            }
+            Place::Child(..) | Place::System(_) => Err("this device has no bus".to_owned()),
+        }
+    }
+}
+
+/// The first input of the interrupt controller for devices of the platform bus (QEMU's `virt`).
+const PLATFORM_IRQ: u32 = 64;
+
+/// The owner of a bus.
+trait Parent {
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String>;
+    fn unplug(&mut self, child: u32) -> Result<(), String>;
+}
+
+struct Function<'a>(&'a mut dyn tern_devices::pci::PciFunction);
+
+impl Parent for Function<'_> {
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        self.0.plug(props, child)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        self.0.unplug(child)
+    }
+}
+
+impl Parent for VirtioMmio {
+    fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        VirtioMmio::plug(self, props, child)
+    }
+
+    fn unplug(&mut self, child: u32) -> Result<(), String> {
+        VirtioMmio::unplug(self, child)
+    }
+}
+
+/// `addr=`: device and function, hexadecimal as people write PCI addresses; empty: the first free one.
+fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let (device, function) = digits.split_once('.').unwrap_or((digits, "0"));
+    let device = u8::from_str_radix(device, 16).ok().filter(|n| *n < 32);
+    let function = function.parse::<u8>().ok().filter(|n| *n < 8);
+    match device.zip(function) {
+        Some(place) => Ok(Some(place)),
+        None => Err(format!("Property 'addr' doesn't take value '{text}'")),
+    }
+}
+
+/// What the transport of a virtio device offers.
+fn options(props: &Props) -> Options {
+    Options {
+        packed: props.bool("packed"),
+        indirect: props.bool("indirect_desc"),
+        platform: props.bool("iommu_platform"),
+        event_idx: props.bool("event_idx"),
+        queue_reset: props.bool("queue_reset"),
+    }
+}
+
+/// Has a virtio function no legacy interface?  By itself it has none behind a PCI Express port.
+fn props_say_modern(kind: &Type, props: &Props, parent: Option<usize>) -> bool {
+    if kind.via != Via::Pci {
+        return false;
+    }
+    match props.get("disable-legacy") {
+        Some(Value::Text(text)) if text == "on" => true,
+        Some(Value::Text(text)) if text == "off" => false,
+        _ => parent.is_some(),
+    }
+}

@@ -1,0 +1,255 @@
+//! Character devices: terminals, sockets, files, and who has them: devices, or monitors.
+
+use crate::backends::{Port, User};
+use crate::config::{Char, Chardev};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use tern_core::backend::CharSink;
+use tern_host::chardev::{Chardev as Ends, Source, Spec};
+use tern_host::console::ConsoleEvent;
+use tern_host::wait::Interest;
+
+/// Most bytes of input that wait for whoever has a character device; more stays with the host.
+const BACKLOG: usize = 1 << 16;
+
+/// Who has a character device.
+enum Holder {
+    Device(User),
+    /// A monitor, or qtest: whoever calls [`Chars::read`].
+    Surface,
+}
+
+/// What the rest of the world must hear of.
+pub(super) enum Event {
+    /// The user ends the run.
+    Quit,
+    /// A line for the user.
+    Tell(&'static str),
+}
+
+/// A character device.
+pub struct Node {
+    sink: Rc<RefCell<Box<dyn CharSink>>>,
+    source: Box<dyn Source>,
+    waiting: VecDeque<u8>,
+    /// Is anybody there at the other end?
+    open: bool,
+    /// Can anything ever come?
+    live: bool,
+    mux: bool,
+    /// Those that have it; of a multiplexed one, the one that `focus` counts has the input.
+    holders: Vec<Holder>,
+    focus: usize,
+    /// What it is, as `query-chardev` shows it.
+    shown: String,
+}
+
+impl Node {
+    /// What it is.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Does anybody have it?
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        !self.holders.is_empty()
+    }
+
+    /// Is anybody there at the other end?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn focused(&self) -> Option<&Holder> {
+        self.holders.get(self.focus)
+    }
+
+    fn is_surface(&self) -> bool {
+        matches!(self.focused(), Some(Holder::Surface))
+    }
+}
+
+/// A shared end for output.
+struct Output(Rc<RefCell<Box<dyn CharSink>>>);
+
+impl CharSink for Output {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.borrow_mut().write(bytes);
+    }
+}
+
+/// All character devices.
+#[derive(Default)]
+pub struct Chars {
+    nodes: BTreeMap<String, Node>,
+    /// Standard input and output have been given away.
+    stdio: bool,
+}
+
+impl Chars {
+    /// Adds one; what the user should know about it.
+    ///
+    /// # Errors
+    /// A name that is taken, something that cannot be opened.
+    pub fn add(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
+        if self.nodes.contains_key(&chardev.id) {
+            return Err(format!("Duplicate ID '{}' for chardev", chardev.id));
+        }
+        let (spec, shown) = match &chardev.what {
+            Char::Null => (Spec::Null, "null".to_owned()),
+            Char::File(path) => (Spec::File { path: path.clone(), append: false }, "file".to_owned()),
+            Char::Stdio(monitor) => (Spec::Stdio { escapes: *monitor }, "stdio".to_owned()),
+            Char::Other(text) => (Spec::parse(text).map_err(|e| e.to_string())?, text.clone()),
+        };
+        let shown = if chardev.mux { "mux".to_owned() } else { shown };
+        if matches!(spec, Spec::Stdio { .. }) && core::mem::replace(&mut self.stdio, true) {
+            return Err("cannot use stdio by multiple character devices".to_owned());
+        }
+        let Ends { sink, source, note } = spec.open().map_err(|e| e.to_string())?;
+        let live = !matches!(spec, Spec::Null | Spec::File { .. });
+        let node = Node {
+            sink: Rc::new(RefCell::new(sink)),
+            source,
+            waiting: VecDeque::new(),
+            open: true,
+            live,
+            mux: chardev.mux,
+            holders: Vec::new(),
+            focus: 0,
+            shown,
+        };
+        self.nodes.insert(chardev.id.clone(), node);
+        Ok(note)
+    }
+
+    /// Removes one that nobody has.
+    ///
+    /// # Errors
+    /// There is none, or somebody has it.
+    pub fn remove(&mut self, id: &str) -> Result<(), String> {
+        let node = self.nodes.get(id).ok_or_else(|| format!("Chardev '{id}' not found"))?;
+        if node.is_used() {
+            return Err(format!("Chardev '{id}' is busy"));
+        }
+        self.nodes.remove(id);
+        Ok(())
+    }
+
+    /// All of them, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().map(|(id, node)| (id.as_str(), node))
+    }
+
+    fn hold(&mut self, id: &str, holder: Holder) -> Result<Rc<RefCell<Box<dyn CharSink>>>, String> {
+        let node = self.nodes.get_mut(id).ok_or_else(|| format!("there is no chardev '{id}'"))?;
+        if node.is_used() && !node.mux {
+            return Err(format!("chardev '{id}' is already in use"));
+        }
+        node.holders.push(holder);
+        // Devices have the input until somebody asks for a monitor.
+        let first = node.holders.iter().position(|h| matches!(h, Holder::Device(_)));
+        node.focus = first.unwrap_or(0);
+        Ok(node.sink.clone())
+    }
+
+    /// Gives one to a device.
+    pub(super) fn attach(&mut self, id: &str, user: User) -> Result<Box<dyn CharSink>, String> {
+        Ok(Box::new(Output(self.hold(id, Holder::Device(user))?)))
+    }
+
+    /// Gives one to a monitor or the like, which calls [`Chars::read`].
+    ///
+    /// # Errors
+    /// There is none, or somebody has it.
+    pub fn attach_surface(&mut self, id: &str) -> Result<Box<dyn CharSink>, String> {
+        Ok(Box::new(Output(self.hold(id, Holder::Surface)?)))
+    }
+
+    /// What has come for the monitor or the like that has this one.
+    pub fn read(&mut self, id: &str) -> Vec<u8> {
+        match self.nodes.get_mut(id) {
+            Some(node) if node.is_surface() => node.waiting.drain(..).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Gives the input to the next one that has it, as the user's escape key does.
+    pub fn next_focus(&mut self, id: &str) {
+        if let Some(node) = self.nodes.get_mut(id).filter(|n| !n.holders.is_empty()) {
+            node.focus = (node.focus + 1) % node.holders.len();
+        }
+    }
+
+    /// Does a monitor have something to read?
+    pub(super) fn wants_attention(&self) -> bool {
+        self.nodes.values().any(|n| n.is_surface() && !n.waiting.is_empty())
+    }
+
+    pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
+        self.nodes.values_mut().flat_map(|n| &mut n.holders).filter_map(|h| match h {
+            Holder::Device(user) => Some(user),
+            Holder::Surface => None,
+        })
+    }
+
+    pub(super) fn release(&mut self, path: &str) {
+        for node in self.nodes.values_mut() {
+            node.holders.retain(|h| !matches!(h, Holder::Device(user) if user.path == path));
+            node.focus = 0;
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for node in self.nodes.values_mut() {
+            if node.waiting.len() >= BACKLOG {
+                continue;
+            }
+            for event in node.source.poll() {
+                match event {
+                    ConsoleEvent::Bytes(bytes) => node.waiting.extend(bytes),
+                    ConsoleEvent::Quit | ConsoleEvent::Signal(_) => events.push(Event::Quit),
+                    ConsoleEvent::Closed => (node.open, node.live) = (false, false),
+                    ConsoleEvent::Monitor if node.holders.len() > 1 => {
+                        node.focus = (node.focus + 1) % node.holders.len();
+                    }
+                    ConsoleEvent::Monitor => events.push(Event::Tell("there is no monitor on this terminal")),
+                    ConsoleEvent::Break => events.push(Event::Tell("a break cannot be sent yet")),
+                    ConsoleEvent::Sync => events.push(Event::Tell("disks hold nothing back: what is flushed is saved")),
+                }
+            }
+        }
+        events
+    }
+
+    pub(super) fn watch(&self, fds: &mut Vec<(i32, Interest)>) -> u64 {
+        let mut timeout = u64::MAX;
+        for node in self.nodes.values().filter(|n| n.waiting.len() < BACKLOG) {
+            fds.extend(node.source.fds().into_iter().map(|fd| (fd, Interest::READ)));
+            timeout = timeout.min(node.source.again().unwrap_or(u64::MAX));
+        }
+        timeout
+    }
+
+    pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
+        self.nodes.values().flat_map(|n| &n.holders).filter_map(|h| match h {
+            Holder::Device(user) => Some(user.port),
+            Holder::Surface => None,
+        })
+    }
+
+    pub(super) fn take(&mut self, port: Port, room: usize) -> Option<Vec<u8>> {
+        let has = |n: &&mut Node| matches!(n.focused(), Some(Holder::Device(user)) if user.port == port);
+        let node = self.nodes.values_mut().find(has)?;
+        let n = node.waiting.len().min(room);
+        (n > 0).then(|| node.waiting.drain(..n).collect())
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.nodes.values().any(|n| n.live || !n.waiting.is_empty())
+    }
+}

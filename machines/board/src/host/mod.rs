@@ -1,0 +1,274 @@
+//! Backends as the host has them, by name, and the world outside that they make up: terminals, networks, signals, time.
+//!
+//! A [`Host`] is made from a configuration; control surfaces add to it and take away while the machine runs.
+
+pub mod blocks;
+pub mod chars;
+pub mod nets;
+pub mod objects;
+
+use crate::backends::{Backends, User};
+use crate::config::{BoardConfig, Folder, Fsdev};
+use blocks::Blocks;
+use chars::Chars;
+use nets::Nets;
+use objects::Objects;
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::rc::Rc;
+use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
+use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_core::mem::space::HostMemory;
+use tern_devices::bench::Synth;
+use tern_host::clock;
+use tern_host::console::{self, ConsoleEvent};
+use tern_host::entropy::Seeded;
+use tern_host::wait::{Interest, Poller};
+use tern_session::machine::{Control, Outside};
+
+/// All backends of a machine; clones are handles to the same.
+#[derive(Clone)]
+pub struct Host(Rc<RefCell<World>>);
+
+/// What a machine is connected to.
+pub struct World {
+    /// Media.
+    pub blocks: Blocks,
+    /// Character devices.
+    pub chars: Chars,
+    /// Network backends.
+    pub nets: Nets,
+    /// Objects that users made.
+    pub objects: Objects,
+    /// Shared folders.
+    pub fsdevs: BTreeMap<String, Fsdev>,
+    seed: Option<u64>,
+    macs: u8,
+    poller: Poller,
+    watched: Vec<u64>,
+    /// Descriptors of others that end a wait when they become readable.
+    others: Vec<i32>,
+    controls: VecDeque<Control>,
+    /// Gets one line about what cannot be done.
+    tell: Box<dyn FnMut(&str)>,
+}
+
+impl Host {
+    /// The backends that a configuration names.  `tell` gets lines for the user.
+    ///
+    /// # Errors
+    /// One that cannot be used, in one line.
+    pub fn new(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+        let mut world = World {
+            blocks: Blocks::default(),
+            chars: Chars::default(),
+            nets: Nets::default(),
+            objects: Objects::default(),
+            fsdevs: BTreeMap::new(),
+            seed: config.seed,
+            macs: 0,
+            poller: Poller::new().map_err(|e| e.to_string())?,
+            watched: Vec::new(),
+            others: Vec::new(),
+            controls: VecDeque::new(),
+            tell,
+        };
+        console::catch_signals().map_err(|e| e.to_string())?;
+        for object in &config.objects {
+            world.objects.add(object.clone())?;
+        }
+        for chardev in &config.chardevs {
+            if let Some(note) = world.chars.add(chardev)? {
+                (world.tell)(&note);
+            }
+        }
+        for netdev in &config.netdevs {
+            world.nets.add(netdev)?;
+        }
+        for fsdev in &config.fsdevs {
+            world.fsdevs.insert(fsdev.id.clone(), fsdev.clone());
+        }
+        for medium in &config.drives {
+            world.blocks.add(medium)?;
+        }
+        Ok(Host(Rc::new(RefCell::new(world))))
+    }
+
+    /// The world itself, for as long as nothing else looks at it.
+    #[must_use]
+    pub fn world(&self) -> RefMut<'_, World> {
+        self.0.borrow_mut()
+    }
+}
+
+impl World {
+    /// Gives the user a line.
+    pub fn tell(&mut self, text: &str) {
+        (self.tell)(text);
+    }
+
+    /// Makes the run end, as by a signal.
+    pub fn request(&mut self, control: Control) {
+        self.controls.push_back(control);
+    }
+
+    /// These descriptors end a wait when something can be read from them, and are looked at by whoever gave them.
+    pub fn set_others(&mut self, fds: Vec<i32>) {
+        self.others = fds;
+    }
+
+    fn poll(&mut self) {
+        for event in self.chars.poll() {
+            match event {
+                chars::Event::Quit => self.controls.push_back(Control::Quit),
+                chars::Event::Tell(text) => (self.tell)(text),
+            }
+        }
+        if console::take_signals().iter().any(|e| matches!(e, ConsoleEvent::Signal(_))) {
+            self.controls.push_back(Control::Quit);
+        }
+        self.nets.poll(clock::monotonic_ns());
+    }
+
+    fn wait(&mut self, timeout_ns: Option<u64>) {
+        for token in self.watched.drain(..) {
+            self.poller.forget(token);
+        }
+        let mut fds: Vec<(i32, Interest)> = self.others.iter().map(|fd| (*fd, Interest::READ)).collect();
+        let mut timeout = timeout_ns.unwrap_or(u64::MAX);
+        timeout = timeout.min(self.chars.watch(&mut fds));
+        timeout = timeout.min(self.nets.watch(&mut fds, clock::monotonic_ns()));
+        for (fd, interest) in fds {
+            self.poller.watch(fd as u64, fd, interest);
+            self.watched.push(fd as u64);
+        }
+        let limit = (timeout != u64::MAX).then_some(timeout);
+        if let Err(e) = self.poller.wait(limit) {
+            (self.tell)(&format!("cannot wait for input: {e}"));
+            self.controls.push_back(Control::Quit);
+        }
+    }
+}
+
+impl Outside for Host {
+    fn now(&mut self) -> u64 {
+        clock::monotonic_ns()
+    }
+
+    fn poll(&mut self) {
+        self.world().poll();
+    }
+
+    fn wait(&mut self, timeout_ns: Option<u64>) {
+        self.world().wait(timeout_ns);
+    }
+
+    fn ports(&self) -> Vec<(u32, u32)> {
+        let world = self.world();
+        let ports = world.chars.ports().chain(world.nets.ports());
+        ports.map(|port| (port.device, port.port)).collect()
+    }
+
+    fn take(&mut self, device: u32, port: u32, room: usize) -> Option<Vec<u8>> {
+        let port = crate::Port { device, port };
+        let mut world = self.world();
+        world.chars.take(port, room).or_else(|| world.nets.take(port))
+    }
+
+    fn control(&mut self) -> Option<Control> {
+        let mut world = self.world();
+        world.controls.pop_front().or_else(|| world.chars.wants_attention().then_some(Control::Attend))
+    }
+
+    fn alive(&self) -> bool {
+        let world = self.world();
+        world.nets.is_used() || world.chars.is_alive()
+    }
+}
+
+impl Backends for Host {
+    fn drive(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String> {
+        self.world().blocks.attach(name, user)
+    }
+
+    fn chardev(&mut self, name: &str, user: User) -> Result<Box<dyn CharSink>, String> {
+        self.world().chars.attach(name, user)
+    }
+
+    fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String> {
+        self.world().nets.attach(name, user)
+    }
+
+    fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
+        let folder = self.world().fsdevs.get(fsdev).cloned();
+        let fsdev = folder.ok_or_else(|| format!("there is no fsdev '{fsdev}'"))?;
+        share(&fsdev)
+    }
+
+    fn entropy(&mut self, object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
+        let world = self.world();
+        match (object, world.seed) {
+            (_, Some(seed)) => Ok(Box::new(Seeded::new(seed))),
+            (object, None) => world.objects.entropy(object),
+        }
+    }
+
+    fn ram(&mut self, object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String> {
+        self.world().objects.ram(object, size)
+    }
+
+    fn mac(&mut self) -> [u8; 6] {
+        let mut world = self.world();
+        let n = world.macs;
+        world.macs = n.wrapping_add(1);
+        [0x52, 0x54, 0x00, 0x12, 0x34, 0x56u8.wrapping_add(n)]
+    }
+
+    fn wall_clock_ns(&mut self) -> u64 {
+        u64::try_from(clock::realtime_ns()).unwrap_or(0)
+    }
+
+    fn moved(&mut self, path: &str, port: crate::Port) {
+        let mut world = self.world();
+        let World { blocks, chars, nets, .. } = &mut *world;
+        let users = blocks.users().chain(chars.users()).chain(nets.users());
+        users.filter(|user| user.path == path).for_each(|user| user.port = port);
+    }
+
+    fn release(&mut self, path: &str) {
+        let mut world = self.world();
+        world.blocks.release(path);
+        world.chars.release(path);
+        world.nets.release(path);
+    }
+}
+
+/// What a folder's name stands for; `max_xattr` is how many attributes may be in transfer, 0: any number.
+fn share(fsdev: &Fsdev) -> Result<Box<dyn FileSystem>, String> {
+    let limit = match fsdev.options.iter().find(|(name, _)| name == "max_xattr") {
+        Some((_, text)) => text.parse().map_err(|_| format!("Parameter 'max_xattr' expects a number, not '{text}'"))?,
+        None => XATTR_LIMIT,
+    };
+    let limit = (limit != 0).then_some(limit);
+    match &fsdev.folder {
+        Folder::Synth => Ok(Box::new(Synth::new(limit))),
+        Folder::Local { path, read_only, security_model } => local(path, *read_only, security_model, limit),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn local(path: &Path, read_only: bool, security: &str, limit: Option<u32>) -> Result<Box<dyn FileSystem>, String> {
+    use tern_host::share::{Options, Security, Share};
+    let shown = path.display();
+    let security =
+        Security::by_name(security).ok_or_else(|| format!("{shown}: unknown security model `{security}`"))?;
+    let options = Options { root: path.to_owned(), read_only, security };
+    let share = Share::new(&options).map_err(|e| format!("{shown}: {e}"))?;
+    Ok(Box::new(share.limit_xattrs(limit)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn local(path: &Path, _read_only: bool, _security: &str, _limit: Option<u32>) -> Result<Box<dyn FileSystem>, String> {
+    Err(format!("{}: folders can be shared on Linux only", path.display()))
+}

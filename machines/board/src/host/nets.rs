@@ -1,0 +1,125 @@
+//! Network backends, and the devices that are plugged into them.
+
+use crate::backends::{Port, User};
+use crate::config::Netdev;
+use std::collections::BTreeMap;
+use tern_core::backend::NetSink;
+use tern_host::net::{self, pcap::Dump};
+use tern_host::wait::Interest;
+
+/// Bytes of a frame that a dump keeps.
+const SNAP: usize = 65_536;
+
+/// A network backend.
+pub struct Cable {
+    /// What it is, with its options.
+    pub spec: String,
+    /// The device that is plugged in.
+    pub user: Option<User>,
+    link: net::Port,
+}
+
+impl Cable {
+    /// Its host side.
+    #[must_use]
+    pub fn link(&self) -> &net::Port {
+        &self.link
+    }
+
+    /// Its kind: `user`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.spec.split(',').next().unwrap_or_default()
+    }
+}
+
+/// All network backends.
+#[derive(Default)]
+pub struct Nets(BTreeMap<String, Cable>);
+
+impl Nets {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// A name that is taken, something that cannot be opened.
+    pub fn add(&mut self, netdev: &Netdev) -> Result<(), String> {
+        if self.0.contains_key(&netdev.id) {
+            return Err(format!("Duplicate ID '{}' for netdev", netdev.id));
+        }
+        let mut link = net::open(&netdev.spec).map_err(|e| e.to_string())?;
+        if let Some(path) = &netdev.dump {
+            link = Box::new(Dump::create(link, path, SNAP).map_err(|e| e.to_string())?);
+        }
+        self.0.insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
+        Ok(())
+    }
+
+    /// Removes one; a device that was plugged in hears nothing any more.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn remove(&mut self, id: &str) -> Result<(), String> {
+        self.0.remove(id).map(|_| ()).ok_or_else(|| format!("Device '{id}' not found"))
+    }
+
+    /// All of them, by name.
+    pub fn cables(&self) -> impl Iterator<Item = (&str, &Cable)> {
+        self.0.iter().map(|(id, cable)| (id.as_str(), cable))
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Cable> {
+        self.0.get(id)
+    }
+
+    pub(super) fn attach(&mut self, id: &str, user: User) -> Result<Box<dyn NetSink>, String> {
+        let cable = self.0.get_mut(id).ok_or_else(|| format!("there is no netdev '{id}'"))?;
+        if cable.user.is_some() {
+            return Err(format!("netdev '{id}' is already in use"));
+        }
+        cable.user = Some(user);
+        Ok(cable.link.sink())
+    }
+
+    pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
+        self.0.values_mut().filter_map(|c| c.user.as_mut())
+    }
+
+    pub(super) fn release(&mut self, path: &str) {
+        for cable in self.0.values_mut() {
+            if cable.user.as_ref().is_some_and(|u| u.path == path) {
+                cable.user = None;
+            }
+        }
+    }
+
+    pub(super) fn poll(&self, now: u64) {
+        for cable in self.0.values() {
+            cable.link.link().poll(now);
+        }
+    }
+
+    pub(super) fn watch(&self, fds: &mut Vec<(i32, Interest)>, now: u64) -> u64 {
+        let mut timeout = u64::MAX;
+        for cable in self.0.values() {
+            let link = cable.link.link();
+            link.poll_fds(fds);
+            timeout = timeout.min(link.deadline().map_or(u64::MAX, |at| at.saturating_sub(now)));
+        }
+        timeout
+    }
+
+    pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
+        self.0.values().filter_map(|c| c.user.as_ref()).map(|u| u.port)
+    }
+
+    pub(super) fn take(&mut self, port: Port) -> Option<Vec<u8>> {
+        let cable = self.0.values().find(|c| c.user.as_ref().is_some_and(|u| u.port == port))?;
+        cable.link.link().next_frame()
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.0.values().any(|c| c.user.is_some())
+    }
+}

@@ -1,0 +1,252 @@
+//! qtest: devices driven from outside by a line protocol (QEMU, system/qtest.c for the commands; documented in
+//! `docs/devel/testing/qtest.rst`).  No CPU runs; time stands unless it is moved.
+
+use crate::surface::Surface;
+use crate::vm::Vm;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use std::fmt::Write as _;
+use tern_core::backend::CharSink;
+use tern_core::mem::Size;
+
+/// Longest line, in bytes: `write` carries its data in hexadecimal.
+const LONGEST: usize = 1 << 27;
+/// Most bytes of one read or write.
+const MOST: u64 = 1 << 26;
+
+/// The surface.
+pub struct Qtest {
+    id: String,
+    sink: Box<dyn CharSink>,
+    line: Vec<u8>,
+    intercepts: bool,
+}
+
+impl Qtest {
+    /// On this character device.
+    ///
+    /// # Errors
+    /// One that is not there, or in use.
+    pub fn new(vm: &Vm, id: &str) -> Result<Qtest, String> {
+        let sink = vm.host.world().chars.attach_surface(id)?;
+        Ok(Qtest { id: id.to_owned(), sink, line: Vec::new(), intercepts: false })
+    }
+
+    /// Tells of interrupts that have been intercepted.
+    fn interrupts(&mut self, vm: &mut Vm) {
+        if !self.intercepts {
+            return;
+        }
+        for event in vm.board.machine.take_line_events() {
+            let word = if event.level { "raise" } else { "lower" };
+            self.sink.write(format!("IRQ {word} {}\n", event.pin).as_bytes());
+        }
+    }
+
+    fn take(&mut self, vm: &mut Vm, line: &str) {
+        let reply = match command(vm, line) {
+            Ok(Reply::Text(text)) => format!("OK{}{text}\n", if text.is_empty() { "" } else { " " }),
+            Ok(Reply::Intercept(device)) => {
+                vm.board.machine.watch_lines(device);
+                self.intercepts = true;
+                "OK\n".to_owned()
+            }
+            Err(why) => format!("FAIL {why}\n"),
+        };
+        // What a command leads to is told before its reply.
+        self.interrupts(vm);
+        self.sink.write(reply.as_bytes());
+    }
+}
+
+impl Surface for Qtest {
+    fn attend(&mut self, vm: &mut Vm) -> Result<(), String> {
+        let bytes = vm.host.world().chars.read(&self.id);
+        for byte in bytes {
+            match byte {
+                b'\n' => {
+                    let line = core::mem::take(&mut self.line);
+                    self.take(vm, &String::from_utf8_lossy(&line));
+                }
+                _ if self.line.len() < LONGEST => self.line.push(byte),
+                _ => {}
+            }
+        }
+        self.interrupts(vm);
+        Ok(())
+    }
+}
+
+enum Reply {
+    Text(String),
+    /// The input pins of this device are intercepted.
+    Intercept(u32),
+}
+
+/// A number as C's `strtoull` with base 0 reads it.
+fn number(text: &str) -> Result<u64, String> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let value = if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        u64::from_str_radix(hex, 16)
+    } else if digits.len() > 1 && digits.starts_with('0') {
+        u64::from_str_radix(&digits[1..], 8)
+    } else {
+        digits.parse()
+    };
+    let value = value.map_err(|_| format!("'{text}' is no number"))?;
+    Ok(if negative { value.wrapping_neg() } else { value })
+}
+
+fn argument<'a>(words: &[&'a str], n: usize) -> Result<&'a str, String> {
+    words.get(n).copied().ok_or_else(|| format!("argument {n} is missing"))
+}
+
+fn length(words: &[&str], n: usize) -> Result<u64, String> {
+    let len = number(argument(words, n)?)?;
+    if len > MOST { Err(format!("{len} bytes are too many")) } else { Ok(len) }
+}
+
+fn command(vm: &mut Vm, line: &str) -> Result<Reply, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let text = |text: String| Ok(Reply::Text(text));
+    let nothing = || Ok(Reply::Text(String::new()));
+    let Some(name) = words.first().copied() else { return Err("there is no command".to_owned()) };
+    match name {
+        "endianness" => text("little".to_owned()),
+        "readb" | "readw" | "readl" | "readq" => {
+            let value = load(vm, number(argument(&words, 1)?)?, size(name))?;
+            text(format!("{value:#018x}"))
+        }
+        "writeb" | "writew" | "writel" | "writeq" => {
+            let (addr, value) = (number(argument(&words, 1)?)?, number(argument(&words, 2)?)?);
+            store(vm, addr, size(name), value);
+            nothing()
+        }
+        "read" => {
+            let bytes = read(vm, number(argument(&words, 1)?)?, length(&words, 2)?);
+            text(format!("0x{}", hex(&bytes)))
+        }
+        "write" => {
+            let (addr, len) = (number(argument(&words, 1)?)?, length(&words, 2)?);
+            let mut bytes = unhex(argument(&words, 3)?)?;
+            bytes.resize(len as usize, 0);
+            write(vm, addr, &bytes);
+            nothing()
+        }
+        "b64read" => {
+            let bytes = read(vm, number(argument(&words, 1)?)?, length(&words, 2)?);
+            text(BASE64_STANDARD.encode(&bytes))
+        }
+        "b64write" => {
+            let (addr, len) = (number(argument(&words, 1)?)?, length(&words, 2)?);
+            let bytes = BASE64_STANDARD.decode(argument(&words, 3)?).map_err(|e| e.to_string())?;
+            write(vm, addr, &bytes[..bytes.len().min(len as usize)]);
+            nothing()
+        }
+        "memset" => {
+            let (addr, len) = (number(argument(&words, 1)?)?, length(&words, 2)?);
+            let byte = number(argument(&words, 3)?)? as u8;
+            write(vm, addr, &vec![byte; len as usize]);
+            nothing()
+        }
+        "clock_step" => {
+            let machine = &mut vm.board.machine;
+            let now = machine.time();
+            let to = match words.get(1) {
+                Some(ns) => now.saturating_add(number(ns)?),
+                None => machine.next_event().unwrap_or(now),
+            };
+            machine.pass_time(to.max(now));
+            text(vm.board.machine.time().to_string())
+        }
+        "clock_set" => {
+            let to = number(argument(&words, 1)?)?;
+            vm.board.machine.pass_time(to);
+            text(vm.board.machine.time().to_string())
+        }
+        "irq_intercept_in" => Ok(Reply::Intercept(device(vm, argument(&words, 1)?)?)),
+        "irq_intercept_out" => Err("interrupts are intercepted where they arrive: irq_intercept_in".to_owned()),
+        "set_irq_in" => {
+            let number_of = device(vm, argument(&words, 1)?)?;
+            let (pin, level) = (number(argument(&words, 3)?)?, number(argument(&words, 4)?)?);
+            let pin = u32::try_from(pin).map_err(|_| format!("there is no pin {pin}"))?;
+            vm.board.machine.set_pin(number_of, pin, level != 0);
+            nothing()
+        }
+        "csr" => csr(vm, &words),
+        "module_load" => Err("there are no modules".to_owned()),
+        "inb" | "inw" | "inl" | "outb" | "outw" | "outl" => Err("this machine has no I/O ports of its own".to_owned()),
+        _ => Err(format!("Unknown command '{name}'")),
+    }
+}
+
+fn size(name: &str) -> Size {
+    match name.as_bytes().last() {
+        Some(b'b') => Size::B1,
+        Some(b'w') => Size::B2,
+        Some(b'l') => Size::B4,
+        _ => Size::B8,
+    }
+}
+
+fn load(vm: &mut Vm, addr: u64, size: Size) -> Result<u64, String> {
+    // Where nothing is, a CPU would fault; qtest reads zero, as QEMU's.
+    Ok(vm.board.machine.physical().load(addr, size).unwrap_or(0))
+}
+
+fn store(vm: &mut Vm, addr: u64, size: Size, value: u64) {
+    let masked = if size == Size::B8 { value } else { value & ((1 << (8 * size.bytes())) - 1) };
+    vm.board.machine.physical().store(addr, size, masked);
+}
+
+fn read(vm: &mut Vm, addr: u64, len: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len as usize];
+    vm.board.machine.physical().read(addr, &mut bytes);
+    bytes
+}
+
+fn write(vm: &mut Vm, addr: u64, bytes: &[u8]) {
+    vm.board.machine.physical().write(addr, bytes);
+}
+
+/// The machine's device that a possibly partial path names.
+fn device(vm: &Vm, path: &str) -> Result<u32, String> {
+    let full = vm.qom_resolve(path)?;
+    let name = full.rsplit('/').next().unwrap_or_default();
+    vm.board.machine.device_named(name).ok_or_else(|| format!("{path} has no interrupt inputs"))
+}
+
+/// `csr get_csr|set_csr CPU NUMBER VALUE`: a control and status register of a RISC-V hart.
+fn csr(vm: &mut Vm, words: &[&str]) -> Result<Reply, String> {
+    let (what, cpu) = (argument(words, 1)?, number(argument(words, 2)?)?);
+    let (register, value) = (number(argument(words, 3)?)?, number(argument(words, 4)?)?);
+    let cpu = usize::try_from(cpu).ok().filter(|n| *n < vm.board.machine.cpus());
+    let cpu = cpu.ok_or_else(|| "there is no such CPU".to_owned())?;
+    let set = match what {
+        "get_csr" => None,
+        "set_csr" => Some(value),
+        other => return Err(format!("Unknown csr operation '{other}'")),
+    };
+    let result = vm.board.machine.control_register(cpu, register as u32, set);
+    Ok(Reply::Text(match result {
+        Some(value) => format!("0 {value:016x}"),
+        None => "ffffffffffffffff 0".to_owned(),
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let bad = || "the data is not hexadecimal".to_owned();
+    if digits.len() % 2 != 0 || !digits.is_ascii() {
+        return Err(bad());
+    }
+    (0..digits.len()).step_by(2).map(|n| u8::from_str_radix(&digits[n..n + 2], 16).map_err(|_| bad())).collect()
+}

@@ -1,0 +1,73 @@
+//! Control surfaces on a machine, and the loop that serves them: monitors, QMP, qtest.
+
+use crate::hmp::HumanMonitor;
+use crate::qtest::Qtest;
+use crate::run::MonitorMode;
+use crate::vm::{Event, Vm};
+
+/// A surface.
+pub trait Surface {
+    /// Reads what has come for it, and acts.
+    ///
+    /// # Errors
+    /// What ends tern: in one line.
+    fn attend(&mut self, vm: &mut Vm) -> Result<(), String>;
+
+    /// Something happened.
+    fn event(&mut self, vm: &mut Vm, event: &Event) {
+        let _ = (vm, event);
+    }
+}
+
+/// A machine with its surfaces.
+pub struct Control {
+    vm: Vm,
+    surfaces: Vec<Box<dyn Surface>>,
+}
+
+impl Control {
+    /// With the surfaces that the machine's options name.
+    ///
+    /// # Errors
+    /// A character device that cannot be used.
+    pub fn new(vm: Vm) -> Result<Control, String> {
+        let mut surfaces: Vec<Box<dyn Surface>> = Vec::new();
+        if let Some(id) = &vm.options.qtest {
+            surfaces.push(Box::new(Qtest::new(&vm, id)?));
+        }
+        for monitor in vm.options.monitors.clone() {
+            surfaces.push(match monitor.mode {
+                MonitorMode::Readline => Box::new(HumanMonitor::new(&vm, &monitor.chardev)?),
+                MonitorMode::Control(pretty) => crate::qmp::monitor(&vm, &monitor.chardev, pretty)?,
+            });
+        }
+        Ok(Control { vm, surfaces })
+    }
+
+    /// Runs until the machine comes to its end; the status that tern ends with.
+    ///
+    /// # Errors
+    /// What ends tern: in one line.
+    pub fn run(mut self) -> Result<u8, String> {
+        loop {
+            for surface in &mut self.surfaces {
+                surface.attend(&mut self.vm)?;
+            }
+            self.tell();
+            if let Some(status) = self.vm.ended() {
+                self.vm.finish()?;
+                return Ok(status);
+            }
+            self.vm.turn()?;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        for event in self.vm.take_events() {
+            for surface in &mut self.surfaces {
+                surface.event(&mut self.vm, &event);
+            }
+        }
+    }
+}

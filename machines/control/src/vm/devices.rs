@@ -1,0 +1,137 @@
+//! Devices and backends come and go while the machine runs or stands.
+
+use super::Vm;
+use serde_json::json;
+use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
+use tern_board::host::Host;
+
+/// Why a device cannot come or go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceError {
+    /// There is no such device (QMP's `DeviceNotFound`).
+    NotFound(String),
+    /// Anything else, in one line.
+    Other(String),
+}
+
+impl core::fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            DeviceError::NotFound(name) => write!(f, "Device '{name}' not found"),
+            DeviceError::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Vm {
+    /// Adds a device.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn device_add(&mut self, config: &DeviceConfig) -> Result<(), String> {
+        let mut host: Host = self.host.clone();
+        self.board.plug(config, &mut host)
+    }
+
+    /// Asks a device, by name or path, to go; where the guest has no say in it, it is gone at once.
+    ///
+    /// # Errors
+    /// There is none, or its bus does not let it go.
+    pub fn device_del(&mut self, name: &str) -> Result<(), DeviceError> {
+        if self.board.find(name).is_none() {
+            return Err(DeviceError::NotFound(name.to_owned()));
+        }
+        let mut host: Host = self.host.clone();
+        let gone = self.board.unplug(name, &mut host).map_err(DeviceError::Other)?;
+        for path in gone {
+            self.device_gone(&path);
+        }
+        Ok(())
+    }
+
+    /// Tells that a device is gone.
+    pub(super) fn device_gone(&mut self, path: &str) {
+        match path.strip_prefix("/machine/peripheral/") {
+            Some(id) => self.emit("DEVICE_DELETED", json!({ "device": id, "path": path })),
+            None => self.emit("DEVICE_DELETED", json!({ "path": path })),
+        }
+    }
+
+    /// Adds a network backend.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn netdev_add(&mut self, netdev: &Netdev) -> Result<(), String> {
+        self.host.world().nets.add(netdev)
+    }
+
+    /// Removes a network backend; a device that was plugged in hears nothing any more.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn netdev_del(&mut self, id: &str) -> Result<(), String> {
+        self.host.world().nets.remove(id)?;
+        self.board.machine.refresh_ports();
+        Ok(())
+    }
+
+    /// Adds a character device; the name of a new pseudo-terminal, where it is one.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn chardev_add(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
+        self.host.world().chars.add(chardev)
+    }
+
+    /// Removes a character device that nobody has.
+    ///
+    /// # Errors
+    /// There is none, or somebody has it.
+    pub fn chardev_remove(&mut self, id: &str) -> Result<(), String> {
+        self.host.world().chars.remove(id)
+    }
+
+    /// Makes an object.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn object_add(&mut self, object: Object) -> Result<(), String> {
+        self.host.world().objects.add(object)
+    }
+
+    /// Destroys an object.
+    ///
+    /// # Errors
+    /// There is none, or it is in use.
+    pub fn object_del(&mut self, id: &str) -> Result<(), String> {
+        self.host.world().objects.remove(id)
+    }
+
+    /// Opens a node (`blockdev-add`).
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn blockdev_add(&mut self, medium: &Medium) -> Result<(), String> {
+        self.host.world().blocks.add(medium)
+    }
+
+    /// Closes a node.
+    ///
+    /// # Errors
+    /// There is none, or it is in use.
+    pub fn blockdev_del(&mut self, node: &str) -> Result<(), String> {
+        self.host.world().blocks.remove_node(node)
+    }
+
+    /// Puts a node into a drive, or takes out what is in it; its device hears of it.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn change_medium(&mut self, drive: &str, node: Option<&str>) -> Result<(), String> {
+        let port = self.host.world().blocks.change(drive, node)?;
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+        Ok(())
+    }
+}

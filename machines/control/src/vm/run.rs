@@ -1,0 +1,244 @@
+//! The machine runs, stops, is reset, comes to its end.
+
+use super::{Cause, RunState, Vm};
+use crate::run::{OnPanic, RunOptions, Save};
+use serde_json::{Value, json};
+use tern_host::clock::monotonic_ns;
+use tern_session::machine::{Control, Ended};
+
+/// Longest wait for the outside, so that signals are noticed.
+const LONGEST_WAIT_NS: u64 = 1_000_000_000;
+
+/// Positions at which the machine is stopped for something: a snapshot, a digest, the end.
+#[derive(Clone, Debug, Default)]
+pub struct Stops {
+    save: Option<Save>,
+    digest_every: Option<u64>,
+    until: Option<u64>,
+}
+
+impl Stops {
+    pub(super) fn new(options: &RunOptions) -> Stops {
+        Stops { save: options.save.clone(), digest_every: options.digest_every, until: options.until }
+    }
+
+    /// The next one after this position.
+    fn next(&self, retired: u64) -> u64 {
+        let save = self.save.as_ref().and_then(|s| s.at).filter(|at| *at > retired);
+        let digest = self.digest_every.map(|n| (retired / n + 1).saturating_mul(n));
+        [save, digest, self.until].into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Vm {
+    /// Lets the machine run until something wants attention, or waits for that while it stands.
+    ///
+    /// # Errors
+    /// What ends tern: in one line.
+    pub fn turn(&mut self) -> Result<(), String> {
+        if !self.is_running() || self.options.qtest_only {
+            return self.stand();
+        }
+        let stop = self.stops.next(self.board.machine.retired());
+        match self.board.machine.run(stop) {
+            Ended::Limit => self.limit()?,
+            Ended::Attend => {}
+            Ended::Pause => self.stop(),
+            Ended::Reset => self.guest_reset(Cause::GuestReset)?,
+            Ended::Quit => self.quit(Cause::HostSignal),
+            Ended::PowerOff(status) => self.shutdown(Cause::GuestShutdown, status as u8),
+            Ended::Panic => self.panicked(),
+            Ended::Dead => {
+                self.tell("every CPU waits, and nothing will ever wake one");
+                self.ended = Some(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine stands: backends go on.
+    fn stand(&mut self) -> Result<(), String> {
+        let machine = &mut self.board.machine;
+        machine.wait(Some(LONGEST_WAIT_NS));
+        machine.exchange();
+        while let Some(control) = machine.control() {
+            match control {
+                Control::Quit => self.quit(Cause::HostSignal),
+                Control::Reset => self.reset(Cause::HostUi)?,
+                Control::Pause | Control::Attend => {}
+            }
+            if control == Control::Attend {
+                break;
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done after so many instructions.
+    fn limit(&mut self) -> Result<(), String> {
+        let retired = self.board.machine.retired();
+        let last = self.stops.until.is_some_and(|until| retired >= until);
+        if !last && self.stops.digest_every.is_some_and(|n| retired.is_multiple_of(n)) {
+            self.digest()?;
+        }
+        if let Some(save) = self.stops.save.clone().filter(|s| s.at == Some(retired)) {
+            self.save_file(&save.file)?;
+        }
+        if last {
+            self.ended = Some(0);
+        }
+        Ok(())
+    }
+
+    fn digest(&mut self) -> Result<(), String> {
+        let digest = self.board.machine.digest().map_err(|e| e.to_string())?;
+        let retired = self.board.machine.retired();
+        self.tell(&format!("digest {retired} {digest:016x}"));
+        Ok(())
+    }
+
+    /// What is to be done at the very end.
+    ///
+    /// # Errors
+    /// A snapshot that cannot be written.
+    pub fn finish(&mut self) -> Result<(), String> {
+        if self.stops.digest_every.is_some() {
+            self.digest()?;
+        }
+        if let Some(save) = self.stops.save.clone().filter(|s| s.at.is_none()) {
+            self.save_file(&save.file)?;
+        }
+        if self.options.stats {
+            self.figures();
+        }
+        Ok(())
+    }
+
+    fn figures(&mut self) {
+        let machine = &self.board.machine;
+        let seconds = monotonic_ns().saturating_sub(self.begin) as f64 / 1e9;
+        let (insns, guest) = (machine.retired(), machine.time() as f64 / 1e9);
+        let rate = insns as f64 / 1e6 / seconds.max(1e-9);
+        let (errors, missing) = machine.counts();
+        let s = machine.stats();
+        for line in [
+            format!("{insns} guest instructions in {seconds:.3} s: {rate:.0} million per second"),
+            format!("guest time {guest:.3} s; {} inputs", machine.inputs()),
+            format!("{errors} guest errors, {missing} uses of what is not built (--log guest_errors,unimp says which)"),
+            format!(
+                "blocks {}, of {} instructions, {} words; flushes {}, invalidations {}, evaluated {}",
+                s.blocks, s.insns, s.words, s.flushes, s.invalidations, s.evaluated
+            ),
+        ] {
+            self.tell(&line);
+        }
+    }
+
+    pub(super) fn set_status(&mut self, status: RunState) {
+        self.status = status;
+    }
+
+    /// Stops the CPUs.
+    pub fn stop(&mut self) {
+        self.stop_as(RunState::Paused);
+    }
+
+    pub(super) fn stop_as(&mut self, status: RunState) {
+        if self.is_running() {
+            self.set_status(status);
+            self.emit("STOP", Value::Null);
+        } else if !matches!(self.status, RunState::Inmigrate | RunState::Shutdown) {
+            self.set_status(status);
+        }
+    }
+
+    /// Lets the CPUs go on.
+    ///
+    /// # Errors
+    /// The machine has come to its end, or waits for its state.
+    pub fn cont(&mut self) -> Result<(), String> {
+        match self.status {
+            RunState::Running => return Ok(()),
+            RunState::Shutdown | RunState::InternalError | RunState::GuestPanicked => {
+                return Err("Resetting the Virtual Machine is required".to_owned());
+            }
+            RunState::Inmigrate => {
+                // It goes on when it is there.
+                self.options.paused = false;
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.options.preconfig = false;
+        self.board.machine.resume_clock();
+        self.set_status(RunState::Running);
+        self.emit("RESUME", Value::Null);
+        Ok(())
+    }
+
+    /// Resets the machine; it runs or stands as before.
+    ///
+    /// # Errors
+    /// A file that has changed since the machine was switched on.
+    pub fn reset(&mut self, cause: Cause) -> Result<(), String> {
+        self.board.power_on().map_err(|e| e.to_string())?;
+        self.emit("RESET", json!({ "guest": cause.is_guest(), "reason": cause.name() }));
+        if matches!(self.status, RunState::Shutdown | RunState::GuestPanicked | RunState::InternalError) {
+            self.set_status(RunState::Paused);
+        }
+        Ok(())
+    }
+
+    fn guest_reset(&mut self, cause: Cause) -> Result<(), String> {
+        if self.options.actions.reboot_ends {
+            self.shutdown(cause, 0);
+            return Ok(());
+        }
+        self.reset(cause)
+    }
+
+    /// The machine is switched off.
+    pub fn shutdown(&mut self, cause: Cause, status: u8) {
+        self.emit("SHUTDOWN", json!({ "guest": cause.is_guest(), "reason": cause.name() }));
+        if self.options.actions.shutdown_pauses {
+            self.stop_as(RunState::Shutdown);
+            self.set_status(RunState::Shutdown);
+        } else {
+            self.ended = Some(status);
+        }
+    }
+
+    /// Ends the run, whatever the machine does.
+    pub fn quit(&mut self, cause: Cause) {
+        if self.ended.is_none() {
+            self.emit("SHUTDOWN", json!({ "guest": cause.is_guest(), "reason": cause.name() }));
+            self.ended = Some(0);
+        }
+    }
+
+    fn panicked(&mut self) {
+        let action = self.options.actions.panic;
+        let word = if matches!(action, OnPanic::None) { "run" } else { "pause" };
+        self.emit("GUEST_PANICKED", json!({ "action": word }));
+        match action {
+            OnPanic::None => {}
+            OnPanic::Pause => self.stop_as(RunState::GuestPanicked),
+            OnPanic::Shutdown => self.shutdown(Cause::GuestPanic, 0),
+            OnPanic::ExitFailure => {
+                self.tell("the guest reports that it has crashed");
+                self.shutdown(Cause::GuestPanic, 1);
+            }
+        }
+    }
+
+    /// Asks the guest to switch itself off, as by its power button.
+    ///
+    /// # Errors
+    /// The machine has no power button.
+    pub fn powerdown(&mut self) -> Result<(), String> {
+        // As in QEMU, the event is there whether the board does anything with it or not; `virt` has no button.
+        self.emit("POWERDOWN", Value::Null);
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Snapshots in files.
+
+use super::Vm;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tern_host::file::read_limited;
+
+/// Room for all of a snapshot but the RAM, in bytes: device state, flash, translations of names.
+const SNAPSHOT_EXTRA: u64 = 1 << 30;
+
+/// A snapshot of a machine with so much RAM, in bytes.
+///
+/// # Errors
+/// A file that cannot be read, in one line.
+pub fn read_snapshot(path: &Path, ram: u64) -> Result<Vec<u8>, String> {
+    let limit = ram.saturating_add(ram / 8).saturating_add(SNAPSHOT_EXTRA);
+    read_limited(path, limit).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Sees that a snapshot can be written, while nothing is lost yet if it cannot.
+///
+/// # Errors
+/// In one line.
+pub fn writable(path: &Path) -> Result<(), String> {
+    let part = partial(path);
+    fs::File::create(&part).map_err(|e| format!("{}: {e}", part.display()))?;
+    fs::remove_file(&part).map_err(|e| format!("{}: {e}", part.display()))
+}
+
+/// The file that becomes this one when it is whole.
+fn partial(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
+}
+
+impl Vm {
+    /// Writes a snapshot; a file of that name stays as it is until the new one is whole.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn save_file(&self, path: &Path) -> Result<(), String> {
+        let bytes = self.board.machine.save().map_err(|e| e.to_string())?;
+        let part = partial(path);
+        fs::write(&part, bytes).map_err(|e| format!("{}: {e}", part.display()))?;
+        fs::rename(&part, path).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
