@@ -38,7 +38,7 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
             filename: filename.to_owned(),
             frontend_open,
         };
-        Ok(nodes.map(|(id, node)| one(id, node.shown(), node.is_used())).collect())
+        Ok(nodes.map(|(id, node)| one(id, &node.shown(), node.is_used())).collect())
     };
     "query-chardev-backends" (Empty) -> Vec<BackendInfo> = |_, _| {
         Ok(BACKENDS.iter().map(|name| BackendInfo { name: (*name).to_owned() }).collect())
