@@ -183,6 +183,15 @@ pub trait Block {
     /// [`BlockError`].
     fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError>;
 
+    /// Gives the medium another size in bytes, a multiple of 512; what is beyond a smaller one is lost.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn resize(&mut self, size: u64) -> Result<(), BlockError> {
+        let _ = size;
+        Err(BlockError::Unsupported)
+    }
+
     /// Is there a medium in the drive, wherever its tray is?
     fn present(&self) -> bool {
         true
