@@ -4,9 +4,7 @@
 use crate::{machine, run};
 use std::path::PathBuf;
 use tern_board::BoardConfig;
-use tern_board::config::{
-    Bios, BoardOptions, Char, ClockMode, Disk, Drive, Net, Rng, RtcBase, Share, Smp, Transport,
-};
+use tern_board::config::{Bios, BoardOptions, Char, ClockMode, Disk, Drive, Net, Rng, RtcBase, Share, Smp, Transport};
 use tern_control::grammar::{Keys, date_ns, mac, size};
 use tern_control::parts;
 use tern_control::run::{RunOptions, Save};

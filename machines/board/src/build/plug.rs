@@ -79,9 +79,7 @@ impl Board {
     #[must_use]
     pub fn port_of(&self, plugged: &Plugged, port: u32) -> Option<Port> {
         Some(match plugged.place {
-            Place::Pci(function) => {
-                Port { device: self.bridge.as_ref()?.device, port: PciHost::port(function, port) }
-            }
+            Place::Pci(function) => Port { device: self.bridge.as_ref()?.device, port: PciHost::port(function, port) },
             Place::Slot(slot) => Port { device: *self.slots.get(slot)?, port },
             Place::Child(parent, _) => {
                 return self.port_of(self.plugged.iter().find(|p| p.serial == parent)?, port);
@@ -116,7 +114,8 @@ impl Board {
     pub fn plug(&mut self, config: &DeviceConfig, backends: &mut dyn Backends) -> Result<(), String> {
         let kind = model::find(&config.driver);
         let kind = kind.ok_or_else(|| format!("'{}' is not a valid device model name", config.driver))?;
-        if let Some(id) = config.id.as_deref().filter(|id| self.plugged.iter().any(|p| p.config.id.as_deref() == Some(id)))
+        if let Some(id) =
+            config.id.as_deref().filter(|id| self.plugged.iter().any(|p| p.config.id.as_deref() == Some(id)))
         {
             return Err(format!("Duplicate device ID '{id}'"));
         }
@@ -148,7 +147,8 @@ impl Board {
         let found = self.find(name).ok_or_else(|| format!("Device '{name}' not found"))?;
         let (serial, place, path) = (found.serial, found.place, found.path.clone());
         let mut gone = Vec::new();
-        let behind: Vec<String> = self.plugged.iter().filter(|p| self.is_behind(p, serial)).map(|p| p.path.clone()).collect();
+        let behind: Vec<String> =
+            self.plugged.iter().filter(|p| self.is_behind(p, serial)).map(|p| p.path.clone()).collect();
         for path in behind {
             gone.extend(self.unplug(&path, backends)?);
         }
@@ -335,7 +335,11 @@ impl Board {
     }
 
     /// Calls the device with this serial number as the owner of a bus.
-    fn with_parent<T>(&mut self, serial: u32, f: impl FnOnce(&mut dyn Parent) -> Result<T, String>) -> Result<T, String> {
+    fn with_parent<T>(
+        &mut self,
+        serial: u32,
+        f: impl FnOnce(&mut dyn Parent) -> Result<T, String>,
+    ) -> Result<T, String> {
         let gone = || "the bus is gone".to_owned();
         let place = self.plugged.iter().find(|p| p.serial == serial).ok_or_else(gone)?.place;
         match place {

@@ -43,7 +43,11 @@ impl Slot {
 
     fn count<T>(&self, result: Result<T, BlockError>, f: impl FnOnce(&mut Counts)) -> Result<T, BlockError> {
         let mut counts = self.counts.get();
-        if result.is_ok() { f(&mut counts) } else { counts.failed += 1 }
+        if result.is_ok() {
+            f(&mut counts)
+        } else {
+            counts.failed += 1
+        }
         self.counts.set(counts);
         result
     }
@@ -321,7 +325,8 @@ impl Blocks {
         let image = match node {
             None => None,
             Some(name) => {
-                let found = self.nodes.get(name).ok_or_else(|| format!("Failed to find node with node-name='{name}'"))?;
+                let found =
+                    self.nodes.get(name).ok_or_else(|| format!("Failed to find node with node-name='{name}'"))?;
                 if self.backends.iter().any(|b| b.node.as_deref() == Some(name)) {
                     return Err(format!("Node '{name}' is already in use"));
                 }

@@ -34,12 +34,7 @@ const MEMORY: &[Prop] = &[
 
 /// The types.
 pub static KINDS: &[Kind] = &[
-    Kind {
-        name: "memory-backend-ram",
-        parents: &["memory-backend"],
-        about: "memory of the host",
-        props: MEMORY,
-    },
+    Kind { name: "memory-backend-ram", parents: &["memory-backend"], about: "memory of the host", props: MEMORY },
     Kind {
         name: "rng-random",
         parents: &["rng-backend"],

@@ -154,7 +154,8 @@ fn format_named(name: &str) -> Result<String, String> {
 fn plain(file: &str) -> Result<String, String> {
     let file = file.strip_prefix("file:").unwrap_or(file);
     let protocol = file.split_once(':').map(|(p, _)| p).filter(|p| {
-        ["nbd", "http", "https", "ftp", "ssh", "json", "iscsi", "rbd", "nfs", "fat", "nvme", "gluster", "blkdebug"].contains(p)
+        ["nbd", "http", "https", "ftp", "ssh", "json", "iscsi", "rbd", "nfs", "fat", "nvme", "gluster", "blkdebug"]
+            .contains(p)
     });
     match protocol {
         Some(protocol) => Err(format!("protocol '{protocol}' is not supported, only files and block devices")),

@@ -288,8 +288,7 @@ pub(super) fn action(line: &mut Line, text: &str) -> Result<(), Stop> {
     }
     if let Some(name) = keys.take("panic") {
         let value = OnPanic::by_name(&name);
-        line.run.actions.panic =
-            value.ok_or_else(|| format!("Parameter 'panic' does not accept value '{name}'"))?;
+        line.run.actions.panic = value.ok_or_else(|| format!("Parameter 'panic' does not accept value '{name}'"))?;
     }
     if let Some(name) = keys.take("watchdog") {
         let value = OnWatchdog::by_name(&name);

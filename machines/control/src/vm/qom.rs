@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use tern_board::BOARDS;
 use tern_board::host::objects;
-use tern_devices::model::{self, BusKind, Build, Prop, PropKind, Props, Type, Value, Via};
+use tern_devices::model::{self, Build, BusKind, Prop, PropKind, Props, Type, Value, Via};
 use tern_session::isa;
 
 /// A type.
@@ -229,7 +229,8 @@ pub fn device_properties(isa: &str, name: &str) -> Option<Vec<Property>> {
     if info.is_abstract || !derives(&all, name, "device") {
         return None;
     }
-    let mut props: Vec<Property> = model::find(name).map_or(Vec::new(), |t| t.props().map(Property::declared).collect());
+    let mut props: Vec<Property> =
+        model::find(name).map_or(Vec::new(), |t| t.props().map(Property::declared).collect());
     props.sort_by(|a, b| a.name.cmp(&b.name));
     props.dedup_by(|a, b| a.name == b.name);
     Some(props)
@@ -303,7 +304,8 @@ impl Vm {
     }
 
     fn machine_node(&self) -> Node {
-        let text = |path: &Option<std::path::PathBuf>| json!(path.as_ref().map_or(String::new(), |p| p.display().to_string()));
+        let text =
+            |path: &Option<std::path::PathBuf>| json!(path.as_ref().map_or(String::new(), |p| p.display().to_string()));
         let config = &self.config;
         let mut node = Node::new(&format!("{}-machine", self.machine_name()));
         for (name, value) in [("kernel", &config.kernel), ("initrd", &config.initrd), ("dtb", &config.dtb)] {
