@@ -100,6 +100,19 @@ impl Vm {
         Ok(())
     }
 
+    /// Asks the device of a drive for its medium; `force`: whatever the guest's lock says.
+    pub fn request_eject(&mut self, drive: &str, force: bool) {
+        let port = {
+            let world = self.host.world();
+            let Some(backend) = world.blocks.drive_of(drive) else { return };
+            backend.request_eject(force);
+            backend.user.as_ref().map(|u| u.port)
+        };
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+    }
+
     /// Tells of streams that have found or lost their peers.
     pub(super) fn tell_of_links(&mut self) {
         let events = self.host.world().nets.take_events();

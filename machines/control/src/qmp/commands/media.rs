@@ -87,6 +87,10 @@ fn open(vm: &mut Vm, name: &str, force: bool) -> Result<(), Error> {
     if !look.removable {
         return Err(Error::new(format!("Device '{name}' is not removable")));
     }
+    if look.locked {
+        // The guest may let it go.
+        vm.request_eject(name, force);
+    }
     if look.locked && !force {
         let hint = "Device is locked and force was not specified, wait for tray to open and try again";
         return Err(Error::new(format!("Device '{name}' is locked: {hint}")));
