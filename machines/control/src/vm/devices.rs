@@ -191,6 +191,18 @@ impl Vm {
         self.host.world().blocks.remove_node(node)
     }
 
+    /// Gives the medium of a drive or node another size in bytes; its device hears of it.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn block_resize(&mut self, name: &str, size: u64) -> Result<(), String> {
+        let port = self.host.world().blocks.resize(name, size)?;
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+        Ok(())
+    }
+
     /// Puts a node into a drive, or takes out what is in it; its device hears of it.
     ///
     /// # Errors

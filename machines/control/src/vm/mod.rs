@@ -7,6 +7,8 @@
 //!   of objects. `save`: snapshots in files.
 
 mod devices;
+mod hear;
+mod look;
 pub mod qom;
 mod run;
 pub mod save;
