@@ -1,13 +1,10 @@
 //! Devices and backends come and go while the machine runs or stands.
 
 use super::Vm;
-use crate::qmp::commands::net::address_of;
-use crate::qmp::schema::Type as _;
 use serde_json::json;
 use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
-use tern_host::net::LinkEvent;
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,36 +107,6 @@ impl Vm {
         };
         if let Some(port) = port {
             let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
-        }
-    }
-
-    /// Tells of streams that have found or lost their peers.
-    pub(super) fn tell_of_links(&mut self) {
-        let events = self.host.world().nets.take_events();
-        for (id, event) in events {
-            match event {
-                LinkEvent::Connected(address) => {
-                    self.emit(
-                        "NETDEV_STREAM_CONNECTED",
-                        json!({ "netdev-id": id, "addr": address_of(&address).encode() }),
-                    );
-                }
-                LinkEvent::Disconnected => self.emit("NETDEV_STREAM_DISCONNECTED", json!({ "netdev-id": id })),
-            }
-        }
-    }
-
-    /// Tells of trays that guests have moved.
-    pub(super) fn tell_of_trays(&mut self) {
-        let moved: Vec<_> = {
-            let world = self.host.world();
-            let moved = world.blocks.backends().iter().filter(|b| b.take_moved());
-            moved
-                .map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0))
-                .collect()
-        };
-        for (device, id, open) in moved {
-            self.emit("DEVICE_TRAY_MOVED", json!({ "device": device, "id": id, "tray-open": open }));
         }
     }
 
