@@ -5,6 +5,7 @@ use serde_json::json;
 use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
+use tern_devices::model::{PropKind, Value};
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,6 +111,21 @@ impl Vm {
         }
     }
 
+    /// Tells switches where the machine's network devices are: a RARP request from each (RFC 903), as after a migration.
+    pub fn announce(&mut self, only: &[String]) {
+        let world = self.host.world();
+        for p in self.board.plugged() {
+            let wanted = only.is_empty() || p.config.id.as_ref().is_some_and(|id| only.contains(id));
+            let find = |kind: PropKind| p.props.iter().find(|(prop, _)| prop.kind == kind).and_then(|(_, v)| v);
+            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev)) else {
+                continue;
+            };
+            if let Some(cable) = world.nets.find(netdev).filter(|_| wanted) {
+                cable.link().link().send(&rarp(mac));
+            }
+        }
+    }
+
     /// Adds a character device; the name of a new pseudo-terminal, where it is one.
     ///
     /// # Errors
@@ -181,4 +197,18 @@ impl Vm {
         }
         Ok(())
     }
+}
+
+/// A request for the protocol address of the card itself, padded to an Ethernet frame's least length.
+fn rarp(mac: &[u8; 6]) -> Vec<u8> {
+    // Destination, source, EtherType; hardware type, protocol type, lengths, operation "request reverse".
+    let mut frame = vec![0xff; 6];
+    frame.extend(mac);
+    frame.extend([0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]);
+    for _ in 0..2 {
+        frame.extend(mac);
+        frame.extend([0; 4]);
+    }
+    frame.resize(60, 0);
+    frame
 }

@@ -139,7 +139,8 @@ fn human(vm: &mut Vm, args: HumanCommand) -> Result<String, Error> {
         let cpu = usize::try_from(cpu).ok().filter(|n| *n < vm.board.machine.cpus());
         vm.current_cpu = cpu.ok_or_else(|| Error::new("Parameter 'cpu-index' expects a CPU number"))?;
     }
-    let text = crate::hmp::run(vm, &args.command_line);
+    // Lines end as on a terminal.
+    let text = crate::hmp::run(vm, &args.command_line).replace('\n', "\r\n");
     if args.cpu_index.is_some() {
         vm.current_cpu = before;
     }
