@@ -1,14 +1,11 @@
 //! Devices and backends come and go while the machine runs or stands.
 
 use super::Vm;
-use crate::qmp::commands::net::address_of;
-use crate::qmp::schema::Type as _;
 use serde_json::json;
 use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
 use tern_devices::model::{PropKind, Value};
-use tern_host::net::LinkEvent;
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,33 +98,16 @@ impl Vm {
         Ok(())
     }
 
-    /// Tells of streams that have found or lost their peers.
-    pub(super) fn tell_of_links(&mut self) {
-        let events = self.host.world().nets.take_events();
-        for (id, event) in events {
-            match event {
-                LinkEvent::Connected(address) => {
-                    self.emit(
-                        "NETDEV_STREAM_CONNECTED",
-                        json!({ "netdev-id": id, "addr": address_of(&address).encode() }),
-                    );
-                }
-                LinkEvent::Disconnected => self.emit("NETDEV_STREAM_DISCONNECTED", json!({ "netdev-id": id })),
-            }
-        }
-    }
-
-    /// Tells of trays that guests have moved.
-    pub(super) fn tell_of_trays(&mut self) {
-        let moved: Vec<_> = {
+    /// Asks the device of a drive for its medium; `force`: whatever the guest's lock says.
+    pub fn request_eject(&mut self, drive: &str, force: bool) {
+        let port = {
             let world = self.host.world();
-            let moved = world.blocks.backends().iter().filter(|b| b.take_moved());
-            moved
-                .map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0))
-                .collect()
+            let Some(backend) = world.blocks.drive_of(drive) else { return };
+            backend.request_eject(force);
+            backend.user.as_ref().map(|u| u.port)
         };
-        for (device, id, open) in moved {
-            self.emit("DEVICE_TRAY_MOVED", json!({ "device": device, "id": id, "tray-open": open }));
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
         }
     }
 

@@ -14,6 +14,7 @@ mod run;
 pub mod save;
 
 pub use devices::DeviceError;
+pub use hear::device_name;
 pub use run::Stops;
 
 use crate::run::RunOptions;
@@ -191,8 +192,6 @@ impl Vm {
 
     /// Takes what has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.tell_of_links();
-        self.tell_of_trays();
         self.events.drain(..).collect()
     }
 

@@ -170,10 +170,10 @@ fn parameters(arg: &str) -> Vec<ParameterInfo> {
     parts
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| {
-            let r#type = match value.trim_end_matches([']', '.']) {
+            let r#type = match value.trim_matches(['[', ']', '.']) {
                 "on|off" => ParameterType::Boolean,
-                "n" | "]n" => ParameterType::Number,
-                "size" | "]size" => ParameterType::Size,
+                "n" => ParameterType::Number,
+                "size" => ParameterType::Size,
                 _ => ParameterType::String,
             };
             ParameterInfo { name, r#type, help: None, default: None }
