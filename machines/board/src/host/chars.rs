@@ -39,11 +39,6 @@ pub struct Node {
     /// Those that have it; of a multiplexed one, the one that `focus` counts has the input.
     holders: Vec<Holder>,
     focus: usize,
-    /// Has the user called for the monitor that has this one since this was asked last?
-    pub fn take_entered(&mut self, id: &str) -> bool {
-        self.nodes.get_mut(id).is_some_and(|node| core::mem::take(&mut node.entered))
-    }
-
     /// Connections that have come about or ended, for whoever has it.
     changes: Vec<Change>,
     /// The user has called for the monitor.
@@ -180,6 +175,11 @@ impl Chars {
             Some(node) if node.is_surface() => node.waiting.drain(..).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Has the user called for the monitor that has this one since this was asked last?
+    pub fn take_entered(&mut self, id: &str) -> bool {
+        self.nodes.get_mut(id).is_some_and(|node| core::mem::take(&mut node.entered))
     }
 
     /// Connections that have come about or ended for the monitor or the like that has this one.

@@ -33,7 +33,7 @@ pub(crate) struct Args<'a> {
 
 impl Args<'_> {
     /// Word `n`, which must be there.
-    pub(crate) fn need(&self, n: usize, what: &str) -> Result<&str, String> {
+    pub(crate) fn need(&self, n: usize, what: &str) -> Result<&str> {
         self.words.get(n).map(String::as_str).ok_or_else(|| format!("{what} is missing (see help)"))
     }
 

@@ -311,7 +311,12 @@ fn add(vm: &mut Vm, args: BlockdevAdd) -> Result<Answer<Vm, Empty>, Error> {
     Ok(Answer::Now(Empty {}))
 }
 
-fn open(vm: &mut Vm, args: BlockdevAdd) -> Result<(), Error> {
+fn open(vm: &mut Vm, mut args: BlockdevAdd) -> Result<(), Error> {
+    if let Some(serde_json::Value::String(name)) = args.rest.get_mut("filename")
+        && let Some(path) = vm.qmp.fds.path(name)
+    {
+        *name = path;
+    }
     let keys = keys(args.rest, &[("driver", Some(&args.driver)), ("node-name", args.node_name.as_deref())])?;
     let medium = {
         let world = vm.host.world();
