@@ -3,14 +3,16 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use tern_board::config::{Bios, Char, Disk, Drive, Net, Share, Smp, Transport};
-use tern_board::{Backends, Board, BoardConfig, Plan, Port, build};
+use tern_board::config::{Bios, DeviceConfig, Setup, Smp};
+use tern_board::{Backends, Board, BoardConfig, Plan, Port, User, build};
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::ir::random::splitmix;
+use tern_core::mem::space::HostMemory;
 use tern_devices::bench::MemoryDisk;
+use tern_host::map::GuestRam;
 use tern_riscv::{Features, Riscv};
 use tern_session::machine::{Ended, Settings};
 use tern_session::{Dispatch, Options};
@@ -60,7 +62,7 @@ struct Memory(Output);
 
 impl Backends for Memory {
     /// Sector n holds `addi a0, a0, n + 1; ret`.
-    fn disk(&mut self, _drive: &Drive) -> Result<Box<dyn Block>, String> {
+    fn drive(&mut self, _name: &str, _user: User) -> Result<Box<dyn Block>, String> {
         let sector = |n: u32| {
             let mut bytes = vec![0; 512];
             bytes[..4].copy_from_slice(&((n + 1) << 20 | 0x0005_0513).to_le_bytes());
@@ -70,25 +72,37 @@ impl Backends for Memory {
         Ok(Box::new(MemoryDisk { bytes: (0..16).flat_map(sector).collect(), read_only: false }))
     }
 
-    fn chars(&mut self, _what: &Char, _port: Port) -> Result<Box<dyn CharSink>, String> {
+    fn chardev(&mut self, _name: &str, _user: User) -> Result<Box<dyn CharSink>, String> {
         Ok(Box::new(self.0.clone()))
     }
 
-    fn net(&mut self, _net: &Net, _port: Port) -> Result<Box<dyn NetSink>, String> {
+    fn netdev(&mut self, _name: &str, _user: User) -> Result<Box<dyn NetSink>, String> {
         Err("no networks here".to_owned())
     }
 
-    fn share(&mut self, _share: &Share) -> Result<Box<dyn FileSystem>, String> {
+    fn folder(&mut self, _fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
         Err("no folders here".to_owned())
     }
 
-    fn entropy(&mut self, _file: Option<&Path>) -> Result<Box<dyn Entropy>, String> {
+    fn entropy(&mut self, _object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
         Ok(Box::new(Zeroes))
+    }
+
+    fn ram(&mut self, _object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String> {
+        Ok(Rc::new(GuestRam::new(size).map_err(|e| e.to_string())?))
+    }
+
+    fn mac(&mut self) -> [u8; 6] {
+        [0x52, 0x54, 0, 0x12, 0x34, 0x56]
     }
 
     fn wall_clock_ns(&mut self) -> u64 {
         0
     }
+
+    fn moved(&mut self, _path: &str, _port: Port) {}
+
+    fn release(&mut self, _path: &str) {}
 }
 
 /// A program in a file, for the time of a test.
@@ -117,8 +131,10 @@ impl Kernel {
         config.memory = 8 << 20;
         config.kernel = Some(self.path.clone());
         config.smp = Smp::new(Some(self.harts), None, None, None).expect("one or two");
-        let drive = Drive::new("memory");
-        config.disks = vec![Disk { drive, transport: Transport::Mmio, serial: String::new(), queues: Some(1) }];
+        config.add_serial(Setup::parse("null").expect("it is nothing"));
+        let mut disk = DeviceConfig::new("virtio-blk-device").with("drive", "memory");
+        disk.bus = Some("virtio-mmio-bus.0".to_owned());
+        config.devices.push(disk);
         let mut backends = Memory::default();
         let plan = Plan::new(&config, &mut Zeroes).expect("the machine is possible");
         let mut board = build(plan, &config, settings, &mut backends).expect("the machine can be built");

@@ -20,6 +20,40 @@ pub trait NetSink {
     fn send(&mut self, frame: &[u8]);
 }
 
+/// How the samples of a stream of sound lie in memory: frames of `channels` samples, each of 8 bits (unsigned) or 16 bits
+/// (signed, little-endian).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AudioFormat {
+    /// Frames in a second.
+    pub rate: u32,
+    /// Samples of a frame.
+    pub channels: u8,
+    /// Bits of a sample: 8 or 16.
+    pub bits: u8,
+}
+
+impl AudioFormat {
+    /// Bytes of a frame.
+    #[must_use]
+    pub fn frame(&self) -> usize {
+        usize::from(self.channels) * usize::from(self.bits / 8)
+    }
+}
+
+/// Where a sound card plays to and records from.  Frames come at the pace of guest time.
+pub trait Audio {
+    /// Plays whole frames on the card's stream number `stream`.
+    fn play(&mut self, stream: u32, format: AudioFormat, frames: &[u8]) {
+        let _ = (stream, format, frames);
+    }
+
+    /// Records whole frames from the card's stream number `stream`: silence, if there is nothing to be heard.
+    fn record(&mut self, stream: u32, format: AudioFormat, frames: &mut [u8]) {
+        let _ = stream;
+        frames.fill(if format.bits == 8 { 0x80 } else { 0 });
+    }
+}
+
 /// Random bytes.
 pub trait Entropy {
     /// Fills `buf`; the number of bytes that are there now, 0 to all of them.
@@ -34,6 +68,52 @@ pub trait Entropy {
     fn seek(&mut self, position: u64) {
         let _ = position;
     }
+}
+
+/// Memory that an object of the machine owns and devices show to the guest: it outlives them, and others may share it.
+/// Offsets are below its size; what reaches beyond reads as zero and is not written.
+pub trait Memory {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// Fills `buf` from `offset` on.
+    fn read(&self, offset: u64, buf: &mut [u8]);
+
+    /// Writes `buf` from `offset` on.
+    fn write(&self, offset: u64, buf: &[u8]);
+}
+
+/// What a TPM follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TpmVersion {
+    /// TPM Main Specification 1.2.
+    V1_2,
+    /// TPM Library 2.0.
+    V2_0,
+}
+
+/// A Trusted Platform Module.  It answers each command with one response, which comes in at the device's port.
+pub trait Tpm {
+    /// What it follows.
+    fn version(&self) -> TpmVersion;
+
+    /// Largest command and response that it takes and gives, in bytes.
+    fn buffer_size(&self) -> usize;
+
+    /// The machine has been switched on or reset: so is the TPM.
+    fn start(&mut self);
+
+    /// Has a measured launch been established?
+    fn established(&mut self) -> bool;
+
+    /// Locality `locality` takes that back.
+    fn reset_established(&mut self, locality: u8);
+
+    /// Executes a command of a locality.
+    fn submit(&mut self, locality: u8, command: &[u8]);
+
+    /// Gives up the command that is being executed: its response comes soon.
+    fn cancel(&mut self);
 }
 
 /// Why a block operation failed.
@@ -102,4 +182,29 @@ pub trait Block {
     /// # Errors
     /// [`BlockError`].
     fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError>;
+
+    /// Is there a medium in the drive, wherever its tray is?
+    fn present(&self) -> bool {
+        true
+    }
+
+    /// Is the tray open, as host and guest have moved it?
+    fn tray_open(&self) -> bool {
+        false
+    }
+
+    /// The drive has opened or closed its tray; because the guest said so, or with the drive's reset.
+    fn tray(&mut self, open: bool, by_guest: bool) {
+        let _ = (open, by_guest);
+    }
+
+    /// The guest has locked or unlocked the tray.
+    fn lock(&mut self, locked: bool) {
+        let _ = locked;
+    }
+
+    /// Has the user asked for the medium since this was asked last?  `Some(true)`: the lock does not count.
+    fn eject_request(&mut self) -> Option<bool> {
+        None
+    }
 }

@@ -117,7 +117,7 @@ fn what_is_saved_is_loaded_and_goes_on_alike() {
             other_bench.queue.load(&queue).unwrap();
             other_bench.wires.load(&bench.wires.save().unwrap()).unwrap();
             assert_eq!(other.save().unwrap(), saved, "{}", part.name());
-            let in_memory = ["virtio", "fw_cfg", "flash"];
+            let in_memory = ["virtio", "fw_cfg", "flash", "nvme", "ivshmem"];
             if device.windows().iter().any(|w| in_memory.iter().any(|name| w.name.contains(name))) {
                 // What these do next depends on memory too.
                 continue;

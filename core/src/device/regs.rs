@@ -101,6 +101,12 @@ pub struct RegisterSet<D: 'static> {
 }
 
 impl<D> RegisterSet<D> {
+    /// Is there a row at `offset`?  A device whose registers are in several sets asks which one to use.
+    #[must_use]
+    pub fn covers(&self, offset: u64) -> bool {
+        self.rows.iter().any(|row| row.place(offset).is_some())
+    }
+
     fn find(&self, offset: u64, size: Size) -> Result<(&Row<D>, u64, u64), &'static str> {
         if !self.sizes.has(size) {
             return Err("size");

@@ -55,6 +55,12 @@ pub enum Request {
     PowerOff(i32),
     /// Stop with an error that the guest reports: a crash.
     Panic,
+    /// The guest crashed and deals with it itself; it goes on.
+    CrashLoaded,
+    /// The guest shuts down, says its paravirtual notifier.
+    Shutdown,
+    /// A watchdog has run out.
+    Watchdog,
 }
 
 #[derive(Default)]

@@ -4,10 +4,57 @@ use super::{Bench, Counting, Folder, Frames, MemoryDisk, Output};
 use crate::model::Backends;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, Tpm, TpmVersion};
 
 /// Size of a bench's disks in bytes.
 const DISK: usize = 1 << 20;
+/// Size of a bench's memory objects in bytes.
+const MEMORY: usize = 16 << 10;
+
+/// A memory object.
+struct Cells(RefCell<Vec<u8>>);
+
+impl Memory for Cells {
+    fn size(&self) -> u64 {
+        self.0.borrow().len() as u64
+    }
+
+    fn read(&self, offset: u64, buf: &mut [u8]) {
+        let cells = self.0.borrow();
+        let from = cells.iter().skip(offset as usize).chain(core::iter::repeat(&0));
+        buf.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+
+    fn write(&self, offset: u64, buf: &[u8]) {
+        let mut cells = self.0.borrow_mut();
+        cells.iter_mut().skip(offset as usize).zip(buf).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// A TPM 2.0 that never answers by itself.
+struct SilentTpm;
+
+impl Tpm for SilentTpm {
+    fn version(&self) -> TpmVersion {
+        TpmVersion::V2_0
+    }
+
+    fn buffer_size(&self) -> usize {
+        4096
+    }
+
+    fn start(&mut self) {}
+
+    fn established(&mut self) -> bool {
+        false
+    }
+
+    fn reset_established(&mut self, _locality: u8) {}
+
+    fn submit(&mut self, _locality: u8, _command: &[u8]) {}
+
+    fn cancel(&mut self) {}
+}
 
 /// A bench's backends: zeroed disks of 1 MiB, and the bench's sinks.
 pub struct BenchBackends {
@@ -42,6 +89,14 @@ impl Backends for BenchBackends {
 
     fn folder(&mut self, _fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
         Ok(Box::new(Folder::new()))
+    }
+
+    fn memory(&mut self, _object: &str) -> Result<Rc<dyn Memory>, String> {
+        Ok(Rc::new(Cells(RefCell::new(vec![0; MEMORY]))))
+    }
+
+    fn tpm(&mut self, _name: &str, _port: u32) -> Result<Box<dyn Tpm>, String> {
+        Ok(Box::new(SilentTpm))
     }
 
     fn mac(&mut self) -> [u8; 6] {

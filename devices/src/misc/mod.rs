@@ -9,4 +9,19 @@ crate::devices! {
     syscon,
 }
 
-crate::models! {}
+crate::models! {
+    /// QEMU's educational device.
+    edu,
+    /// Intel's 6300ESB watchdog.
+    i6300esb,
+    /// Memory that machines share.
+    ivshmem,
+    /// QEMU's test device.
+    pci_testdev,
+    /// QEMU's panic notifier.
+    pvpanic,
+    /// TEWS' IndustryPack carrier.
+    tpci200,
+    /// TPM interface with a FIFO.
+    tpm_tis,
+}

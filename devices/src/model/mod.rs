@@ -232,6 +232,7 @@ impl Type {
             (Via::Mmio, _) => (props::VIRTIO, &[] as &[Prop]),
             (Via::Pci, _) => (props::VIRTIO, props::PCI),
             (_, BusKind::Pci) => (&[] as &[Prop], props::PCI),
+            (_, BusKind::Scsi) => (&[] as &[Prop], props::SCSI),
             _ => (&[] as &[Prop], &[] as &[Prop]),
         };
         let virtio_pci = if self.via == Via::Pci { props::VIRTIO_PCI } else { &[] };

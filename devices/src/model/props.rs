@@ -214,10 +214,12 @@ impl Props {
         }
     }
 
-    /// Gives everything that refers to a backend a name, as a bench has them.
+    /// Gives everything that refers to a backend a name, as a bench has them, and a serial number to what must have one.
     pub(super) fn fill_for_tests(&mut self) {
         for (prop, value) in self.0.values_mut() {
-            if matches!(prop.kind, PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_)) {
+            if matches!(prop.name, "serial" | "tpmdev")
+                || matches!(prop.kind, PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_))
+            {
                 *value = Some(Value::Text("bench".to_owned()));
             }
         }
@@ -235,6 +237,13 @@ pub(super) static PCI: &[Prop] = &[
     Prop::only("acpi-index", &["0"]),
     Prop::only("x-pcie-lnksta-dllla", &["on"]),
     Prop::only("x-pcie-extcap-init", &["on"]),
+];
+
+/// Properties of units on a SCSI bus; -1 stands for a free place.
+pub(super) static SCSI: &[Prop] = &[
+    Prop::new("channel", PropKind::Number(32, 0), "channel of the controller"),
+    Prop::new("scsi-id", PropKind::Signed(-1), "target"),
+    Prop::new("lun", PropKind::Signed(-1), "logical unit number"),
 ];
 
 /// Properties of every virtio device.

@@ -1,7 +1,8 @@
 //! What a device that is being built asks for: its properties, and the backends that they name.
 
 use super::Props;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, NetSink};
+use std::rc::Rc;
+use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink, Tpm};
 
 /// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
 /// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
@@ -25,6 +26,15 @@ pub trait Backends {
     /// See the trait.
     fn chardev(&mut self, name: &str, port: u32) -> Result<Box<dyn CharSink>, String>;
 
+    /// Sound: of this `-audiodev`, or silence.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn audio(&mut self, name: &str, port: u32) -> Result<Box<dyn Audio>, String> {
+        let _ = (name, port);
+        Ok(Box::new(Nothing))
+    }
+
     /// Random bytes: of this object, or the best there are.
     ///
     /// # Errors
@@ -36,6 +46,23 @@ pub trait Backends {
     /// # Errors
     /// See the trait.
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String>;
+
+    /// The memory of this object.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
+        Err(format!("{object}: there are no memory backends"))
+    }
+
+    /// The TPM of this `-tpmdev`, whose responses come in at `port`.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn tpm(&mut self, name: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
+        let _ = port;
+        Err(format!("{name}: there are no TPMs"))
+    }
 
     /// The address of the next network device that has none of its own.
     fn mac(&mut self) -> [u8; 6];
@@ -106,12 +133,40 @@ impl<'a> Wants<'a> {
         }
     }
 
+    /// The sound that property `prop` names, or silence.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn audio(&mut self, prop: &str, port: u32) -> Result<Box<dyn Audio>, String> {
+        match self.named(prop) {
+            Some(name) => self.backends.audio(name, port),
+            None => Ok(Box::new(Nothing)),
+        }
+    }
+
     /// Random bytes of the object that property `prop` names, or the best there are.
     ///
     /// # Errors
     /// It cannot be used.
     pub fn entropy(&mut self, prop: &str) -> Result<Box<dyn Entropy>, String> {
         self.backends.entropy(self.named(prop))
+    }
+
+    /// The memory of the object that property `prop` names, if it is set.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn memory(&mut self, prop: &str) -> Result<Option<Rc<dyn Memory>>, String> {
+        self.named(prop).map(|name| self.backends.memory(name)).transpose()
+    }
+
+    /// The TPM that property `prop` names, which must be set.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn tpm(&mut self, prop: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
+        let name = self.named(prop).ok_or_else(|| format!("'{prop}' property is required"))?;
+        self.backends.tpm(name, port)
     }
 
     /// The folder that property `prop` names, which must be set.
@@ -130,6 +185,8 @@ struct Nothing;
 impl NetSink for Nothing {
     fn send(&mut self, _frame: &[u8]) {}
 }
+
+impl Audio for Nothing {}
 
 impl CharSink for Nothing {
     fn write(&mut self, _bytes: &[u8]) {}

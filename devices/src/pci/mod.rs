@@ -38,6 +38,11 @@ pub trait PciFunction {
     /// The type's name, as in `tern list devices`.
     fn kind(&self) -> &'static str;
 
+    /// The virtio device in it, if it holds one.
+    fn virtio(&self) -> Option<&dyn crate::virtio::VirtioDevice> {
+        None
+    }
+
     /// Its configuration space.
     fn config(&self) -> &Config;
 

@@ -140,6 +140,13 @@ impl Msix {
         }
     }
 
+    /// Forgets that vector `vector` is pending: some functions let the driver do that.
+    pub fn clear_pending(&mut self, vector: u16) {
+        if let Some(pending) = self.state.pending.get_mut(usize::from(vector)) {
+            *pending = false;
+        }
+    }
+
     /// Sends what is pending and no longer masked: the guest has written the configuration space or the table.
     pub fn written(&mut self, config: &Config, messenger: &Messenger) {
         if !self.enabled(config) {

@@ -5,4 +5,7 @@ crate::devices! {
     ns16550a,
 }
 
-crate::models! {}
+crate::models! {
+    /// GE's IndustryPack module with eight UARTs.
+    ipoctal232,
+}

@@ -1,3 +1,11 @@
 //! Sound cards.
 
-crate::models! {}
+mod gain;
+mod pace;
+
+crate::models! {
+    /// Intel's 82801AA audio controller.
+    ac97,
+    /// Ensoniq's AudioPCI.
+    es1370,
+}

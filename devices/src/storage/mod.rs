@@ -5,4 +5,11 @@ crate::devices! {
     cfi_flash,
 }
 
-crate::models! {}
+crate::models! {
+    /// NVM Express controllers.
+    nvme,
+    /// SD memory cards.
+    sd,
+    /// SD host controllers.
+    sdhci,
+}

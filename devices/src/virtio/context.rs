@@ -52,6 +52,12 @@ impl<'a> Cx<'a> {
         self.features & feature == feature
     }
 
+    /// May the queues be used?
+    #[must_use]
+    pub fn live(&self) -> bool {
+        self.live
+    }
+
     /// Counts a violation after which the device needs a reset.
     pub fn broken(&mut self, text: fmt::Arguments<'_>) -> Broken {
         self.kit.report.guest_error(text);

@@ -3,7 +3,7 @@
 //! A slot may be empty: it then says so by device ID 0, as the slots of QEMU's `virt` do.
 
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
-use super::{CHILDREN_PORT, VirtioDevice};
+use super::VirtioDevice;
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use crate::model::{Child, Props};
@@ -157,28 +157,6 @@ impl VirtioMmio {
         Ok(())
     }
 
-    /// See [`VirtioDevice::plug`].
-    ///
-    /// # Errors
-    /// See there.
-    pub fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
-        let transport = self.transport.as_mut().ok_or_else(|| "the slot is empty".to_owned())?;
-        let number = transport.device.plug(props, child)?;
-        self.changed(CHILDREN_PORT);
-        Ok(number)
-    }
-
-    /// See [`VirtioDevice::unplug`].
-    ///
-    /// # Errors
-    /// See there.
-    pub fn unplug(&mut self, child: u32) -> Result<(), String> {
-        let transport = self.transport.as_mut().ok_or_else(|| "the slot is empty".to_owned())?;
-        transport.device.unplug(child)?;
-        self.changed(CHILDREN_PORT);
-        Ok(())
-    }
-
     /// The device in it.
     #[must_use]
     pub fn inside(&self) -> Option<&dyn VirtioDevice> {
@@ -189,6 +167,28 @@ impl VirtioMmio {
     #[must_use]
     pub fn empty(kit: Kit, line: IrqLine, legacy: bool) -> VirtioMmio {
         VirtioMmio { kit, line, legacy, state: State::NEW, transport: None }
+    }
+
+    /// Takes a child onto the device's bus; its number there.
+    ///
+    /// # Errors
+    /// The device has no bus, the child does not fit, or the place is taken.
+    pub fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let (number, signals) = transport.plug(props, child)?;
+        self.signal(&signals);
+        Ok(number)
+    }
+
+    /// A child is taken off the device's bus.
+    ///
+    /// # Errors
+    /// There is no such child, or it cannot go.
+    pub fn unplug(&mut self, child: u32) -> Result<(), String> {
+        let transport = self.transport.as_mut().ok_or("the slot is empty")?;
+        let signals = transport.unplug(child)?;
+        self.signal(&signals);
+        Ok(())
     }
 
     fn version(&self) -> u64 {

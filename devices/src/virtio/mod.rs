@@ -91,6 +91,8 @@ crate::models! {
     rng,
     /// A folder of the host.
     p9,
+    /// A SCSI host bus adapter.
+    scsi,
     /// Ports of consoles.
     ports,
 }
@@ -203,6 +205,15 @@ pub trait VirtioDevice {
     fn unplug(&mut self, child: u32) -> Result<(), String> {
         let _ = child;
         Err("it has no bus".to_owned())
+    }
+
+    /// Children have come or gone while the device was in use: the driver may be told.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn plugged(&mut self, cx: &mut Cx<'_>) -> Result<(), Broken> {
+        self.changed(cx, CHILDREN_PORT);
+        Ok(())
     }
 
     /// It is an IOMMU: see [`crate::pci::PciFunction::iommu`].

@@ -3,7 +3,7 @@
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
 use super::transport::{Options, Ring, Saved, Signals, Transport, status};
-use super::{CHILDREN_PORT, VirtioDevice};
+use super::VirtioDevice;
 use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};
@@ -320,6 +320,10 @@ impl PciFunction for VirtioPci {
         self.t.device().kind().pci
     }
 
+    fn virtio(&self) -> Option<&dyn VirtioDevice> {
+        Some(self.t.device())
+    }
+
     fn config(&self) -> &Config {
         &self.config
     }
@@ -407,14 +411,14 @@ impl PciFunction for VirtioPci {
     }
 
     fn plug(&mut self, props: &Props, child: Child) -> Result<u32, String> {
-        let number = self.t.device.plug(props, child)?;
-        self.changed(CHILDREN_PORT);
+        let (number, signals) = self.t.plug(props, child)?;
+        self.signal(&signals);
         Ok(number)
     }
 
     fn unplug(&mut self, child: u32) -> Result<(), String> {
-        self.t.device.unplug(child)?;
-        self.changed(CHILDREN_PORT);
+        let signals = self.t.unplug(child)?;
+        self.signal(&signals);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use super::context::{Broken, Cx, Outcome};
 use super::queue::{Queue, QueueState};
 use super::{VirtioDevice, feature};
+use crate::model::{Child, Props};
 use serde::{Deserialize, Serialize};
 use tern_core::device::Kit;
 use tern_core::mem::Size;
@@ -157,6 +158,18 @@ impl Transport {
             signals.config = self.state.status & status::DRIVER_OK != 0;
         }
         (result, signals)
+    }
+
+    /// Takes a child onto the device's bus; its number there.
+    pub(super) fn plug(&mut self, props: &Props, child: Child) -> Result<(u32, Signals), String> {
+        let number = self.device.plug(props, child)?;
+        Ok((number, self.call(|d, cx| d.plugged(cx)).1))
+    }
+
+    /// A child is taken off the device's bus.
+    pub(super) fn unplug(&mut self, child: u32) -> Result<Signals, String> {
+        self.device.unplug(child)?;
+        Ok(self.call(|d, cx| d.plugged(cx)).1)
     }
 
     /// The driver has work in queue `queue`.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use tern_core::backend::fs::FileSystem;
-use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Tpm};
 use tern_core::mem::space::HostMemory;
 use tern_devices::model;
 
@@ -62,6 +62,23 @@ pub trait Backends {
     /// See the trait.
     fn ram(&mut self, object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String>;
 
+    /// The memory of a memory object, for a device that shows it.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
+        Err(format!("{object}: there are no memory objects"))
+    }
+
+    /// A TPM, whose responses come in at the user's port.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn tpm(&mut self, name: &str, user: User) -> Result<Box<dyn Tpm>, String> {
+        let _ = user;
+        Err(format!("{name}: there are no TPMs"))
+    }
+
     /// The address of the next network device that has none of its own.
     fn mac(&mut self) -> [u8; 6];
 
@@ -111,6 +128,14 @@ impl<P: Fn(u32) -> u32> model::Backends for ForDevice<'_, P> {
 
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
         self.all.folder(fsdev)
+    }
+
+    fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
+        self.all.memory(object)
+    }
+
+    fn tpm(&mut self, name: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
+        self.all.tpm(name, self.user(port))
     }
 
     fn mac(&mut self) -> [u8; 6] {

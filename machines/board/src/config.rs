@@ -1,6 +1,7 @@
 //! What a machine is made of, as plain data: `tern boot` and the QEMU-style command line fill it, boards read it.
 
 use std::path::PathBuf;
+pub use tern_host::chardev::{Setup, Spec};
 
 /// A machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -298,28 +299,13 @@ pub enum Folder {
     Synth,
 }
 
-/// What a character device is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Char {
-    /// Nothing: output is lost.
-    Null,
-    /// The terminal, or whatever standard input and output are; true: with the escape keys of a monitor.
-    Stdio(bool),
-    /// Output goes to a file.
-    File(PathBuf),
-    /// Anything else, as `-serial` spells it.
-    Other(String),
-}
-
 /// A character device by its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chardev {
     /// Its name.
     pub id: String,
     /// What it is.
-    pub what: Char,
-    /// Can several have it, of whom one at a time has the input?
-    pub mux: bool,
+    pub setup: Setup,
 }
 
 /// An object that a user makes.

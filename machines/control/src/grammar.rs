@@ -38,10 +38,19 @@ impl Keys {
     }
 
     fn json(text: &str) -> Result<Keys, String> {
-        let value: Value = serde_json::from_str(text).map_err(|e| format!("JSON: {e}"))?;
-        let Value::Object(_) = value else { return Err("JSON: an object is wanted".to_owned()) };
+        match serde_json::from_str(text).map_err(|e| format!("JSON: {e}"))? {
+            Value::Object(map) => Keys::of(map),
+            _ => Err("JSON: an object is wanted".to_owned()),
+        }
+    }
+
+    /// The members of an object.
+    ///
+    /// # Errors
+    /// One is null.
+    pub fn of(map: serde_json::Map<String, Value>) -> Result<Keys, String> {
         let mut keys = Vec::new();
-        flatten(&mut keys, "", &value)?;
+        flatten(&mut keys, "", &Value::Object(map))?;
         Ok(Keys(keys))
     }
 

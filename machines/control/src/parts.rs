@@ -1,7 +1,7 @@
 //! What every command line says in the same words: a board's own options, what stands behind a serial port.
 
 use crate::grammar::{Keys, number};
-use tern_board::config::{Aia, BoardOptions, Char};
+use tern_board::config::{Aia, BoardOptions, Setup};
 
 /// Takes `aia=`, `aia-guests=` and `aclint=`.
 ///
@@ -26,20 +26,13 @@ pub fn board_options(keys: &mut Keys, options: &mut BoardOptions) -> Result<(), 
     Ok(())
 }
 
-/// What stands behind a serial port, as `-serial` says it: `stdio`, `mon:stdio`, `null`, `none`, `file:NAME`, `pty`, `tcp:`
-/// and `unix:`.
+/// What stands behind a serial port, as `-serial` says it; with `mon:` in front, behind a monitor too.
 ///
 /// # Errors
 /// Anything else, in one line.
-pub fn serial(text: &str) -> Result<Char, String> {
-    let (mux, text) = text.strip_prefix("mon:").map_or((false, text), |rest| (true, rest));
-    let what = match (text.split_once(':').map_or(text, |(kind, _)| kind), text.split_once(':').map(|(_, rest)| rest)) {
-        ("stdio", None) => return Ok(Char::Stdio(mux)),
-        ("null" | "none", None) => Char::Null,
-        ("vc", _) => return Err("there are no virtual consoles".to_owned()),
-        ("file", Some(file)) if !file.is_empty() => Char::File(file.into()),
-        ("pty", None) | ("tcp" | "unix", Some(_)) => Char::Other(text.to_owned()),
-        _ => return Err(format!("'{text}' is not supported as a character device")),
-    };
-    Ok(what)
+pub fn serial(text: &str) -> Result<Setup, String> {
+    let plain = text.strip_prefix("mon:").filter(|rest| *rest != "stdio");
+    let mut setup = Setup::parse(plain.unwrap_or(text)).map_err(|e| e.to_string())?;
+    setup.mux |= text.starts_with("mon:");
+    Ok(setup)
 }

@@ -104,6 +104,20 @@ impl OnPanic {
 }
 
 impl OnWatchdog {
+    /// QEMU's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            OnWatchdog::Reset => "reset",
+            OnWatchdog::Shutdown => "shutdown",
+            OnWatchdog::Poweroff => "poweroff",
+            OnWatchdog::Pause => "pause",
+            OnWatchdog::Debug => "debug",
+            OnWatchdog::None => "none",
+            OnWatchdog::InjectNmi => "inject-nmi",
+        }
+    }
+
     /// By QEMU's name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<OnWatchdog> {

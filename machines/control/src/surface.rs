@@ -17,6 +17,16 @@ pub trait Surface {
     fn event(&mut self, vm: &mut Vm, event: &Event) {
         let _ = (vm, event);
     }
+
+    /// What happened has been told: sends what was held back until then; true: there is more to attend to at once.
+    fn settle(&mut self) -> bool {
+        false
+    }
+
+    /// How long the machine may run or wait, in nanoseconds, before this one wants attention, whatever comes; `None`: forever.
+    fn patience(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A machine with its surfaces.
@@ -54,10 +64,15 @@ impl Control {
                 surface.attend(&mut self.vm)?;
             }
             self.tell();
+            let more = self.surfaces.iter_mut().fold(false, |more, surface| surface.settle() || more);
             if let Some(status) = self.vm.ended() {
                 self.vm.finish()?;
                 return Ok(status);
             }
+            if more {
+                continue;
+            }
+            self.vm.set_patience(self.surfaces.iter().filter_map(|s| s.patience()).min());
             self.vm.turn()?;
             self.tell();
         }

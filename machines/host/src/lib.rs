@@ -5,7 +5,8 @@
 //! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
 //!   console. [`chardev`]: other ends of serial ports. [`wait`]: waiting for input.
 //! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
-//! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`]: what their names say.
+//! * [`tpm`] (Linux): TPMs that swtpm emulates.
+//! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`], [`slow`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
 //! byte order or C library of the host. *Numbers* that Linux defines per architecture (errno, flags, signal and ioctl
@@ -28,7 +29,10 @@ pub mod net;
 pub mod share;
 #[cfg(target_os = "linux")]
 pub mod signal;
+pub mod slow;
 #[cfg(target_os = "linux")]
 pub mod sys;
+#[cfg(target_os = "linux")]
+pub mod tpm;
 pub mod tty;
 pub mod wait;

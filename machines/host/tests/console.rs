@@ -313,7 +313,7 @@ fn files_and_pseudo_terminals_are_serial_lines() {
         spec.open().unwrap().sink.write(b"one");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), want);
     }
-    let mut pty = Spec::Pty.open().unwrap();
+    let mut pty = Spec::Pty { path: None }.open().unwrap();
     let note = pty.note.unwrap();
     let name = note.strip_prefix("char device redirected to ").unwrap();
     for _ in 0..2 {

@@ -4,7 +4,9 @@
 use crate::{machine, run};
 use std::path::PathBuf;
 use tern_board::BoardConfig;
-use tern_board::config::{Bios, BoardOptions, Char, ClockMode, Disk, Drive, Net, Rng, RtcBase, Share, Smp, Transport};
+use tern_board::config::{
+    Bios, BoardOptions, ClockMode, Disk, Drive, Net, Rng, RtcBase, Setup, Share, Smp, Spec, Transport,
+};
 use tern_control::grammar::{Keys, date_ns, mac, size};
 use tern_control::parts;
 use tern_control::run::{RunOptions, Save};
@@ -60,10 +62,10 @@ pub(crate) struct Args {
     share: Vec<Share>,
     /// What stands behind a serial port: stdio, mon:stdio (with escape keys; the first port's default), null, file:NAME
     #[arg(long, value_name = "WHAT", value_parser = parts::serial)]
-    serial: Vec<Char>,
+    serial: Vec<Setup>,
     /// A virtio console: as --serial, with [,bus=mmio|pci]
     #[arg(long, value_name = "WHAT[,...]", value_parser = console)]
-    console: Vec<(Char, Transport)>,
+    console: Vec<(Setup, Transport)>,
     /// A virtio entropy device that draws from the host (or --seed), or from a file: [file=NAME][,bus=mmio|pci]
     #[arg(long, value_name = "OPTIONS", num_args = 0..=1, default_missing_value = "", value_parser = rng)]
     rng: Vec<Rng>,
@@ -146,11 +148,12 @@ fn machine_of(args: Args) -> anyhow::Result<(BoardConfig, RunOptions)> {
     let mut shares = args.share;
     tags(&mut shares)?;
     shares.into_iter().for_each(|share| config.add_share(share));
-    let terminal = |c: &Char| matches!(c, Char::Stdio(_));
+    let terminal = |c: &Setup| matches!(c.spec, Spec::Stdio { .. });
     let elsewhere = args.console.iter().any(|(what, _)| terminal(what));
     let mut serials = args.serial;
     if serials.is_empty() {
-        serials.push(if elsewhere { Char::Null } else { Char::Stdio(true) });
+        let what = if elsewhere { "null" } else { "mon:stdio" };
+        serials.push(parts::serial(what).map_err(anyhow::Error::msg)?);
     }
     serials.into_iter().for_each(|what| config.add_serial(what));
     args.console.into_iter().for_each(|(what, transport)| config.add_console(what, transport));
@@ -295,7 +298,7 @@ fn share(text: &str) -> Result<Share, String> {
     Ok(Share { path: path.into(), tag, read_only, security_model, transport })
 }
 
-fn console(text: &str) -> Result<(Char, Transport), String> {
+fn console(text: &str) -> Result<(Setup, Transport), String> {
     let mut keys = Keys::parse(text, Some("what"))?;
     let backend = parts::serial(&keys.need("what")?)?;
     let transport = transport(&mut keys)?;

@@ -8,7 +8,7 @@
 
 mod filter;
 mod header;
-mod offload;
+pub(crate) mod offload;
 
 use super::{Broken, Chain, Cx, VirtioDevice};
 use crate::model::{Prop, PropKind};

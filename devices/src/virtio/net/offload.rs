@@ -7,8 +7,8 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const FIN: u8 = 1;
 const PSH: u8 = 8;
 const CWR: u8 = 0x80;
@@ -29,11 +29,11 @@ pub(super) struct Layers {
     end: usize,
 }
 
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }
 
-fn put16(bytes: &mut [u8], at: usize, value: u16) {
+pub(crate) fn put16(bytes: &mut [u8], at: usize, value: u16) {
     if let Some(place) = bytes.get_mut(at..at + 2) {
         place.copy_from_slice(&value.to_be_bytes());
     }
@@ -95,7 +95,7 @@ impl Layers {
 }
 
 /// Sum of big-endian 16-bit words, not folded; an odd byte counts as followed by zero.
-fn sum(bytes: &[u8]) -> u64 {
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     // 2^16 = 1 modulo 0xffff, so 32-bit words may be added as they are.
     let whole: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
@@ -105,7 +105,7 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// The Internet checksum of what added up to `sum` (RFC 1071).
-fn fold(mut sum: u64) -> u16 {
+pub(crate) fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -113,7 +113,7 @@ fn fold(mut sum: u64) -> u16 {
 }
 
 /// Is the checksum of the TCP or UDP packet in `frame` there and right?
-pub(super) fn checksum_is_valid(frame: &[u8]) -> bool {
+pub(crate) fn checksum_is_valid(frame: &[u8]) -> bool {
     let Some(layers) = Layers::of(frame, false) else { return false };
     let absent = layers.protocol == UDP && be16(frame, layers.l4 + 6) == Some(0);
     let packet = &frame[layers.l4..layers.end];
@@ -130,7 +130,7 @@ pub(super) fn flow_hash(frame: &[u8]) -> u64 {
 /// Completes a checksum from `start` to the frame's end, into the word `offset` behind `start`, where the driver has left
 /// the sum of the pseudo header.  False: that is not in the frame.
 #[must_use]
-pub(super) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -> bool {
+pub(crate) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -> bool {
     if start + offset + 2 > frame.len() {
         return false;
     }
@@ -145,7 +145,7 @@ pub(super) fn complete_checksum(frame: &mut [u8], start: usize, offset: usize) -
 
 /// Why a large segment is not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// Cuts the large segment in `frame` into frames of `header.gso_size` bytes of payload, completes them, and calls `send`
 /// for each, in order.
@@ -217,9 +217,48 @@ fn finish_piece(piece: &mut [u8], layers: &Layers, n: usize, offset: usize, last
     put16(piece, field, value);
 }
 
+/// Cuts the large TCP segment in `frame` into frames of `most` bytes of payload, as [`segment`].
+///
+/// # Errors
+/// There is no such segment.
+pub(crate) fn segment_tcp(frame: &[u8], most: u16, send: impl FnMut(&[u8])) -> Result<(), Malformed> {
+    let layers = Layers::of(frame, true).ok_or(Malformed("no TCP packet"))?;
+    let gso_type = if layers.v6 { GSO_TCPV6 } else { GSO_TCPV4 };
+    segment(frame, &Header { gso_type, gso_size: most, ..Header::default() }, send)
+}
+
+/// Computes the checksum of the whole TCP or UDP packet in `frame`.  False: there is none of this protocol.
+#[must_use]
+pub(crate) fn fill_checksum(frame: &mut [u8], protocol: u8) -> bool {
+    let Some(layers) = Layers::of(frame, false).filter(|layers| layers.protocol == protocol) else { return false };
+    let field = layers.l4 + if protocol == TCP { 16 } else { 6 };
+    put16(frame, field, 0);
+    let packet = layers.l4..layers.end;
+    let value = match fold(layers.pseudo(frame, packet.len()) + sum(&frame[packet])) {
+        0 if protocol == UDP => 0xffff,
+        value => value,
+    };
+    put16(frame, field, value);
+    true
+}
+
+/// Computes the checksum of the IPv4 header in `frame`.  False: there is none.
+#[must_use]
+pub(crate) fn fill_ip_checksum(frame: &mut [u8]) -> bool {
+    let Some((ETHERTYPE_IPV4, ip)) = network(frame) else { return false };
+    let Some(end) = frame.get(ip).map(|first| ip + usize::from(first & 0xf) * 4) else { return false };
+    if end < ip + 20 || end > frame.len() {
+        return false;
+    }
+    put16(frame, ip + 10, 0);
+    let value = fold(sum(&frame[ip..end]));
+    put16(frame, ip + 10, value);
+    true
+}
+
 /// An Ethernet frame with an IPv4 packet, for tests.
 #[cfg(test)]
-pub(super) fn sample(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn sample(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let header = if protocol == TCP { 20 } else { 8 };
     let mut frame = vec![0x52, 0x54, 0, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 1, 8, 0];
     let total = 20 + header + payload.len();

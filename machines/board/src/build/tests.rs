@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::backends::Backends;
-use crate::config::{Bios, BoardOptions, Net, Share, Smp};
-use std::path::{Path, PathBuf};
+use crate::config::{Bios, BoardOptions, Smp};
+use std::path::PathBuf;
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::mem::Access;
+use tern_core::mem::space::HostMemory;
+use tern_host::map::GuestRam;
 use tern_session::machine::Ended;
 
 /// Zero bytes.
@@ -34,29 +36,41 @@ impl CharSink for Output {
 struct Serial(Output);
 
 impl Backends for Serial {
-    fn disk(&mut self, _drive: &Drive) -> Result<Box<dyn Block>, String> {
+    fn drive(&mut self, _name: &str, _user: User) -> Result<Box<dyn Block>, String> {
         Err("no disks here".to_owned())
     }
 
-    fn chars(&mut self, _what: &Char, _port: Port) -> Result<Box<dyn CharSink>, String> {
+    fn chardev(&mut self, _name: &str, _user: User) -> Result<Box<dyn CharSink>, String> {
         Ok(Box::new(self.0.clone()))
     }
 
-    fn net(&mut self, _net: &Net, _port: Port) -> Result<Box<dyn NetSink>, String> {
+    fn netdev(&mut self, _name: &str, _user: User) -> Result<Box<dyn NetSink>, String> {
         Err("no networks here".to_owned())
     }
 
-    fn share(&mut self, _share: &Share) -> Result<Box<dyn FileSystem>, String> {
+    fn folder(&mut self, _fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
         Err("no folders here".to_owned())
     }
 
-    fn entropy(&mut self, _file: Option<&Path>) -> Result<Box<dyn Entropy>, String> {
+    fn entropy(&mut self, _object: Option<&str>) -> Result<Box<dyn Entropy>, String> {
         Ok(Box::new(Zeroes))
+    }
+
+    fn ram(&mut self, _object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String> {
+        Ok(Rc::new(GuestRam::new(size).map_err(|e| e.to_string())?))
+    }
+
+    fn mac(&mut self) -> [u8; 6] {
+        [0x52, 0x54, 0, 0x12, 0x34, 0x56]
     }
 
     fn wall_clock_ns(&mut self) -> u64 {
         0
     }
+
+    fn moved(&mut self, _path: &str, _port: Port) {}
+
+    fn release(&mut self, _path: &str) {}
 }
 
 /// A kernel of this code, for the time of a test.
@@ -82,7 +96,11 @@ const CALLED_AT: u64 = 0x8020_0000;
 
 fn config(board: &str, bios: Bios, kernel: &Kernel) -> BoardConfig {
     let memory = 64 << 20;
-    BoardConfig { bios, memory, kernel: Some(kernel.0.clone()), ..BoardConfig::new(board) }
+    {
+        let mut config = BoardConfig { bios, memory, kernel: Some(kernel.0.clone()), ..BoardConfig::new(board) };
+        config.add_serial(crate::config::Setup::parse("null").unwrap());
+        config
+    }
 }
 
 /// How a run ends, and what the serial port has got.
@@ -180,7 +198,7 @@ fn every_part_is_in_the_address_space() {
 fn backends_that_fail_are_named() {
     let kernel = Kernel::new("backends", ".word 0x10500073", RAM);
     let mut config = config("riscv64/virt", Bios::None, &kernel);
-    config.flash[0] = Some(Drive::new("x"));
+    config.flash[0] = Some("x".to_owned());
     let plan = Plan::new(&config, &mut Zeroes).unwrap();
     let error = build(plan, &config, Settings::default(), &mut Serial::default()).err().unwrap();
     assert_eq!(error.to_string(), "flash0: no disks here");

@@ -1,6 +1,6 @@
 //! Devices together with what is behind them, for those who do not name things: `tern boot`, tests.
 
-use super::{BoardConfig, Char, Chardev, DeviceConfig, Drive, Folder, Fsdev, Medium, Netdev, Object, Transport};
+use super::{BoardConfig, Chardev, DeviceConfig, Drive, Folder, Fsdev, Medium, Netdev, Object, Setup, Transport};
 use std::path::PathBuf;
 
 /// Slots for memory-mapped virtio devices, after which they go to PCI.
@@ -114,21 +114,21 @@ impl BoardConfig {
     }
 
     /// Adds a character device; its name.
-    pub fn add_char(&mut self, what: Char) -> String {
+    pub fn add_char(&mut self, setup: Setup) -> String {
         let id = format!("char{}", self.chardevs.len());
-        self.chardevs.push(Chardev { id: id.clone(), what, mux: false });
+        self.chardevs.push(Chardev { id: id.clone(), setup });
         id
     }
 
     /// Adds a serial port.
-    pub fn add_serial(&mut self, what: Char) {
-        let id = self.add_char(what);
+    pub fn add_serial(&mut self, setup: Setup) {
+        let id = self.add_char(setup);
         self.serials.push(Some(id));
     }
 
     /// Adds a virtio console.
-    pub fn add_console(&mut self, what: Char, transport: Transport) {
-        let id = self.add_char(what);
+    pub fn add_console(&mut self, setup: Setup, transport: Transport) {
+        let id = self.add_char(setup);
         let bus = format!("console{}", self.devices.len());
         let mut device = self.virtio("virtio-serial", transport);
         device.id = Some(bus.clone());

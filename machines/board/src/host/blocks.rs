@@ -34,6 +34,10 @@ struct Slot {
     /// The tray is open, and whether the guest keeps it shut.
     open: Cell<bool>,
     locked: Cell<bool>,
+    /// The guest has moved the tray, and nobody has been told.
+    moved: Cell<bool>,
+    /// The user wants the medium; true: whatever the lock says.
+    eject: Cell<Option<bool>>,
 }
 
 impl Slot {
@@ -88,6 +92,29 @@ impl Block for Handle {
     fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError> {
         let result = self.0.image()?.borrow_mut().write_zeroes(offset, len, unmap);
         self.0.count(result, |c| (c.writes, c.write_bytes) = (c.writes + 1, c.write_bytes + len))
+    }
+
+    fn present(&self) -> bool {
+        self.0.image.borrow().is_some()
+    }
+
+    fn tray_open(&self) -> bool {
+        self.0.open.get()
+    }
+
+    fn tray(&mut self, open: bool, by_guest: bool) {
+        self.0.open.set(open);
+        if by_guest {
+            self.0.moved.set(true);
+        }
+    }
+
+    fn lock(&mut self, locked: bool) {
+        self.0.locked.set(locked);
+    }
+
+    fn eject_request(&mut self) -> Option<bool> {
+        self.0.eject.take()
     }
 }
 
@@ -194,6 +221,17 @@ impl Backend {
     /// Opens or closes its tray.
     pub fn set_tray(&self, open: bool) {
         self.slot.open.set(open);
+    }
+
+    /// Asks its device for the medium; `force`: whatever the guest's lock says.  The device must hear of it.
+    pub fn request_eject(&self, force: bool) {
+        self.slot.eject.set(Some(force));
+    }
+
+    /// Has the guest moved the tray since this was asked last?
+    #[must_use]
+    pub fn take_moved(&self) -> bool {
+        self.slot.moved.take()
     }
 }
 

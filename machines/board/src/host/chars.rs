@@ -1,12 +1,10 @@
 //! Character devices: terminals, sockets, files, and who has them: devices, or monitors.
 
 use crate::backends::{Port, User};
-use crate::config::{Char, Chardev};
-use std::cell::RefCell;
+use crate::config::{Chardev, Setup, Spec};
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 use tern_core::backend::CharSink;
-use tern_host::chardev::{Chardev as Ends, Source, Spec};
+use tern_host::chardev::{Change, Chardev as Ends, Descriptor, Descriptors, Handle, Source};
 use tern_host::console::ConsoleEvent;
 use tern_host::wait::Interest;
 
@@ -30,26 +28,38 @@ pub(super) enum Event {
 
 /// A character device.
 pub struct Node {
-    sink: Rc<RefCell<Box<dyn CharSink>>>,
+    handle: Handle,
     source: Box<dyn Source>,
     waiting: VecDeque<u8>,
-    /// Is anybody there at the other end?
-    open: bool,
+    /// Descriptors that came along.
+    fds: Vec<Descriptor>,
     /// Can anything ever come?
     live: bool,
-    mux: bool,
+    setup: Setup,
     /// Those that have it; of a multiplexed one, the one that `focus` counts has the input.
     holders: Vec<Holder>,
     focus: usize,
-    /// What it is, as `query-chardev` shows it.
-    shown: String,
+    /// Connections that have come about or ended, for whoever has it.
+    changes: Vec<Change>,
 }
 
 impl Node {
-    /// What it is.
+    /// What it is and what it is connected to, as `query-chardev` shows it.
     #[must_use]
-    pub fn shown(&self) -> &str {
-        &self.shown
+    pub fn shown(&self) -> String {
+        self.handle.info()
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Its other end.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Does anybody have it?
@@ -58,27 +68,12 @@ impl Node {
         !self.holders.is_empty()
     }
 
-    /// Is anybody there at the other end?
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.open
-    }
-
     fn focused(&self) -> Option<&Holder> {
         self.holders.get(self.focus)
     }
 
     fn is_surface(&self) -> bool {
         matches!(self.focused(), Some(Holder::Surface))
-    }
-}
-
-/// A shared end for output.
-struct Output(Rc<RefCell<Box<dyn CharSink>>>);
-
-impl CharSink for Output {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.borrow_mut().write(bytes);
     }
 }
 
@@ -95,32 +90,28 @@ impl Chars {
     ///
     /// # Errors
     /// A name that is taken, something that cannot be opened.
-    pub fn add(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
+    pub fn add(&mut self, chardev: &Chardev, descriptors: &mut Descriptors) -> Result<Option<String>, String> {
         if self.nodes.contains_key(&chardev.id) {
             return Err(format!("Duplicate ID '{}' for chardev", chardev.id));
         }
-        let (spec, shown) = match &chardev.what {
-            Char::Null => (Spec::Null, "null".to_owned()),
-            Char::File(path) => (Spec::File { path: path.clone(), append: false }, "file".to_owned()),
-            Char::Stdio(monitor) => (Spec::Stdio { escapes: *monitor }, "stdio".to_owned()),
-            Char::Other(text) => (Spec::parse(text).map_err(|e| e.to_string())?, text.clone()),
-        };
-        let shown = if chardev.mux { "mux".to_owned() } else { shown };
-        if matches!(spec, Spec::Stdio { .. }) && core::mem::replace(&mut self.stdio, true) {
+        let setup = &chardev.setup;
+        let is_stdio = matches!(setup.spec, Spec::Stdio { .. });
+        if is_stdio && self.stdio {
             return Err("cannot use stdio by multiple character devices".to_owned());
         }
-        let Ends { sink, source, note } = spec.open().map_err(|e| e.to_string())?;
-        let live = !matches!(spec, Spec::Null | Spec::File { .. });
+        let Ends { source, note, handle, .. } = setup.open(descriptors).map_err(|e| e.to_string())?;
+        self.stdio |= is_stdio;
+        let live = !matches!(setup.spec, Spec::Null | Spec::File { input: None, .. } | Spec::Ring { .. });
         let node = Node {
-            sink: Rc::new(RefCell::new(sink)),
+            handle,
             source,
             waiting: VecDeque::new(),
-            open: true,
+            fds: Vec::new(),
             live,
-            mux: chardev.mux,
+            setup: setup.clone(),
             holders: Vec::new(),
             focus: 0,
-            shown,
+            changes: Vec::new(),
         };
         self.nodes.insert(chardev.id.clone(), node);
         Ok(note)
@@ -144,21 +135,27 @@ impl Chars {
         self.nodes.iter().map(|(id, node)| (id.as_str(), node))
     }
 
-    fn hold(&mut self, id: &str, holder: Holder) -> Result<Rc<RefCell<Box<dyn CharSink>>>, String> {
+    /// The one with this name.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    fn hold(&mut self, id: &str, holder: Holder) -> Result<Box<dyn CharSink>, String> {
         let node = self.nodes.get_mut(id).ok_or_else(|| format!("there is no chardev '{id}'"))?;
-        if node.is_used() && !node.mux {
+        if node.is_used() && !node.setup.mux {
             return Err(format!("chardev '{id}' is already in use"));
         }
         node.holders.push(holder);
         // Devices have the input until somebody asks for a monitor.
         let first = node.holders.iter().position(|h| matches!(h, Holder::Device(_)));
         node.focus = first.unwrap_or(0);
-        Ok(node.sink.clone())
+        Ok(node.handle.sink())
     }
 
     /// Gives one to a device.
     pub(super) fn attach(&mut self, id: &str, user: User) -> Result<Box<dyn CharSink>, String> {
-        Ok(Box::new(Output(self.hold(id, Holder::Device(user))?)))
+        self.hold(id, Holder::Device(user))
     }
 
     /// Gives one to a monitor or the like, which calls [`Chars::read`].
@@ -166,7 +163,7 @@ impl Chars {
     /// # Errors
     /// There is none, or somebody has it.
     pub fn attach_surface(&mut self, id: &str) -> Result<Box<dyn CharSink>, String> {
-        Ok(Box::new(Output(self.hold(id, Holder::Surface)?)))
+        self.hold(id, Holder::Surface)
     }
 
     /// What has come for the monitor or the like that has this one.
@@ -174,6 +171,24 @@ impl Chars {
         match self.nodes.get_mut(id) {
             Some(node) if node.is_surface() => node.waiting.drain(..).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Connections that have come about or ended for the monitor or the like that has this one.
+    pub fn changes(&mut self, id: &str) -> Vec<Change> {
+        self.nodes.get_mut(id).map_or(Vec::new(), |node| core::mem::take(&mut node.changes))
+    }
+
+    /// Descriptors that came along with what the monitor that has this one has read.
+    pub fn take_fds(&mut self, id: &str) -> Vec<Descriptor> {
+        self.nodes.get_mut(id).map_or(Vec::new(), |node| core::mem::take(&mut node.fds))
+    }
+
+    /// Lets a monitor go.
+    pub fn release_surface(&mut self, id: &str) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.holders.retain(|h| !matches!(h, Holder::Surface));
+            node.focus = 0;
         }
     }
 
@@ -186,7 +201,7 @@ impl Chars {
 
     /// Does a monitor have something to read?
     pub(super) fn wants_attention(&self) -> bool {
-        self.nodes.values().any(|n| n.is_surface() && !n.waiting.is_empty())
+        self.nodes.values().any(|n| n.is_surface() && !(n.waiting.is_empty() && n.changes.is_empty()))
     }
 
     pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
@@ -213,14 +228,20 @@ impl Chars {
                 match event {
                     ConsoleEvent::Bytes(bytes) => node.waiting.extend(bytes),
                     ConsoleEvent::Quit | ConsoleEvent::Signal(_) => events.push(Event::Quit),
-                    ConsoleEvent::Closed => (node.open, node.live) = (false, false),
+                    ConsoleEvent::Closed => node.live = false,
                     ConsoleEvent::Monitor if node.holders.len() > 1 => {
                         node.focus = (node.focus + 1) % node.holders.len();
                     }
                     ConsoleEvent::Monitor => events.push(Event::Tell("there is no monitor on this terminal")),
-                    ConsoleEvent::Break => events.push(Event::Tell("a break cannot be sent yet")),
+                    ConsoleEvent::Break => events.push(Event::Tell("serial ports here have no break line")),
                     ConsoleEvent::Sync => events.push(Event::Tell("disks hold nothing back: what is flushed is saved")),
                 }
+            }
+            let fds = node.source.take_fds();
+            let changes = node.source.changes();
+            if node.is_surface() {
+                node.fds.extend(fds);
+                node.changes.extend(changes);
             }
         }
         events

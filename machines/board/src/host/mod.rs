@@ -8,7 +8,7 @@ pub mod nets;
 pub mod objects;
 
 use crate::backends::{Backends, User};
-use crate::config::{BoardConfig, Folder, Fsdev};
+use crate::config::{BoardConfig, Chardev, Folder, Fsdev};
 use blocks::Blocks;
 use chars::Chars;
 use nets::Nets;
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
-use tern_core::backend::{Block, CharSink, Entropy, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink};
 use tern_core::mem::space::HostMemory;
 use tern_devices::bench::Synth;
 use tern_host::clock;
@@ -79,7 +79,7 @@ impl Host {
             world.objects.add(object.clone())?;
         }
         for chardev in &config.chardevs {
-            if let Some(note) = world.chars.add(chardev)? {
+            if let Some(note) = world.add_chardev(chardev)? {
                 (world.tell)(&note);
             }
         }
@@ -116,6 +116,14 @@ impl World {
     /// These descriptors end a wait when something can be read from them, and are looked at by whoever gave them.
     pub fn set_others(&mut self, fds: Vec<i32>) {
         self.others = fds;
+    }
+
+    /// Adds a character device; what the user should know about it.
+    ///
+    /// # Errors
+    /// A name that is taken, something that cannot be opened.
+    pub fn add_chardev(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
+        self.chars.add(chardev, &mut self.nets.commons.descriptors)
     }
 
     fn poll(&mut self) {
@@ -216,6 +224,10 @@ impl Backends for Host {
 
     fn ram(&mut self, object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String> {
         self.world().objects.ram(object, size)
+    }
+
+    fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
+        self.world().objects.memory(object)
     }
 
     fn mac(&mut self) -> [u8; 6] {

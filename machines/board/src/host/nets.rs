@@ -4,7 +4,7 @@ use crate::backends::{Port, User};
 use crate::config::Netdev;
 use std::collections::BTreeMap;
 use tern_core::backend::NetSink;
-use tern_host::net::{self, pcap::Dump};
+use tern_host::net::{self, Commons, LinkEvent, Options, pcap::Dump};
 use tern_host::wait::Interest;
 
 /// Bytes of a frame that a dump keeps.
@@ -35,7 +35,11 @@ impl Cable {
 
 /// All network backends.
 #[derive(Default)]
-pub struct Nets(BTreeMap<String, Cable>);
+pub struct Nets {
+    cables: BTreeMap<String, Cable>,
+    /// What backends share: hubs, descriptors by name.
+    pub commons: Commons,
+}
 
 impl Nets {
     /// Adds one.
@@ -43,14 +47,25 @@ impl Nets {
     /// # Errors
     /// A name that is taken, something that cannot be opened.
     pub fn add(&mut self, netdev: &Netdev) -> Result<(), String> {
-        if self.0.contains_key(&netdev.id) {
+        if self.cables.contains_key(&netdev.id) {
             return Err(format!("Duplicate ID '{}' for netdev", netdev.id));
         }
-        let mut link = net::open(&netdev.spec).map_err(|e| e.to_string())?;
+        let options = Options::parse(&format!("{},id={}", netdev.spec, netdev.id)).map_err(|e| e.to_string())?;
+        let link = match (options.kind(), options.get("netdev")) {
+            ("hubport", Some(other)) => {
+                let hub = options.get("hubid").and_then(|id| id.parse().ok());
+                let hub = hub.ok_or_else(|| "Parameter 'hubid' is missing".to_owned())?;
+                let cable = self.cables.get(other).ok_or_else(|| format!("there is no netdev '{other}'"))?;
+                self.commons.hub(hub).attach(Some(&netdev.id), cable.link.clone());
+                net::open_with(&Options::parse(&format!("hubport,hubid={hub}")).map_err(|e| e.to_string())?, &mut self.commons)
+            }
+            _ => net::open_with(&options, &mut self.commons),
+        };
+        let mut link = link.map_err(|e| e.to_string())?;
         if let Some(path) = &netdev.dump {
             link = Box::new(Dump::create(link, path, SNAP).map_err(|e| e.to_string())?);
         }
-        self.0.insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
+        self.cables.insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
         Ok(())
     }
 
@@ -59,22 +74,31 @@ impl Nets {
     /// # Errors
     /// There is none.
     pub fn remove(&mut self, id: &str) -> Result<(), String> {
-        self.0.remove(id).map(|_| ()).ok_or_else(|| format!("Device '{id}' not found"))
+        self.cables.remove(id).map(|_| ()).ok_or_else(|| format!("Device '{id}' not found"))
     }
 
     /// All of them, by name.
     pub fn cables(&self) -> impl Iterator<Item = (&str, &Cable)> {
-        self.0.iter().map(|(id, cable)| (id.as_str(), cable))
+        self.cables.iter().map(|(id, cable)| (id.as_str(), cable))
     }
 
     /// One of them.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Cable> {
-        self.0.get(id)
+        self.cables.get(id)
+    }
+
+    /// What has become of the peers of links since the last call.
+    pub fn take_events(&self) -> Vec<(String, LinkEvent)> {
+        let mut events = Vec::new();
+        for (id, cable) in &self.cables {
+            events.extend(cable.link.link().events().into_iter().map(|e| (id.clone(), e)));
+        }
+        events
     }
 
     pub(super) fn attach(&mut self, id: &str, user: User) -> Result<Box<dyn NetSink>, String> {
-        let cable = self.0.get_mut(id).ok_or_else(|| format!("there is no netdev '{id}'"))?;
+        let cable = self.cables.get_mut(id).ok_or_else(|| format!("there is no netdev '{id}'"))?;
         if cable.user.is_some() {
             return Err(format!("netdev '{id}' is already in use"));
         }
@@ -83,11 +107,11 @@ impl Nets {
     }
 
     pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
-        self.0.values_mut().filter_map(|c| c.user.as_mut())
+        self.cables.values_mut().filter_map(|c| c.user.as_mut())
     }
 
     pub(super) fn release(&mut self, path: &str) {
-        for cable in self.0.values_mut() {
+        for cable in self.cables.values_mut() {
             if cable.user.as_ref().is_some_and(|u| u.path == path) {
                 cable.user = None;
             }
@@ -95,14 +119,14 @@ impl Nets {
     }
 
     pub(super) fn poll(&self, now: u64) {
-        for cable in self.0.values() {
+        for cable in self.cables.values() {
             cable.link.link().poll(now);
         }
     }
 
     pub(super) fn watch(&self, fds: &mut Vec<(i32, Interest)>, now: u64) -> u64 {
         let mut timeout = u64::MAX;
-        for cable in self.0.values() {
+        for cable in self.cables.values() {
             let link = cable.link.link();
             link.poll_fds(fds);
             timeout = timeout.min(link.deadline().map_or(u64::MAX, |at| at.saturating_sub(now)));
@@ -111,15 +135,15 @@ impl Nets {
     }
 
     pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
-        self.0.values().filter_map(|c| c.user.as_ref()).map(|u| u.port)
+        self.cables.values().filter_map(|c| c.user.as_ref()).map(|u| u.port)
     }
 
     pub(super) fn take(&mut self, port: Port) -> Option<Vec<u8>> {
-        let cable = self.0.values().find(|c| c.user.as_ref().is_some_and(|u| u.port == port))?;
+        let cable = self.cables.values().find(|c| c.user.as_ref().is_some_and(|u| u.port == port))?;
         cable.link.link().next_frame()
     }
 
     pub(super) fn is_used(&self) -> bool {
-        self.0.values().any(|c| c.user.is_some())
+        self.cables.values().any(|c| c.user.is_some())
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Object;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
-use tern_core::backend::Entropy;
+use tern_core::backend::{Entropy, Memory};
 use tern_core::mem::space::HostMemory;
 use tern_devices::model::{Prop, PropKind, Props, Value};
 use tern_host::entropy::{FromFile, Host};
@@ -146,6 +146,13 @@ impl Objects {
         }
     }
 
+    pub(super) fn memory(&mut self, id: &str) -> Result<Rc<dyn Memory>, String> {
+        let made = self.0.get_mut(id).ok_or_else(|| format!("there is no object '{id}'"))?;
+        let memory = made.memory.clone().ok_or_else(|| format!("object '{id}' is no memory"))?;
+        made.users += 1;
+        Ok(Rc::new(Bytes(memory)))
+    }
+
     pub(super) fn ram(&mut self, object: Option<&str>, size: u64) -> Result<Rc<dyn HostMemory>, String> {
         let Some(id) = object else { return anonymous(size) };
         let made = self.0.get_mut(id).ok_or_else(|| format!("there is no object '{id}'"))?;
@@ -156,6 +163,27 @@ impl Objects {
         }
         made.users += 1;
         Ok(memory)
+    }
+}
+
+/// The bytes of a memory object.
+struct Bytes(Rc<dyn HostMemory>);
+
+impl Memory for Bytes {
+    fn size(&self) -> u64 {
+        self.0.span().len() as u64
+    }
+
+    fn read(&self, offset: u64, buf: &mut [u8]) {
+        let inside = usize::try_from(offset).is_ok_and(|at| self.0.span().read(at, buf));
+        if !inside {
+            buf.fill(0);
+        }
+    }
+
+    fn write(&self, offset: u64, buf: &[u8]) {
+        // What is behind the end is nowhere.
+        let _ = usize::try_from(offset).is_ok_and(|at| self.0.span().write(at, buf));
     }
 }
 

@@ -4,7 +4,7 @@ use super::{At, Line, Stop};
 use crate::grammar::Keys;
 use crate::parts;
 use crate::run::{MonitorConfig, MonitorMode};
-use tern_board::config::{Char, Chardev};
+use tern_board::config::{Chardev, Setup, Spec};
 
 /// Reads the argument of `-chardev`.
 ///
@@ -13,30 +13,15 @@ use tern_board::config::{Char, Chardev};
 pub fn read_chardev(mut keys: Keys) -> Result<Chardev, String> {
     let backend = keys.need("backend")?;
     let id = keys.need("id")?;
-    let mux = keys.switch("mux")?.unwrap_or(false);
-    if keys.take("logfile").is_some() {
-        return Err("logfile= is not supported".to_owned());
-    }
-    let what = match backend.as_str() {
-        "null" => Char::Null,
-        "stdio" => {
-            keys.switch("signal")?;
-            Char::Stdio(mux)
-        }
-        "file" => {
-            keys.fixed("append", &["off"])?;
-            Char::File(keys.need("path")?.into())
-        }
-        "pty" => Char::Other("pty".to_owned()),
-        "socket" => socket(&mut keys)?,
-        other => return Err(format!("'{other}' is not supported as a character device, only {}", BACKENDS.join(", "))),
-    };
-    keys.done()?;
-    Ok(Chardev { id, what, mux })
+    let escaped = |text: String| text.replace(',', ",,");
+    let options = keys.rest().into_iter().map(|(key, value)| format!(",{key}={}", escaped(value)));
+    let text = backend + &options.collect::<String>();
+    Ok(Chardev { id, setup: Setup::parse_chardev(&text).map_err(|e| e.to_string())? })
 }
 
 /// The kinds of character devices.
-pub static BACKENDS: &[&str] = &["file", "null", "pty", "socket", "stdio"];
+pub static BACKENDS: &[&str] =
+    &["file", "memory", "null", "pipe", "pty", "ringbuf", "serial", "socket", "stdio", "udp"];
 
 /// `-chardev`.
 pub(super) fn chardev(line: &mut Line, text: &str) -> Result<(), Stop> {
@@ -54,7 +39,7 @@ fn add(line: &mut Line, chardev: Chardev) -> Result<(), String> {
     if line.config.chardevs.iter().any(|c| c.id == chardev.id) {
         return Err(format!("Duplicate ID '{}' for chardev", chardev.id));
     }
-    if matches!(chardev.what, Char::Stdio(_)) && has_stdio(line) {
+    if matches!(chardev.setup.spec, Spec::Stdio { .. }) && has_stdio(line) {
         return Err("cannot use stdio by multiple character devices".to_owned());
     }
     line.config.chardevs.push(chardev);
@@ -63,26 +48,7 @@ fn add(line: &mut Line, chardev: Chardev) -> Result<(), String> {
 
 /// Has the terminal been given away?
 pub(super) fn has_stdio(line: &Line) -> bool {
-    line.config.chardevs.iter().any(|c| matches!(c.what, Char::Stdio(_)))
-}
-
-/// A socket as `-serial` spells it.
-fn socket(keys: &mut Keys) -> Result<Char, String> {
-    keys.fixed("telnet", &["off"])?;
-    keys.fixed("websocket", &["off"])?;
-    keys.fixed("reconnect", &["0"])?;
-    let mut tail = String::new();
-    for key in ["server", "wait", "nodelay"] {
-        if let Some(on) = keys.switch(key)? {
-            tail += &format!(",{key}={}", if on { "on" } else { "off" });
-        }
-    }
-    let escaped = |s: String| s.replace(',', ",,");
-    let head = match keys.take("path") {
-        Some(path) => format!("unix:{}", escaped(path)),
-        None => format!("tcp:{}:{}", escaped(keys.take("host").unwrap_or_default()), escaped(keys.need("port")?)),
-    };
-    Ok(Char::Other(head + &tail))
+    line.config.chardevs.iter().any(|c| matches!(c.setup.spec, Spec::Stdio { .. }))
 }
 
 /// What `-serial`, `-monitor`, `-qmp` and `-qtest` name: a character device, made with name `id` unless it is there.
@@ -91,9 +57,9 @@ pub(super) fn named(line: &mut Line, text: &str, id: &str) -> Result<String, Str
         let found = line.config.chardevs.iter().find(|c| c.id == named);
         return found.map(|c| c.id.clone()).ok_or_else(|| format!("there is no chardev '{named}'"));
     }
-    let what = parts::serial(text)?;
-    let mux = text.starts_with("mon:");
-    add(line, Chardev { id: id.to_owned(), what, mux })?;
+    let setup = parts::serial(text)?;
+    let mux = setup.mux;
+    add(line, Chardev { id: id.to_owned(), setup })?;
     if mux {
         line.run.monitors.push(MonitorConfig { chardev: id.to_owned(), mode: MonitorMode::Readline });
     }

@@ -26,6 +26,11 @@ use tern_session::{Isa, isa};
 /// The version of QEMU whose command line this is.
 pub const LIKE: &str = "10.0.0";
 
+/// The options that are taken: name, and what the help calls the argument (empty if there is none).
+pub fn options() -> impl Iterator<Item = (&'static str, &'static str)> {
+    table::ROWS.iter().filter(|row| row.is_taken()).map(|row| (row.name, row.arg))
+}
+
 /// What a command line asks for.
 #[derive(Clone, Debug)]
 pub enum Command {

@@ -18,6 +18,13 @@ pub(super) struct Row {
     pub(super) set: Set,
 }
 
+impl Row {
+    /// Is it more than refused?
+    pub(super) fn is_taken(&self) -> bool {
+        !self.about.is_empty()
+    }
+}
+
 const fn row(name: &'static str, arg: &'static str, about: &'static str, set: Set) -> Row {
     Row { name, alias: "", arg, about, set }
 }

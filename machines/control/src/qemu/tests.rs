@@ -1,6 +1,10 @@
 //! The QEMU-style command line: what good lines make, what bad ones are told.
 use super::*;
-use tern_board::config::{Aia, Bios, Drive, RtcBase, Smp};
+use crate::parts;
+use crate::run::{MonitorConfig, OnPanic, OnWatchdog};
+use tern_board::config::{
+    Aia, Bios, Chardev, Content, Drive, Folder, Fsdev, Medium, Netdev, Object, RtcBase, Setup, Smp,
+};
 use tern_session::Items;
 
 const NAME: &str = "qemu-system-riscv64";
@@ -60,20 +64,27 @@ fn the_reference_line() {
     want.initrd = Some("I".into());
     want.append = "console=ttyS0 earlycon tern.expect=disk,net,rng".into();
     want.clock = ClockMode::Host;
-    want.no_reboot = true;
+    want.options.legacy_virtio = true;
     let drive = Drive { format: Some("raw".into()), ..Drive::new("DISK") };
-    let transport = Transport::Mmio;
-    want.disks = vec![tern_board::config::Disk { drive, transport, serial: String::new(), queues: None }];
-    want.nets = vec![tern_board::config::Net { link: Link::User(vec![]), transport, mac: None, dump: None }];
-    want.rngs = vec![tern_board::config::Rng { file: Some("/dev/urandom".into()), transport }];
-    let (tag, security_model) = ("tern".into(), "none".into());
-    want.shares = vec![Share { path: "DIR".into(), tag, read_only: false, security_model, transport }];
-    want.serials = vec![Char::Stdio(false)];
+    want.drives = vec![Medium { id: "disk".into(), node: String::new(), drive: Some(drive) }];
+    want.netdevs = vec![Netdev { id: "net".into(), spec: "user".into(), dump: None }];
+    let props = vec![("filename".into(), "/dev/urandom".into())];
+    want.objects = vec![Object { kind: "rng-random".into(), id: "rng".into(), props }];
+    let folder = Folder::Local { path: "DIR".into(), read_only: false, security_model: "none".into() };
+    want.fsdevs = vec![Fsdev { id: "share".into(), folder, options: vec![] }];
+    want.devices = vec![
+        DeviceConfig::new("virtio-blk-device").with("drive", "disk"),
+        DeviceConfig::new("virtio-net-device").with("netdev", "net"),
+        DeviceConfig::new("virtio-rng-device").with("rng", "rng"),
+        DeviceConfig::new("virtio-9p-device").with("fsdev", "share").with("mount_tag", "tern"),
+    ];
+    want.chardevs = vec![Chardev { id: "serial0".into(), setup: Setup::parse("stdio").unwrap() }];
+    want.serials = vec![Some("serial0".into())];
     assert_eq!(got, want);
     assert!(run.paced && run.items == Items::NONE && run.save.is_none() && run.name == NAME);
+    assert!(run.actions.reboot_ends && run.monitors.is_empty());
     let pci = config(&BOOT.replace("-device,", "-pci,"));
-    assert_eq!(pci.disks[0].transport, Transport::Pci(None));
-    assert_eq!((pci.nets[0].transport, pci.rngs[0].transport), (Transport::Pci(None), Transport::Pci(None)));
+    assert!(pci.devices.iter().all(|d| d.driver.ends_with("-pci")));
     let disk = config("-machine virt -m 512M -smp 1 -display none -serial stdio -kernel u-boot.bin -bios default");
     assert_eq!((disk.kernel, disk.bios), (Some("u-boot.bin".into()), Bios::Default));
 }
@@ -115,7 +126,7 @@ fn machines_and_cpus() {
         ),
         ("-m xx", "-m xx: Parameter 'size' expects a size (as 512M or 2G)"),
         ("-m 0", "-m 0: Parameter 'size' expects a size (as 512M or 2G)"),
-        ("-accel kvm", "invalid accelerator kvm, only tcg is supported"),
+        ("-accel kvm", "invalid accelerator kvm"),
         ("-enable-kvm", "-enable-kvm: invalid accelerator kvm, only tcg is supported"),
         ("-accel tcg,thread=multi", "-accel tcg,thread=multi: thread=multi is not supported, only single"),
         ("-uuid zz", "-uuid zz: wrong format of a UUID"),
@@ -137,7 +148,12 @@ fn clocks_and_runs() {
     assert_eq!((run.items, run.log_file), (Items::INT.with(Items::IN_ASM), Some("log".into())));
     assert_eq!(config("-icount auto").clock, ClockMode::Instructions { shift: None });
     assert_eq!(machine("-pidfile p").1.pid_file, Some("p".into()));
-    assert!(config("-action reboot=shutdown").no_reboot && !config("-no-reboot -action reboot=reset").no_reboot);
+    let actions = |line: &str| machine(line).1.actions;
+    assert!(actions("-action reboot=shutdown").reboot_ends && !actions("-no-reboot -action reboot=reset").reboot_ends);
+    assert!(actions("-no-shutdown").shutdown_pauses && actions("-action shutdown=pause").shutdown_pauses);
+    let line = "-action panic=pause,watchdog=poweroff";
+    assert_eq!((actions(line).panic, actions(line).watchdog), (OnPanic::Pause, OnWatchdog::Poweroff));
+    assert!(machine("-S").1.paused && machine("-accel qtest -S").1.qtest_only);
     for (line, why) in [
         ("-icount 11", "-icount 11: shift expects auto or a number from 0 to 10"),
         ("-icount 3,sleep=maybe", "-icount 3,sleep=maybe: Parameter 'sleep' expects 'on' or 'off'"),
@@ -149,14 +165,12 @@ fn clocks_and_runs() {
         ),
         ("-rtc localtime", "-rtc localtime: base=localtime is not supported, only utc and dates"),
         ("-d foo", "-d foo: 'foo' is no log item (see -d help)"),
-        ("-S", "-S: the monitor that would start the machine is not built yet"),
         ("-s", "-s: the gdb server is not built yet"),
         ("-gdb tcp::1", "-gdb tcp::1: the gdb server is not built yet"),
         ("-foo", "-foo: invalid option"),
         ("-m", "-m: requires an argument"),
         ("--m", "-m: requires an argument"),
         ("-smbios x", "-smbios x: not supported"),
-        ("-incoming x", "-incoming x: not built yet"),
     ] {
         assert_eq!(refused(line), why);
     }
@@ -168,45 +182,54 @@ fn disks() {
         "-M virt disk.img -drive file=a,,b,if=virtio,readonly=on,discard=unmap -drive file=c,format=qcow2 -hda d
          -drive if=none,id=x,file=e,cache=none -device virtio-blk-pci,drive=x,addr=0x5,serial=S,num-queues=2 -snapshot",
     );
-    let files: Vec<&str> = c.disks.iter().map(|d| d.drive.file.to_str().unwrap()).collect();
-    assert_eq!(files, ["e", "disk.img", "a,b", "c", "d"]);
-    assert!(c.disks.iter().all(|d| d.drive.snapshot));
-    let e = &c.disks[0];
-    assert_eq!((e.transport, e.serial.as_str(), e.queues), (Transport::Pci(Some(5)), "S", Some(2)));
-    assert_eq!(e.drive.cache.as_deref(), Some("none"));
-    assert!(c.disks[2].drive.read_only && c.disks[2].drive.discard && !c.disks[1].drive.read_only);
-    assert_eq!(c.disks[3].drive.format.as_deref(), Some("qcow2"));
+    let drives: Vec<&Drive> = c.drives.iter().map(|m| m.drive.as_ref().unwrap()).collect();
+    let files = ["disk.img", "a,b", "c", "d", "e"].map(|f| Content::File(f.into()));
+    assert!(drives.iter().map(|d| &d.content).eq(&files));
+    assert!(drives.iter().all(|d| d.snapshot));
+    assert_eq!(drives[4].cache.as_deref(), Some("none"));
+    assert!(drives[1].read_only && drives[1].discard && !drives[0].read_only);
+    assert_eq!(drives[2].format.as_deref(), Some("qcow2"));
+    // Devices of their own come first.
+    let first = DeviceConfig::new("virtio-blk-pci").with("drive", "x").with("addr", "0x5");
+    assert_eq!(c.devices[0], first.with("serial", "S").with("num-queues", "2"));
+    let rest: Vec<&str> = c.devices[1..].iter().map(|d| d.props[0].1.as_str()).collect();
+    assert_eq!(rest, ["virtio0", "virtio1", "virtio2", "virtio3"]);
     let c = config("-M virt,pflash1=vars -pflash code -blockdev driver=file,node-name=vars,filename=v,read-only=on");
-    assert_eq!(c.flash[0].as_ref().map(|d| d.file.clone()), Some("code".into()));
-    assert!(c.flash[1].as_ref().is_some_and(|d| d.read_only && d.format.as_deref() == Some("raw")));
+    assert_eq!(c.flash, [Some("pflash0".into()), Some("vars".into())]);
+    let drive = |c: &BoardConfig, n: usize| c.drives[n].drive.clone().unwrap();
+    assert!(drive(&c, 1).read_only && drive(&c, 1).format.as_deref() == Some("raw"));
     let json = r#"-blockdev '{"driver":"qcow2","node-name":"n","file":{"driver":"file","filename":"f"},"cache":{"direct":true}}'"#;
     let c = config(&format!("-M virt {json} -device '{{\"driver\":\"virtio-blk-device\",\"drive\":\"n\"}}'"));
-    assert_eq!(c.disks[0].drive.format.as_deref(), Some("qcow2"));
-    assert_eq!(c.disks[0].drive.cache.as_deref(), Some("none"));
+    assert_eq!((drive(&c, 0).format.as_deref(), drive(&c, 0).cache.as_deref()), (Some("qcow2"), Some("none")));
+    assert_eq!((c.drives[0].id.as_str(), c.drives[0].node.as_str()), ("", "n"));
     let c = config(
         "-blockdev file,node-name=a,filename=f -blockdev raw,node-name=b,file=a,discard=unmap
          -device virtio-blk-device,drive=b -snapshot",
     );
-    assert!(c.disks[0].drive.discard && !c.disks[0].drive.snapshot);
+    assert!(drive(&c, 1).discard && !drive(&c, 1).snapshot);
+    let c = config("-drive if=none,id=n,driver=null-co,read-zeroes=on,size=4M -drive if=none,id=cd,media=cdrom");
+    assert_eq!((drive(&c, 0).content, &c.drives[1].drive), (Content::Null(4 << 20), &None));
     for (line, why) in [
-        ("-drive foo=bar", "-drive foo=bar: Parameter 'file' is missing"),
+        ("-drive foo=bar", "-drive foo=bar: Invalid parameter 'foo'"),
         ("-drive file=a,foo=bar", "-drive file=a,foo=bar: Invalid parameter 'foo'"),
         ("-drive file=a,format=vdi", "-drive file=a,format=vdi: format 'vdi' is not supported"),
         ("-drive file=a,if=ide", "-drive file=a,if=ide: machine type does not support if=ide"),
-        ("-drive file=a,media=cdrom", "-drive file=a,media=cdrom: media=cdrom is not supported, only disk"),
+        ("-drive file=a,media=tape", "-drive file=a,media=tape: 'media' invalid"),
         ("-drive file=a,cache=x", "-drive file=a,cache=x: invalid cache mode 'x'"),
         ("nbd:localhost:1", "nbd:localhost:1: protocol 'nbd' is not supported, only files and block devices"),
         ("-device virtio-blk-device,drive=zz", "-device virtio-blk-device,drive=zz: there is no drive 'zz'"),
-        ("-device virtio-blk-device", "-device virtio-blk-device: drive property not set"),
         (
             "-drive if=none,id=d,file=a -device virtio-blk-pci,drive=d -device virtio-blk,drive=d",
             "-device virtio-blk,drive=d: Drive 'd' is already in use by another device",
         ),
         (
             "-blockdev vdi,node-name=x",
-            "-blockdev vdi,node-name=x: driver 'vdi' is not supported, only file, host_device, raw, qcow2",
+            "-blockdev vdi,node-name=x: driver 'vdi' is not supported, only file, host_device, null-co, raw, qcow2",
         ),
-        ("-blockdev raw,node-name=x,file=y", "-blockdev raw,node-name=x,file=y: Cannot find node 'y', or it is in use"),
+        (
+            "-blockdev raw,node-name=x,file=y",
+            "-blockdev raw,node-name=x,file=y: Cannot find device='' nor node-name='y'",
+        ),
         ("-pflash a -pflash b -pflash c", "-pflash c: there is no such flash bank, or it is taken"),
         (
             "-drive if=none,id=a,file=b -drive if=none,id=a,file=c",
@@ -226,20 +249,22 @@ fn networks() {
          -nic tap,ifname=t0,script=no,model=virtio-net-device -netdev socket,id=s,listen=:1 -device virtio-net,netdev=s
          -device virtio-net-device",
     );
-    let options: Vec<String> =
-        ["hostfwd=tcp::2222-:22", "hostfwd=tcp::80-:80", "restrict=on"].map(str::to_owned).to_vec();
-    assert_eq!(c.nets[0].link, Link::User(options));
-    assert_eq!((c.nets[0].mac, c.nets[0].dump.clone()), (Some([0x52, 0x54, 0, 0, 0, 1]), Some("p".into())));
-    assert_eq!((&c.nets[1].link, c.nets[1].transport), (&Link::Tap("t0".into()), Transport::Mmio));
-    assert_eq!(c.nets[2].link, Link::Socket(vec!["listen=:1".into()]));
-    assert_eq!(c.nets[3].link, Link::None);
+    let specs: Vec<&str> = c.netdevs.iter().map(|n| n.spec.as_str()).collect();
+    let user = "user,hostfwd=tcp::2222-:22,hostfwd=tcp::80-:80,restrict=on";
+    assert_eq!(specs, [user, "tap,ifname=t0", "socket,listen=:1"]);
+    assert_eq!(c.netdevs[0].dump, Some("p".into()));
+    let names: Vec<&str> = c.devices.iter().map(|d| d.driver.as_str()).collect();
+    assert_eq!(names, ["virtio-net-pci", "virtio-net-device", "virtio-net", "virtio-net-device"]);
     let json = r#"{"type":"user","id":"n","hostfwd":[{"str":"tcp::1-:2"}]}"#;
     let c = config(&format!("-netdev '{json}' -device virtio-net-device,netdev=n"));
-    assert_eq!(c.nets[0].link, Link::User(vec!["hostfwd=tcp::1-:2".into()]));
-    assert!(config("-M virt -net none").nets.is_empty() && config("-nic none").nets.is_empty());
+    assert_eq!(c.netdevs[0].spec, "user,hostfwd=tcp::1-:2");
+    assert!(config("-M virt -net none").devices.is_empty() && config("-nic none").devices.is_empty());
     for (line, why) in [
         ("-netdev user", "-netdev user: Parameter 'id' is missing"),
-        ("-netdev vde,id=x", "-netdev vde,id=x: netdev 'vde' is not supported, only socket, tap, user"),
+        (
+            "-netdev vde,id=x",
+            "-netdev vde,id=x: netdev 'vde' is not supported, only dgram, hubport, socket, stream, tap, user",
+        ),
         (
             "-netdev tap,id=x,script=/etc/up",
             "-netdev tap,id=x,script=/etc/up: script=/etc/up is not supported, only no, ",
@@ -248,13 +273,10 @@ fn networks() {
         ("-device virtio-net-pci,netdev=x", "-device virtio-net-pci,netdev=x: there is no netdev 'x'"),
         ("-device virtio-net-pci,mac=x", "-device virtio-net-pci,mac=x: 'x' is no Ethernet address"),
         ("-device virtio-net-pci,mq=on", "-device virtio-net-pci,mq=on: mq=on is not supported, only off"),
-        ("-nic user,model=e1000", "-nic user,model=e1000: model 'e1000' is not supported"),
+        ("-nic user,model=nonsense", "-nic user,model=nonsense: model 'nonsense' is not supported"),
         ("-net user", "-net user: only none is supported: -nic and -netdev have taken the place of -net"),
         ("-object filter-dump,id=f,netdev=x", "-object filter-dump,id=f,netdev=x: there is no netdev 'x'"),
-        (
-            "-object memory-backend-ram,id=m,size=1G",
-            "-object memory-backend-ram,id=m,size=1G: object 'memory-backend-ram' is not supported",
-        ),
+        ("-object nonsense,id=m", "-object nonsense,id=m: invalid object type: nonsense"),
     ] {
         assert_eq!(refused(line), why);
     }
@@ -262,34 +284,39 @@ fn networks() {
 
 #[test]
 fn terminals() {
-    assert_eq!(config("").serials, [Char::Stdio(true)]);
-    assert_eq!(config("-nographic").serials, [Char::Stdio(true)]);
-    assert_eq!(config("-display none").serials, [Char::Null]);
-    assert_eq!(config("-nodefaults").serials, [Char::Null]);
-    assert_eq!(config("-nographic -serial mon:stdio -serial none").serials, [Char::Stdio(true), Char::Null]);
-    let c = config(
-        "-serial chardev:c -chardev socket,id=c,path=/s,server=on,wait=off -chardev stdio,id=d,mux=on
-         -device virtio-serial-pci,id=v -device virtconsole,chardev=d,bus=v.0",
-    );
-    assert_eq!(c.serials, [Char::Other("unix:/s,server=on,wait=off".into())]);
-    assert_eq!((c.consoles[0].backend.clone(), c.consoles[0].transport), (Char::Stdio(true), Transport::Pci(None)));
-    assert_eq!(config("-serial file:/x").serials, [Char::File("/x".into())]);
-    assert_eq!(config("-serial tcp::4444,server=on").serials, [Char::Other("tcp::4444,server=on".into())]);
-    assert_eq!(config("-device virtio-balloon-device").balloons, [Transport::Mmio]);
+    let serials = |line: &str| -> Vec<Option<Setup>> {
+        let c = config(line);
+        let what = |id: &String| c.chardevs.iter().find(|d| d.id == *id).map(|d| d.setup.clone()).unwrap();
+        c.serials.iter().map(|s| s.as_ref().map(what)).collect()
+    };
+    let one = |text: &str| Some(parts::serial(text).unwrap());
+    assert_eq!(serials(""), [one("mon:stdio")]);
+    assert_eq!(serials("-nographic"), [one("mon:stdio")]);
+    assert_eq!(serials("-display none"), [None]);
+    assert_eq!(serials("-nodefaults"), [None]);
+    assert_eq!(serials("-nographic -serial mon:stdio -serial none"), [one("mon:stdio"), None]);
+    let line = "-serial chardev:c -chardev socket,id=c,path=/s,server=on,wait=off -chardev stdio,id=d,mux=on
+         -device virtio-serial-pci,id=v -device virtio-rng-pci";
+    assert_eq!(serials(line), [one("unix:/s,server=on,wait=off")]);
+    assert_eq!(serials("-serial file:/x"), [one("file:/x")]);
+    assert_eq!(serials("-serial tcp::4444,server=on"), [one("tcp::4444,server=on")]);
+    let monitors = |line: &str| machine(line).1.monitors;
+    let monitor = |chardev: &str, mode| MonitorConfig { chardev: chardev.into(), mode };
+    assert_eq!(monitors("-nographic"), [monitor("serial0", MonitorMode::Readline)]);
+    assert_eq!(monitors("-display none -monitor stdio"), [monitor("compat_monitor0", MonitorMode::Readline)]);
+    assert_eq!(monitors("-display none -qmp unix:/q,server=on"), [monitor("compat_monitor0", MonitorMode::Control(false))]);
+    let line = "-display none -chardev socket,id=q,path=/q -mon chardev=q,mode=control,pretty=on -monitor none";
+    assert_eq!(monitors(line), [monitor("q", MonitorMode::Control(true))]);
+    assert_eq!(machine("-qtest unix:/q").1.qtest.as_deref(), Some("qtest"));
     for (line, why) in [
-        ("-serial foo", "-serial foo: 'foo' is not supported as a character device"),
         ("-serial chardev:z", "-serial chardev:z: there is no chardev 'z'"),
         ("-serial stdio -serial stdio", "-serial stdio: cannot use stdio by multiple character devices"),
         (
             "-chardev foo,id=x",
-            "-chardev foo,id=x: 'foo' is not supported as a character device, only file, null, pty, socket, stdio",
+            "-chardev foo,id=x: character device \"foo\": 'foo' is not a valid char driver name",
         ),
-        ("-monitor stdio", "-monitor stdio: the monitor is not built yet, only none is taken"),
-        (
-            "-device virtconsole,chardev=c -chardev null,id=c",
-            "-device virtconsole,chardev=c: there is no virtio-serial device in front of it",
-        ),
-        ("-device virtio-serial-device", "a virtio-serial device without a virtconsole is not supported"),
+        ("-mon z", "-mon z: chardev \"z\" not found"),
+        ("-chardev null,id=z -mon z,mode=x", "-mon z,mode=x: unknown monitor mode \"x\""),
         ("-display gtk", "-display gtk: not supported, only none"),
         ("-vga std", "-vga std: not supported, only none"),
     ] {
@@ -300,27 +327,21 @@ fn terminals() {
 #[test]
 fn shares_and_devices() {
     let c = config("-M virt -virtfs local,path=/p,mount_tag=t,security_model=mapped,readonly=on");
-    let share = &c.shares[0];
-    assert_eq!((share.tag.as_str(), share.security_model.as_str(), share.read_only), ("t", "mapped-xattr", true));
-    assert_eq!(share.transport, Transport::Pci(None));
-    assert_eq!(config("-device virtio-rng-pci").rngs[0].file, None);
-    assert_eq!(config("-object rng-builtin,id=r -device virtio-rng-pci,rng=r").rngs[0].file, None);
+    let folder = Folder::Local { path: "/p".into(), read_only: true, security_model: "mapped-xattr".into() };
+    assert_eq!((c.fsdevs[0].id.as_str(), &c.fsdevs[0].folder), ("t", &folder));
+    assert_eq!(c.devices, [DeviceConfig::new("virtio-9p-pci").with("fsdev", "t").with("mount_tag", "t")]);
+    assert_eq!(config("-fsdev synth,id=s").fsdevs[0].folder, Folder::Synth);
+    assert!(config("-device virtio-rng-pci").devices[0].props.is_empty());
+    let c = config("-device virtio-rng-pci,id=r,bus=pcie.0 -set device.r.addr=7 -global virtio-rng-pci.packed=on");
+    assert_eq!((c.devices[0].bus.as_deref(), &c.devices[0].props[0].1[..]), (Some("pcie.0"), "7"));
+    assert_eq!(c.globals, [("virtio-rng-pci".into(), "packed".into(), "on".into())]);
+    assert!(!config("-global virtio-mmio.force-legacy=false").options.legacy_virtio);
     for (line, why) in [
-        ("-device foo", "-device foo: 'foo' is not supported (see -device help)"),
+        ("-device foo", "-device foo: 'foo' is not a valid device model name"),
         ("-device goldfish-rtc", "-device goldfish-rtc: 'goldfish-rtc' belongs to a board and cannot be added"),
-        (
-            "-device virtio-rng-pci,foo=1",
-            "-device virtio-rng-pci,foo=1: Property 'virtio-rng-pci.foo' is not supported",
-        ),
-        (
-            "-device virtio-rng-pci,addr=20",
-            "-device virtio-rng-pci,addr=20: addr=20 is no slot from 1 to 1f with function 0",
-        ),
-        ("-device virtio-rng-pci,bus=rp0", "-device virtio-rng-pci,bus=rp0: Bus 'rp0' not found"),
-        (
-            "-device virtio-rng-device,bus=virtio-mmio-bus.1",
-            "-device virtio-rng-device,bus=virtio-mmio-bus.1: bus=virtio-mmio-bus.1 is not supported: slots are taken in order",
-        ),
+        ("-device virtio-rng-pci,foo=1", "-device virtio-rng-pci,foo=1: Property 'virtio-rng-pci.foo' not found"),
+        ("-set device.x.y=1", "-set device.x.y=1: there is no device \"x\" defined"),
+        ("-set x", "-set x: invalid format: x"),
         ("-fsdev local,id=a,path=p", "-fsdev local,id=a,path=p: Parameter 'security_model' is missing"),
         (
             "-fsdev local,id=a,path=p,security_model=mapped-file",
@@ -350,7 +371,7 @@ fn help() {
         ("-machine ?", "spike "),
         ("-cpu help", "rv64\n"),
         ("-accel help", "tcg\n"),
-        ("-device help", "name \"virtio-blk-pci\", bus PCI, alias \"virtio-blk\"\n"),
+        ("-device help", "name \"virtio-blk-pci\", bus PCI, alias \"virtio-blk\", desc "),
         ("-device virtio-blk-device,help", "  drive=<str> "),
         ("-netdev help", "user\n"),
         ("-chardev help", "stdio\n"),

@@ -80,7 +80,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn chardev_add(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
-        self.host.world().chars.add(chardev)
+        self.host.world().add_chardev(chardev)
     }
 
     /// Removes a character device that nobody has.

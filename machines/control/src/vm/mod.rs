@@ -131,6 +131,9 @@ pub struct Vm {
     ended: Option<u8>,
     begin: u64,
     stops: Stops,
+    patience: Option<u64>,
+    /// What QMP keeps.
+    pub qmp: crate::qmp::State,
 }
 
 impl Vm {
@@ -155,6 +158,8 @@ impl Vm {
             ended: None,
             begin: clock::monotonic_ns(),
             stops,
+            patience: None,
+            qmp: crate::qmp::State::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The machine runs, stops, is reset, comes to its end.
 
 use super::{Cause, RunState, Vm};
-use crate::run::{OnPanic, RunOptions, Save};
+use crate::run::{OnPanic, OnWatchdog, RunOptions, Save};
 use serde_json::{Value, json};
 use tern_host::clock::monotonic_ns;
 use tern_session::machine::{Control, Ended};
@@ -39,8 +39,17 @@ impl Vm {
         if !self.is_running() || self.options.qtest_only {
             return self.stand();
         }
+        if self.patience.is_some() {
+            self.host.world().request(Control::Attend);
+        }
         let stop = self.stops.next(self.board.machine.retired());
-        match self.board.machine.run(stop) {
+        let ended = self.board.machine.run(stop);
+        self.dealt_with(ended)
+    }
+
+    /// Does what the end of a run asks for.
+    fn dealt_with(&mut self, ended: Ended) -> Result<(), String> {
+        match ended {
             Ended::Limit => self.limit()?,
             Ended::Attend => {}
             Ended::Pause => self.stop(),
@@ -48,6 +57,12 @@ impl Vm {
             Ended::Quit => self.quit(Cause::HostSignal),
             Ended::PowerOff(status) => self.shutdown(Cause::GuestShutdown, status as u8),
             Ended::Panic => self.panicked(),
+            Ended::CrashLoaded => self.emit("GUEST_CRASHLOADED", json!({ "action": "run" })),
+            Ended::Shutdown => {
+                self.emit("GUEST_PVSHUTDOWN", Value::Null);
+                self.shutdown(Cause::GuestShutdown, 0);
+            }
+            Ended::Watchdog => self.watchdog()?,
             Ended::Dead => {
                 self.tell("every CPU waits, and nothing will ever wake one");
                 self.ended = Some(1);
@@ -56,11 +71,18 @@ impl Vm {
         Ok(())
     }
 
+    /// The next turn ends after about so many nanoseconds, even if nothing wants attention; `None`: it goes on.
+    pub fn set_patience(&mut self, patience_ns: Option<u64>) {
+        self.patience = patience_ns;
+    }
+
     /// The machine stands: backends go on.
     fn stand(&mut self) -> Result<(), String> {
         let machine = &mut self.board.machine;
-        machine.wait(Some(LONGEST_WAIT_NS));
+        machine.wait(Some(self.patience.unwrap_or(LONGEST_WAIT_NS).min(LONGEST_WAIT_NS)));
         machine.exchange();
+        self.requests()?;
+        let machine = &mut self.board.machine;
         while let Some(control) = machine.control() {
             match control {
                 Control::Quit => self.quit(Cause::HostSignal),
@@ -71,6 +93,17 @@ impl Vm {
                 break;
             }
             return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Does what devices have asked for while no CPU runs.
+    ///
+    /// # Errors
+    /// What ends tern: in one line.
+    pub fn requests(&mut self) -> Result<(), String> {
+        while let Some(ended) = self.board.machine.request() {
+            self.dealt_with(ended)?;
         }
         Ok(())
     }
@@ -215,6 +248,21 @@ impl Vm {
             self.emit("SHUTDOWN", json!({ "guest": cause.is_guest(), "reason": cause.name() }));
             self.ended = Some(0);
         }
+    }
+
+    /// A watchdog was not fed.
+    fn watchdog(&mut self) -> Result<(), String> {
+        let action = self.options.actions.watchdog;
+        self.emit("WATCHDOG", json!({ "action": action.name() }));
+        match action {
+            OnWatchdog::Reset => self.guest_reset(Cause::GuestReset)?,
+            OnWatchdog::Shutdown => self.powerdown()?,
+            OnWatchdog::Poweroff => self.quit(Cause::GuestShutdown),
+            OnWatchdog::Pause => self.stop_as(RunState::Watchdog),
+            OnWatchdog::Debug => self.tell("watchdog: timer expired"),
+            OnWatchdog::None | OnWatchdog::InjectNmi => {}
+        }
+        Ok(())
     }
 
     fn panicked(&mut self) {

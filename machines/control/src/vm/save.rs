@@ -1,6 +1,6 @@
 //! Snapshots in files.
 
-use super::Vm;
+use super::{RunState, Vm};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tern_host::file::read_limited;
@@ -44,5 +44,42 @@ impl Vm {
         let part = partial(path);
         fs::write(&part, bytes).map_err(|e| format!("{}: {e}", part.display()))?;
         fs::rename(&part, path).map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    /// Stops the machine and writes its state to a file, for another one to go on with; the state's size in bytes.
+    ///
+    /// # Errors
+    /// In one line; the machine then goes on if it did before.
+    pub fn migrate_to(&mut self, path: &Path) -> Result<u64, String> {
+        let running = self.is_running();
+        self.stop_as(RunState::FinishMigrate);
+        let result = self.save_file(path).and_then(|()| fs::metadata(path).map_err(|e| e.to_string()));
+        match result {
+            Ok(meta) => {
+                self.set_status(RunState::Postmigrate);
+                Ok(meta.len())
+            }
+            Err(why) => {
+                self.set_status(RunState::Paused);
+                if running {
+                    self.cont()?;
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes on the state that another machine has written to a file, and goes on unless it is to wait.
+    ///
+    /// # Errors
+    /// In one line; the machine is then as after power-on, and goes on waiting.
+    pub fn migrate_from(&mut self, path: &Path) -> Result<(), String> {
+        let bytes = read_snapshot(path, self.config.memory)?;
+        if let Err(why) = self.board.machine.load(&bytes) {
+            self.board.power_on().map_err(|e| e.to_string())?;
+            return Err(why.to_string());
+        }
+        self.set_status(RunState::Paused);
+        if self.options.paused { Ok(()) } else { self.cont() }
     }
 }

@@ -1,32 +1,54 @@
-//! What a guest's serial port is connected to, as QEMU's `-serial` spells it.
+//! What a guest's serial port is connected to, as QEMU's `-serial` and `-chardev` spell it.
 //!
-//! | text | what it is |
-//! |---|---|
-//! | `null`, `none` | nothing |
-//! | `stdio` | the terminal; Ctrl-C ends tern |
-//! | `mon:stdio` | the terminal with escape keys; Ctrl-C is the guest's |
-//! | `file:PATH[,append=on]` | a file for output |
-//! | `pty` (Linux) | a new pseudo-terminal |
-//! | `tcp:HOST:PORT[,server=on][,wait=off]` | a TCP connection |
-//! | `unix:PATH[,server=on][,wait=off]` | a connection to a local socket |
+//! | `-serial` | `-chardev` | what it is |
+//! |---|---|---|
+//! | `null`, `none` | `null` | nothing |
+//! | `stdio` | `stdio[,signal=off]` | the terminal; Ctrl-C ends tern, or is the guest's |
+//! | `mon:stdio` | `stdio,mux=on,signal=off` | the terminal with escape keys; Ctrl-C is the guest's |
+//! | `file:PATH[,append=on]` | `file,path=PATH[,append=on][,input-path=PATH]` | a file for output, and one for input |
+//! | `pipe:PATH` | `pipe,path=PATH` | named pipes `PATH.in` and `PATH.out` (Linux) |
+//! | `pty[:LINK]` | `pty[,path=LINK]` | a new pseudo-terminal (Linux) |
+//! | `/dev/PORT` | `serial,path=PATH` | a serial port of the host (Linux) |
+//! | `tcp:HOST:PORT`, `telnet:HOST:PORT` | `socket,host=HOST,port=PORT[,telnet=on]` | a TCP connection |
+//! | `unix:PATH` | `socket,path=PATH[,abstract=on]` | a connection to a local socket |
+//! | | `socket,fd=N` | a connection that somebody else has made, or a socket that listens |
+//! | `udp:[HOST]:PORT[@[ADDR]:PORT]` | `udp,port=PORT[,host=,localaddr=,localport=]` | datagrams |
+//! | `ringbuf` | `ringbuf[,size=SIZE]` | the last bytes of the output, for QMP's `ringbuf-read` |
 //!
-//! `server` and `nowait` are the old spellings of `server=on` and `wait=off`. A server that waits (the default) is open when
-//! the first client is there. Output while nobody is connected is lost, and so is what a client leaves unread beyond a
-//! mebibyte: a guest does not stand still because somebody does not look.
+//! Sockets take `server=on`, `wait=off` (a server is open when the first client is there, unless it does not wait) and
+//! `reconnect-ms=N`; `server` and `nowait` are old spellings.  All take `logfile=PATH[,logappend=on]`.  Output while nobody
+//! is connected is lost, and so is what a client leaves unread beyond a mebibyte: a guest does not stand still because
+//! somebody does not look.
+//!
+//! To add a kind, write its `Backend`, its row in `setup::build` and in [`Spec::open_with`].
 
+mod plain;
+mod setup;
+mod shell;
 #[cfg(unix)]
 mod stream;
+#[cfg(unix)]
+mod telnet;
+#[cfg(unix)]
+mod udp;
+#[cfg(target_os = "linux")]
+mod wires;
+
+pub use crate::net::{Address, Descriptor, Descriptors, Inet};
+pub use setup::{Log, Setup};
+pub use shell::{Change, Handle, LineSettings};
 
 use crate::console::{self, Console, ConsoleEvent};
 use core::fmt;
+use shell::chardev;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use tern_core::backend::CharSink;
 
 /// When to try again, in nanoseconds: with output that waits, and with a pseudo-terminal that nobody has open.
 const WAITING: u64 = 2_000_000;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 const NOBODY: u64 = 250_000_000;
 
 /// Where input of a serial port comes from.
@@ -40,23 +62,22 @@ pub trait Source {
 
     /// What has come; never waits.
     fn poll(&mut self) -> Vec<ConsoleEvent>;
+
+    /// Connections that have come about or ended since the last call, in order, what [`Handle::is_open`] said at the
+    /// beginning apart.  The bytes of the last [`Source::poll`] come before the last change if that is
+    /// [`Change::Closed`], else after all of them.
+    fn changes(&mut self) -> Vec<Change> {
+        Vec::new()
+    }
+
+    /// Descriptors that a local peer has sent along with the bytes of the last [`Source::poll`] (for QMP's `getfd`).
+    /// Those that nobody takes are closed when others come.
+    fn take_fds(&mut self) -> Vec<Descriptor> {
+        Vec::new()
+    }
 }
 
-impl Source for console::Input {
-    fn fds(&self) -> Vec<i32> {
-        self.fd().into_iter().collect()
-    }
-
-    fn again(&self) -> Option<u64> {
-        self.pending().then_some(WAITING)
-    }
-
-    fn poll(&mut self) -> Vec<ConsoleEvent> {
-        console::Input::poll(self)
-    }
-}
-
-/// The two ends of a character device.
+/// The ends of a character device.
 pub struct Chardev {
     /// For output.
     pub sink: Box<dyn CharSink>,
@@ -64,15 +85,50 @@ pub struct Chardev {
     pub source: Box<dyn Source>,
     /// What the user should know: the name of a new pseudo-terminal.
     pub note: Option<String>,
+    /// For whoever manages it.
+    pub handle: Handle,
 }
 
-/// A connection's address.
+impl Chardev {
+    /// As [`Handle::info`].
+    #[must_use]
+    pub fn info(&self) -> String {
+        self.handle.info()
+    }
+
+    /// As [`Handle::is_open`].
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.handle.is_open()
+    }
+
+    /// As [`Handle::send_break`].
+    pub fn send_break(&self) {
+        self.handle.send_break();
+    }
+
+    /// As [`Handle::add_client`].
+    ///
+    /// # Errors
+    /// As [`Handle::add_client`].
+    pub fn add_client(&self, client: Descriptor) -> Result<(), ChardevError> {
+        self.handle.add_client(client)
+    }
+}
+
+/// A connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Address {
-    /// Host and port.
-    Tcp(String, u16),
-    /// A local socket.
-    Unix(PathBuf),
+pub struct SocketSpec {
+    /// Its address.  An empty descriptor of a server listens nowhere: clients come by [`Handle::add_client`].
+    pub address: Address,
+    /// Others connect to us.
+    pub server: bool,
+    /// Wait for the first of them.
+    pub wait: bool,
+    /// Speak telnet.
+    pub telnet: bool,
+    /// Milliseconds between attempts of a client to find its server; with 0 a lost server is lost.
+    pub reconnect_ms: u64,
 }
 
 /// What a text says.
@@ -80,10 +136,12 @@ pub enum Address {
 pub enum Spec {
     /// Nothing.
     Null,
-    /// The terminal; with escape keys or not.
+    /// The terminal.
     Stdio {
-        /// `mon:stdio`.
+        /// With escape keys.
         escapes: bool,
+        /// Ctrl-C, Ctrl-\\ and Ctrl-Z are tern's, not the guest's.
+        signals: bool,
     },
     /// A file for output.
     File {
@@ -91,17 +149,33 @@ pub enum Spec {
         path: PathBuf,
         /// What it has stays.
         append: bool,
+        /// A file for input.
+        input: Option<PathBuf>,
     },
+    /// Named pipes, without `.in` and `.out`.
+    Pipe(PathBuf),
+    /// A serial port of the host.
+    Serial(PathBuf),
     /// A new pseudo-terminal.
-    Pty,
+    Pty {
+        /// A symbolic link to it.
+        path: Option<PathBuf>,
+    },
     /// A connection.
-    Socket {
-        /// Its address.
-        address: Address,
-        /// Others connect to us.
-        server: bool,
-        /// Wait for the first of them.
-        wait: bool,
+    Socket(SocketSpec),
+    /// Datagrams.
+    Udp {
+        /// Where they come in; the system chooses without.
+        local: Option<Address>,
+        /// Where they go.
+        remote: Address,
+    },
+    /// The last bytes of the output.
+    Ring {
+        /// How many, a power of two.
+        size: usize,
+        /// By its old name, `memory`.
+        memory: bool,
     },
 }
 
@@ -129,50 +203,12 @@ impl fmt::Display for ChardevError {
 impl core::error::Error for ChardevError {}
 
 impl Spec {
-    /// Reads a text.
+    /// Reads the text of `-serial`; what it says of a log is left out, see [`Setup::parse`].
     ///
     /// # Errors
     /// A text that is none of the table's.
     pub fn parse(text: &str) -> Result<Spec, ChardevError> {
-        let wrong = |why: &str| ChardevError::Spec(format!("character device {text:?}: {why}"));
-        let mut parts = text.split(',');
-        let head = parts.next().unwrap_or_default();
-        let (mut server, mut wait, mut append) = (false, None, false);
-        for option in parts {
-            let (name, value) = option.split_once('=').unwrap_or((option, "on"));
-            let on = match value {
-                "on" | "yes" | "true" => true,
-                "off" | "no" | "false" => false,
-                _ => return Err(wrong(&format!("{option:?} is neither on nor off"))),
-            };
-            match name {
-                "server" => server = on,
-                "wait" => wait = Some(on),
-                "nowait" => wait = Some(!on),
-                "append" => append = on,
-                "nodelay" => {}
-                _ => return Err(wrong(&format!("unknown option {name:?}"))),
-            }
-        }
-        let socket = |address| Spec::Socket { address, server, wait: wait.unwrap_or(server) };
-        let (kind, rest) = head.split_once(':').unwrap_or((head, ""));
-        Ok(match kind {
-            "null" | "none" => Spec::Null,
-            "stdio" => Spec::Stdio { escapes: false },
-            "mon" if rest == "stdio" => Spec::Stdio { escapes: true },
-            "pty" => Spec::Pty,
-            "file" if !rest.is_empty() => Spec::File { path: rest.into(), append },
-            "unix" if !rest.is_empty() => socket(Address::Unix(rest.into())),
-            "tcp" => {
-                let (host, port) = rest.rsplit_once(':').ok_or_else(|| wrong("HOST:PORT is missing"))?;
-                let port = port.parse().map_err(|_| wrong(&format!("{port:?} is no port")))?;
-                let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-                socket(Address::Tcp(host.to_owned(), port))
-            }
-            _ => {
-                return Err(wrong("none of null, stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH"));
-            }
-        })
+        Setup::parse(text).map(|setup| setup.spec)
     }
 
     /// Opens what it says.
@@ -180,99 +216,76 @@ impl Spec {
     /// # Errors
     /// What the system does not give.
     pub fn open(&self) -> Result<Chardev, ChardevError> {
-        let plain = |sink: Box<dyn CharSink>, source: Box<dyn Source>| Chardev { sink, source, note: None };
+        self.open_with(None, &mut Descriptors::default())
+    }
+
+    /// Opens what it says, with a copy of the output in a log; `fds` has the descriptors with names.
+    ///
+    /// # Errors
+    /// What the system does not give.
+    pub fn open_with(&self, log: Option<&Log>, fds: &mut Descriptors) -> Result<Chardev, ChardevError> {
+        let log = log.map(|log| create(&log.path, log.append)).transpose()?;
         match self {
-            Spec::Null => Ok(plain(Box::new(Nothing), Box::new(Nothing))),
-            Spec::Stdio { escapes } => {
-                let options = console::Options { escape: escapes.then_some(1), signals: !escapes };
+            Spec::Null => Ok(chardev(plain::Nothing, log, None)),
+            Spec::Stdio { escapes, signals } => {
+                let options = console::Options { escape: escapes.then_some(1), signals: *signals };
                 let (sink, input) = Console::new(options).map_err(|e| ChardevError::Io("stdio".into(), e))?;
-                Ok(plain(sink, Box::new(input)))
+                Ok(chardev(plain::Stdio { sink, input }, log, None))
             }
-            Spec::File { path, append } => {
-                let mut open = File::options();
-                open.create(true).write(true).append(*append).truncate(!append);
-                let file = open.open(path).map_err(|e| ChardevError::Io(path.display().to_string(), e))?;
-                Ok(plain(Box::new(Output { file, failed: false }), Box::new(Nothing)))
+            Spec::File { path, append, input } => {
+                let failed = |path: &Path, e| ChardevError::Io(path.display().to_string(), e);
+                let input = match input {
+                    None => None,
+                    Some(path) => Some(File::open(path).map_err(|e| failed(path, e))?),
+                };
+                Ok(chardev(plain::Files::new(create(path, *append)?, input), log, None))
+            }
+            Spec::Ring { size, memory } => {
+                let name = if *memory { "memory" } else { "ringbuf" };
+                Ok(chardev(plain::Ring::new(*size, name), log, None))
             }
             #[cfg(unix)]
-            Spec::Socket { address, server, wait } => stream::socket(address, *server, *wait),
-            #[cfg(target_os = "linux")]
-            Spec::Pty => stream::pty(),
+            Spec::Socket(spec) => Ok(chardev(stream::Line::open(spec, fds)?, log, None)),
+            #[cfg(unix)]
+            Spec::Udp { local, remote } => Ok(chardev(udp::Udp::open(local.as_ref(), remote)?, log, None)),
             #[cfg(not(unix))]
-            Spec::Socket { .. } => Err(ChardevError::Unsupported("sockets")),
-            #[cfg(not(target_os = "linux"))]
-            Spec::Pty => Err(ChardevError::Unsupported("pty")),
-        }
-    }
-}
-
-/// Takes everything, gives nothing.
-struct Nothing;
-
-impl CharSink for Nothing {
-    fn write(&mut self, _: &[u8]) {}
-}
-
-impl Source for Nothing {
-    fn fds(&self) -> Vec<i32> {
-        Vec::new()
-    }
-
-    fn again(&self) -> Option<u64> {
-        None
-    }
-
-    fn poll(&mut self) -> Vec<ConsoleEvent> {
-        Vec::new()
-    }
-}
-
-/// A file for output. When the host's disk is full, the rest is lost.
-struct Output {
-    file: File,
-    failed: bool,
-}
-
-impl CharSink for Output {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Err(e) = self.file.write_all(bytes) {
-            if !self.failed {
-                eprintln!("tern: output of a serial port is lost: {e}");
+            Spec::Socket(_) | Spec::Udp { .. } => {
+                let _ = fds;
+                Err(ChardevError::Unsupported("sockets"))
             }
-            self.failed = true;
+            #[cfg(target_os = "linux")]
+            Spec::Pty { path } => {
+                let pty = wires::Pty::new(path.as_deref())?;
+                let note = Some(pty.note());
+                Ok(chardev(pty, log, note))
+            }
+            #[cfg(target_os = "linux")]
+            Spec::Pipe(path) => Ok(chardev(wires::Wires::pipe(path)?, log, None)),
+            #[cfg(target_os = "linux")]
+            Spec::Serial(path) => Ok(chardev(wires::Wires::serial(path)?, log, None)),
+            #[cfg(not(target_os = "linux"))]
+            Spec::Pty { .. } => Err(ChardevError::Unsupported("pty")),
+            #[cfg(not(target_os = "linux"))]
+            Spec::Pipe(_) => Err(ChardevError::Unsupported("pipe")),
+            #[cfg(not(target_os = "linux"))]
+            Spec::Serial(_) => Err(ChardevError::Unsupported("serial")),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts() {
-        let parse = |text| Spec::parse(text).map_err(|e| e.to_string());
-        let tcp = |host: &str, port, server, wait| {
-            Ok(Spec::Socket { address: Address::Tcp(host.into(), port), server, wait })
-        };
-        assert_eq!(parse("null"), Ok(Spec::Null));
-        assert_eq!(parse("mon:stdio"), Ok(Spec::Stdio { escapes: true }));
-        assert_eq!(parse("file:a:b,append=on"), Ok(Spec::File { path: "a:b".into(), append: true }));
-        assert_eq!(parse("tcp:localhost:4444"), tcp("localhost", 4444, false, false));
-        assert_eq!(parse("tcp:[::1]:1,server=on"), tcp("::1", 1, true, true));
-        assert_eq!(parse("tcp::4444,server,nowait"), tcp("", 4444, true, false));
-        let unix = Spec::Socket { address: Address::Unix("/x".into()), server: true, wait: false };
-        assert_eq!(parse("unix:/x,server=on,wait=off"), Ok(unix));
-        for (text, why) in [
-            ("", "none of null"),
-            ("vc", "none of null"),
-            ("file:", "none of null"),
-            ("tcp:4444", "HOST:PORT is missing"),
-            ("tcp:a:99999", "is no port"),
-            ("null,odd=on", "unknown option \"odd\""),
-            ("unix:/x,server=maybe", "neither on nor off"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(why) && error.contains(&format!("{text:?}")), "{error}");
-        }
+impl Setup {
+    /// Opens what it says.
+    ///
+    /// # Errors
+    /// What the system does not give.
+    pub fn open(&self, fds: &mut Descriptors) -> Result<Chardev, ChardevError> {
+        self.spec.open_with(self.log.as_ref(), fds)
     }
+}
+
+/// A file for output.
+fn create(path: &Path, append: bool) -> Result<File, ChardevError> {
+    let mut open = File::options();
+    open.create(true).write(true).append(append).truncate(!append);
+    open.open(path).map_err(|e| ChardevError::Io(path.display().to_string(), e))
 }

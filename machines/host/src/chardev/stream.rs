@@ -1,244 +1,229 @@
-//! Character devices that are streams: sockets, pseudo-terminals.
+//! Character devices that are connections: TCP and local sockets, telnet.
 
-use super::{Address, Chardev, ChardevError, NOBODY, Source, WAITING};
+use super::shell::{Backend, Change, Inbox};
+use super::telnet::Telnet;
+use super::{Address, ChardevError, Descriptor, Descriptors, SocketSpec, WAITING};
+use crate::clock;
 use crate::console::ConsoleEvent;
-use std::cell::RefCell;
+use crate::net::endpoint::Endpoint;
+use crate::wait::Interest;
+use socket2::Socket;
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::rc::Rc;
-use tern_core::backend::CharSink;
+use std::io::{self, Write};
 
 /// Most bytes that wait for a client.
 const BACKLOG: usize = 1 << 20;
 /// Bytes read at once.
 const INPUT: usize = 4096;
+/// When to look again at a connection that is being made, in nanoseconds.
+const CONNECTING: u64 = 10_000_000;
 
-/// An open stream that never waits.
-trait Stream: Read + Write + AsRawFd {}
-impl<T: Read + Write + AsRawFd> Stream for T {}
-
-/// A place where clients come in.
-trait Listener: AsRawFd {
-    /// The next client, with or without waiting for it.
-    fn accept(&self, wait: bool) -> io::Result<Box<dyn Stream>>;
-}
-
-impl Listener for TcpListener {
-    fn accept(&self, wait: bool) -> io::Result<Box<dyn Stream>> {
-        self.set_nonblocking(!wait)?;
-        let (stream, _) = TcpListener::accept(self)?;
-        prepared(stream)
-    }
-}
-
-impl Listener for UnixListener {
-    fn accept(&self, wait: bool) -> io::Result<Box<dyn Stream>> {
-        self.set_nonblocking(!wait)?;
-        let (stream, _) = UnixListener::accept(self)?;
-        stream.set_nonblocking(true)?;
-        Ok(Box::new(stream))
-    }
-}
-
-fn prepared(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
-    stream.set_nonblocking(true)?;
-    // Keys should not wait for each other.
-    stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
-}
-
-/// What sink and source share.
-struct Line {
-    stream: Option<Box<dyn Stream>>,
+/// A connection.
+pub(super) struct Line {
+    end: Endpoint,
+    spec: SocketSpec,
+    telnet: Option<Telnet>,
     waiting: VecDeque<u8>,
-    /// An end of the stream is not for good: it is a pseudo-terminal.
-    lasting: bool,
-    /// Nobody has the pseudo-terminal open.
-    hung: bool,
+    /// The peer takes nothing any more; what it has sent may still come.
+    deaf: bool,
+    /// Descriptors that came with the last bytes.
+    passed: Vec<Descriptor>,
+    /// Nothing will come any more, and that has been said.
+    ended: bool,
 }
 
 impl Line {
+    pub(super) fn open(spec: &SocketSpec, fds: &mut Descriptors) -> Result<Line, ChardevError> {
+        let failed = |e: io::Error| ChardevError::Io(spec.address.to_string(), e);
+        let again = (spec.reconnect_ms > 0).then(|| spec.reconnect_ms.saturating_mul(1_000_000));
+        let end = if spec.server {
+            Endpoint::listen(&spec.address, fds)
+        } else {
+            Endpoint::connect(&spec.address, again, fds)
+        };
+        let mut line = Line {
+            end: end.map_err(failed)?,
+            spec: spec.clone(),
+            telnet: None,
+            waiting: VecDeque::new(),
+            deaf: false,
+            passed: Vec::new(),
+            ended: false,
+        };
+        if spec.server && spec.wait {
+            line.end.await_peer().map_err(failed)?;
+        }
+        if line.end.socket().is_some() {
+            line.greet();
+        }
+        Ok(line)
+    }
+
+    /// A peer has come.
+    fn greet(&mut self) {
+        if self.spec.telnet {
+            self.telnet = Some(Telnet::default());
+            if self.spec.server {
+                self.waiting.extend(Telnet::greeting());
+                self.send();
+            }
+        }
+    }
+
     fn send(&mut self) {
-        while !self.hung
-            && let (Some(stream), false) = (&mut self.stream, self.waiting.is_empty())
-        {
-            match stream.write(self.waiting.as_slices().0) {
+        let Some(mut socket) = self.end.socket() else { return };
+        while !self.waiting.is_empty() && !self.deaf {
+            match socket.write(self.waiting.as_slices().0) {
                 Ok(n) if n > 0 => drop(self.waiting.drain(..n)),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                _ if self.lasting => self.hung = true,
-                _ => self.stream = None,
+                _ => {
+                    self.deaf = true;
+                    self.waiting.clear();
+                }
             }
         }
-        if self.stream.is_none() || self.hung {
-            self.waiting.clear();
-        }
     }
 
-    /// What there is to read; `None` at the end of the stream.
+    fn lose(&mut self, changes: &mut Vec<Change>) {
+        self.end.lose(clock::monotonic_ns());
+        self.waiting.clear();
+        self.deaf = false;
+        self.telnet = None;
+        self.passed.clear();
+        changes.push(Change::Closed);
+    }
+
+    /// What there is to read; `None` at the end of the connection.
     fn receive(&mut self) -> Option<Vec<u8>> {
         let mut buf = [0; INPUT];
-        let Some(stream) = &mut self.stream else { return Some(Vec::new()) };
+        let Some(socket) = self.end.socket() else { return Some(Vec::new()) };
         loop {
-            let read = stream.read(&mut buf);
-            self.hung = false;
-            return match read {
-                Ok(n) if n > 0 => Some(buf[..n].to_vec()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Some(Vec::new()),
-                // A pseudo-terminal without a user gives EIO.
-                _ if self.lasting => {
-                    self.hung = true;
-                    Some(Vec::new())
+            match receive(socket, &mut buf) {
+                Ok((n, passed)) if n > 0 => {
+                    if !passed.is_empty() {
+                        // Those of an earlier message that nobody wanted are closed.
+                        self.passed = passed;
+                    }
+                    return Some(buf[..n].to_vec());
                 }
-                _ => {
-                    self.stream = None;
-                    None
-                }
-            };
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Some(Vec::new()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The address without a connection.
+    fn idle_info(&self) -> String {
+        let protocol = if self.spec.telnet { "telnet" } else { "tcp" };
+        let listening = self.end.listens_at();
+        let server = if self.spec.server { ",server=on" } else { "" };
+        if let Some(at) = listening.and_then(|at| at.as_socket()) {
+            return format!("{protocol}:{}:{}{server}", at.ip(), at.port());
+        }
+        match &self.spec.address {
+            Address::Inet(inet) => format!("{protocol}:{}:{}{server}", inet.host, inet.port),
+            Address::Unix { path, abstract_name: true, tight } => {
+                let tight = if *tight { ",tight=on" } else { "" };
+                format!("unix:{},abstract=on{tight}{server}", path.display())
+            }
+            other => format!("{other}{server}"),
         }
     }
 }
 
-struct Sink(Rc<RefCell<Line>>);
+#[cfg(target_os = "linux")]
+fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<(usize, Vec<Descriptor>)> {
+    Ok(crate::sys::socket::receive(std::os::fd::AsRawFd::as_raw_fd(socket), buf)?)
+}
 
-impl CharSink for Sink {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut line = self.0.borrow_mut();
-        if line.stream.is_some() && !line.hung {
-            let room = BACKLOG.saturating_sub(line.waiting.len());
-            line.waiting.extend(&bytes[..bytes.len().min(room)]);
-            line.send();
+#[cfg(not(target_os = "linux"))]
+fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<(usize, Vec<Descriptor>)> {
+    let mut socket = socket;
+    Ok((io::Read::read(&mut socket, buf)?, Vec::new()))
+}
+
+impl Backend for Line {
+    fn write(&mut self, bytes: &[u8], _: &mut Vec<Change>) {
+        if self.end.socket().is_none() || self.deaf {
+            return;
         }
+        let room = BACKLOG.saturating_sub(self.waiting.len());
+        let bytes = &bytes[..bytes.len().min(room)];
+        if self.telnet.is_some() {
+            self.waiting.extend(Telnet::encode(bytes));
+        } else {
+            self.waiting.extend(bytes);
+        }
+        self.send();
     }
-}
 
-struct Input {
-    line: Rc<RefCell<Line>>,
-    listener: Option<Box<dyn Listener>>,
-    /// A socket's name, to be removed at the end.
-    name: Option<PathBuf>,
-    /// Nothing will come any more, and that has been said.
-    closed: bool,
-}
-
-impl Source for Input {
     fn fds(&self) -> Vec<i32> {
-        let line = self.line.borrow();
-        match (&line.stream, &self.listener) {
-            // It would say all the time that nobody is there.
-            (Some(_), _) if line.hung => Vec::new(),
-            // One client at a time; others wait.
-            (Some(stream), _) => vec![stream.as_raw_fd()],
-            (None, Some(listener)) => vec![listener.as_raw_fd()],
-            (None, None) => Vec::new(),
-        }
+        self.end.watch(Interest::READ).filter(|(_, interest)| interest.read).map(|(fd, _)| fd).into_iter().collect()
     }
 
     fn again(&self) -> Option<u64> {
-        let line = self.line.borrow();
-        if line.hung { Some(NOBODY) } else { (!line.waiting.is_empty()).then_some(WAITING) }
+        if !self.waiting.is_empty() {
+            return Some(WAITING);
+        }
+        if self.end.is_connecting() {
+            return Some(CONNECTING);
+        }
+        Some(self.end.deadline()?.saturating_sub(clock::monotonic_ns()))
     }
 
-    fn poll(&mut self) -> Vec<ConsoleEvent> {
-        let mut line = self.line.borrow_mut();
-        line.send();
-        if let (None, Some(listener)) = (&line.stream, &self.listener) {
-            // No client, or one that has gone already: later.
-            line.stream = listener.accept(false).ok();
+    fn poll(&mut self, inbox: &mut Inbox) {
+        self.send();
+        if self.end.seek(clock::monotonic_ns()) {
+            inbox.changes.push(Change::Opened);
+            self.greet();
         }
-        let mut events = Vec::new();
-        match line.receive() {
-            Some(bytes) if !bytes.is_empty() => events.push(ConsoleEvent::Bytes(bytes)),
-            Some(_) => {}
-            None => line.waiting.clear(),
+        match (self.receive(), &mut self.telnet) {
+            (Some(bytes), _) if bytes.is_empty() => {}
+            (Some(bytes), Some(telnet)) => telnet.decode(&bytes, &mut inbox.events),
+            (Some(bytes), None) => inbox.events.push(ConsoleEvent::Bytes(bytes)),
+            (None, _) => self.lose(&mut inbox.changes),
         }
-        if line.stream.is_none() && self.listener.is_none() && !self.closed {
-            self.closed = true;
-            events.push(ConsoleEvent::Closed);
-        }
-        events
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            // Somebody else may have removed it.
-            let _ = std::fs::remove_file(name);
+        if self.end.socket().is_none() && !self.end.may_come() && !self.ended {
+            self.ended = true;
+            inbox.events.push(ConsoleEvent::Closed);
         }
     }
-}
 
-fn chardev(
-    stream: Option<Box<dyn Stream>>,
-    listener: Option<Box<dyn Listener>>,
-    name: Option<PathBuf>,
-    note: Option<String>,
-) -> Chardev {
-    let lasting = note.is_some();
-    let line = Rc::new(RefCell::new(Line { stream, waiting: VecDeque::new(), lasting, hung: false }));
-    let source = Input { line: Rc::clone(&line), listener, name, closed: false };
-    Chardev { sink: Box::new(Sink(line)), source: Box::new(source), note }
-}
-
-pub(super) fn socket(address: &Address, server: bool, wait: bool) -> Result<Chardev, ChardevError> {
-    let text = match address {
-        Address::Tcp(host, port) => format!("tcp:{host}:{port}"),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-    };
-    let result = if server { listen(address, wait) } else { connect(address) };
-    result.map_err(|e| ChardevError::Io(text, e))
-}
-
-fn connect(address: &Address) -> io::Result<Chardev> {
-    let stream: Box<dyn Stream> = match address {
-        Address::Tcp(host, port) => {
-            let host = if host.is_empty() { "localhost" } else { host };
-            prepared(TcpStream::connect((host, *port))?)?
+    fn info(&self) -> String {
+        let Some(socket) = self.end.socket() else { return format!("disconnected:{}", self.idle_info()) };
+        let protocol = if self.spec.telnet { "telnet" } else { "tcp" };
+        let server = if self.spec.server { ",server=on" } else { "" };
+        let of = |addr: io::Result<socket2::SockAddr>| addr.ok()?.as_socket();
+        match (of(socket.local_addr()), of(socket.peer_addr())) {
+            (Some(local), Some(peer)) => format!("{protocol}:{local}{server} <-> {peer}"),
+            _ => match self.end.peer_name() {
+                Some(name) => format!("{name}{server}"),
+                None => "unknown".to_owned(),
+            },
         }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_nonblocking(true)?;
-            Box::new(stream)
-        }
-    };
-    Ok(chardev(Some(stream), None, None, None))
-}
+    }
 
-fn listen(address: &Address, wait: bool) -> io::Result<Chardev> {
-    let (listener, name): (Box<dyn Listener>, _) = match address {
-        Address::Tcp(host, port) => {
-            let host = if host.is_empty() { "0.0.0.0" } else { host };
-            let all: Vec<_> = (host, *port).to_socket_addrs()?.collect();
-            (Box::new(TcpListener::bind(&all[..])?), None)
-        }
-        Address::Unix(path) => {
-            // What an earlier run has left is in the way; anything else is not ours.
-            if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
-                std::fs::remove_file(path)?;
-            }
-            (Box::new(UnixListener::bind(path)?), Some(path.clone()))
-        }
-    };
-    let first = if wait { Some(listener.accept(true)?) } else { None };
-    Ok(chardev(first, Some(listener), name, None))
-}
+    fn is_open(&self) -> bool {
+        self.end.socket().is_some()
+    }
 
-/// A new pseudo-terminal in raw mode.
-#[cfg(target_os = "linux")]
-pub(super) fn pty() -> Result<Chardev, ChardevError> {
-    use crate::sys::termios::{When, get, make_raw, open_pty, set};
-    let open = || {
-        let (main, number) = open_pty()?;
-        set(main.as_raw_fd(), When::Now, &make_raw(get(main.as_raw_fd())?))?;
-        Ok((main, format!("char device redirected to /dev/pts/{number}")))
-    };
-    let (main, note) = open().map_err(|e: io::Error| ChardevError::Io("pty".to_owned(), e))?;
-    Ok(chardev(Some(Box::new(main)), None, None, Some(note)))
+    fn take_fds(&mut self) -> Vec<Descriptor> {
+        core::mem::take(&mut self.passed)
+    }
+
+    fn add_client(&mut self, client: Descriptor, changes: &mut Vec<Change>) -> Result<(), ChardevError> {
+        let failed = |e: io::Error| ChardevError::Io("client".to_owned(), e);
+        let socket = Socket::from(client);
+        // A descriptor that is no connected socket is no client.
+        socket.peer_addr().map_err(failed)?;
+        if !self.end.adopt(socket).map_err(failed)? {
+            return Err(ChardevError::Spec(format!("{}: has a client", self.info())));
+        }
+        self.ended = false;
+        changes.push(Change::Opened);
+        self.greet();
+        Ok(())
+    }
 }

@@ -18,7 +18,8 @@ impl Options {
         let mut parts = split(text).into_iter();
         let kind = parts.next().unwrap_or_default();
         let mut list = Vec::new();
-        for part in parts {
+        // A comma at the end is nobody's mistake in QEMU.
+        for part in parts.filter(|part| !part.is_empty()) {
             let Some((name, value)) = part.split_once('=') else {
                 return Err(NetError::new(format!("netdev {kind}: '{part}' wants a value")));
             };
@@ -44,12 +45,13 @@ impl Options {
         self.list.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Fails for an option that is not in `known`.
+    /// Fails for an option that is not in `known`, where `addr.` stands for all names that begin with it.
     ///
     /// # Errors
     /// The first unknown name.
     pub fn only(&self, known: &[&str]) -> Result<(), NetError> {
-        match self.iter().find(|(n, _)| !known.contains(n)) {
+        let is_known = |n: &str| known.iter().any(|k| *k == n || (k.ends_with('.') && n.starts_with(k)));
+        match self.iter().find(|(n, _)| !is_known(n)) {
             None => Ok(()),
             Some((name, _)) => Err(self.error(name, "tern does not know this option")),
         }
@@ -80,13 +82,21 @@ fn split(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Anything else.
-#[cfg(unix)]
 pub(crate) fn switch(options: &Options, name: &str, value: &str) -> Result<bool, NetError> {
     match value {
         "on" | "yes" | "true" | "y" => Ok(true),
         "off" | "no" | "false" | "n" => Ok(false),
         _ => Err(options.error(name, "wants on or off")),
     }
+}
+
+/// A number, if the option is there.
+///
+/// # Errors
+/// Anything else.
+#[cfg(unix)]
+pub(crate) fn number(options: &Options, name: &str) -> Result<Option<u64>, NetError> {
+    options.get(name).map(|text| text.parse().map_err(|_| options.error(name, "wants a number"))).transpose()
 }
 
 #[cfg(test)]
@@ -99,6 +109,7 @@ mod tests {
         assert_eq!(o.kind(), "user");
         assert_eq!(o.iter().collect::<Vec<_>>(), [("hostname", "a,b"), ("hostfwd", "x"), ("hostfwd", "y")]);
         assert_eq!(o.get("hostfwd"), Some("y"));
+        assert_eq!(Options::parse("stream,addr.path=/x,").unwrap().get("addr.path"), Some("/x"));
         assert!(Options::parse("user,restrict").unwrap_err().to_string().contains("restrict"));
         assert!(o.only(&["hostname"]).unwrap_err().to_string().contains("hostfwd"));
     }

@@ -3,7 +3,7 @@
 //! The format is libpcap's classic one (draft-ietf-opsawg-pcap): magic 0xa1b2_c3d4, microseconds, LINKTYPE_ETHERNET.
 //! It is written little-endian on every host.
 
-use super::{Counts, Link, NetError};
+use super::{Counts, Forwarding, Link, LinkEvent, NetError};
 use crate::wait::Interest;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -142,6 +142,18 @@ impl<W: Write + Send> Link for Dump<W> {
 
     fn counts(&self) -> Counts {
         self.inner.counts()
+    }
+
+    fn info(&self) -> String {
+        self.inner.info()
+    }
+
+    fn events(&mut self) -> Vec<LinkEvent> {
+        self.inner.events()
+    }
+
+    fn forwarding(&mut self) -> Option<&mut dyn Forwarding> {
+        self.inner.forwarding()
     }
 }
 

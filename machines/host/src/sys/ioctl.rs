@@ -188,6 +188,46 @@ pub fn tun_set_interface(fd: Fd, name: &str) -> Result<String, Errno> {
     Ok(String::from_utf8_lossy(&request[..len]).into_owned())
 }
 
+/// What [`tun_interface`] finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TunInterface {
+    /// The interface's name.
+    pub name: String,
+    /// It carries Ethernet frames (`IFF_TAP`), not IP packets.
+    pub ethernet: bool,
+    /// There is no packet information before each frame (`IFF_NO_PI`).
+    pub bare: bool,
+    /// Bytes of the virtio header before each frame, 0 without one (`IFF_VNET_HDR`).
+    pub header: usize,
+}
+
+/// `TUNGETIFF` and `TUNGETVNETHDRSZ` of a descriptor that somebody else has made an interface (linux/if_tun.h); every
+/// offload is turned off (`TUNSETOFFLOAD`), so that frames are whole and have their checksums.
+///
+/// # Errors
+/// `ENOTTY` if it is none, `EBADFD` if it is none yet, and others of the kernel's.
+pub fn tun_interface(fd: Fd) -> Result<TunInterface, Errno> {
+    const NAME: usize = 16;
+    let mut request = [0u8; IFREQ];
+    // SAFETY: the request writes one `struct ifreq`, which is as long as the buffer.
+    cvt(unsafe { libc::ioctl(fd, code(READ, b'T', 210, 4) as _, request.as_mut_ptr()) })?;
+    let flags = super::kernel::native::u16(&request, NAME);
+    let mut header = 0i32;
+    if flags & 0x4000 != 0 {
+        // SAFETY: a live `int`, which is what the request fills.
+        cvt(unsafe { libc::ioctl(fd, code(READ, b'T', 215, 4) as _, &raw mut header) })?;
+    }
+    // SAFETY: the kernel takes the argument of this request by value.
+    cvt(unsafe { libc::ioctl(fd, code(WRITE, b'T', 208, 4) as _, 0 as core::ffi::c_long) })?;
+    let len = request[..NAME].iter().position(|b| *b == 0).unwrap_or(NAME);
+    Ok(TunInterface {
+        name: String::from_utf8_lossy(&request[..len]).into_owned(),
+        ethernet: flags & 0x2 != 0,
+        bare: flags & 0x1000 != 0,
+        header: usize::try_from(header).unwrap_or(0),
+    })
+}
+
 /// The size of a terminal window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WinSize {

@@ -4,6 +4,8 @@
 use super::{Errno, Fd, cvt, cvt_len, cvt0, native};
 use core::ffi::{c_int, c_void};
 use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 /// The longest address that Linux accepts (`struct sockaddr_storage`).
 const ADDR_MAX: usize = 128;
@@ -350,6 +352,48 @@ pub fn recvmsg(fd: Fd, iov: &mut [IoSliceMut<'_>], control_room: usize, flags: i
     // SAFETY: `filled` bytes lie inside `buf`, whose every byte is initialised.
     let bytes = unsafe { core::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), filled) };
     Ok(Received { len, addr: raw.neutral(), control: decode(bytes), flags: msg.msg_flags })
+}
+
+/// Descriptors that one [`receive`] takes; the kernel's own limit for a message is 253 (`SCM_MAX_FD`).
+const PASSED: usize = 253;
+
+/// As `recv(2)` with `MSG_DONTWAIT`, and the descriptors that came along (`SCM_RIGHTS`), which are the caller's.
+///
+/// # Errors
+/// The kernel's errno; `EAGAIN` when there is nothing.
+pub fn receive(fd: Fd, buf: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let got = recvmsg(fd, &mut [IoSliceMut::new(buf)], HEAD + 4 * PASSED, flags)?;
+    let mut passed = Vec::new();
+    for message in got.control {
+        if let Control::Rights(fds) = message {
+            // SAFETY: the kernel has just made these descriptors for this message, so nobody else knows them.
+            passed.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    Ok((got.len, passed))
+}
+
+/// Takes over a descriptor that tern was started with, or a copy of standard input, output or error.  It can be taken once:
+/// what tern opens itself is close-on-exec, an inherited descriptor is not, and becomes so here.
+///
+/// # Errors
+/// `EBADF` if there is no such descriptor, or it is one of tern's own.
+pub fn inherit(fd: Fd) -> Result<OwnedFd, Errno> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if (0..=2).contains(&fd) {
+        let copy = super::file::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3)?;
+        // SAFETY: a new descriptor that nobody else knows.
+        return Ok(unsafe { OwnedFd::from_raw_fd(copy) });
+    }
+    if super::file::fcntl(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0 {
+        return Err(Errno::EBADF);
+    }
+    super::file::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)?;
+    // SAFETY: it is open, and nobody in this process owns it: whatever the process opens is close-on-exec from its first
+    // moment on, and so is what was taken here before.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Options whose value holds a pointer, or that reach into tern's own memory otherwise, stay closed.

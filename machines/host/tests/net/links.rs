@@ -9,7 +9,7 @@ use tern_host::net::{Link, open};
 use tern_host::wait::Interest;
 
 /// Polls links until there is something.
-fn until<T>(links: &mut [&mut dyn Link], mut done: impl FnMut(&mut [&mut dyn Link]) -> Option<T>) -> T {
+pub(crate) fn until<T>(links: &mut [&mut dyn Link], mut done: impl FnMut(&mut [&mut dyn Link]) -> Option<T>) -> T {
     let start = monotonic_ns();
     loop {
         for link in links.iter_mut() {
@@ -115,14 +115,30 @@ fn wrong_options() {
     for (text, word) in [
         ("socket".to_owned(), "one of"),
         ("socket,listen=:1,connect=a:1".to_owned(), "one of"),
-        ("socket,mcast=230.0.0.1:1".to_owned(), "not built"),
+        ("socket,mcast=10.0.0.1:1".to_owned(), "not a multicast address"),
+        ("socket,mcast=230.0.0.1:1,localaddr=here".to_owned(), "not a valid IPv4 address"),
+        ("socket,listen=:1,localaddr=127.0.0.1".to_owned(), "only valid with"),
+        ("socket,fd=987".to_owned(), "descriptor 987"),
+        ("socket,fd=nobody".to_owned(), "'nobody' has not been found"),
         ("socket,udp=127.0.0.1:1".to_owned(), "localaddr"),
         ("socket,connect=nowhere".to_owned(), "HOST:PORT"),
         (format!("socket,connect={refused}"), "connect"),
-        ("stream,addr.type=fd".to_owned(), "inet or unix"),
+        ("stream".to_owned(), "addr.type"),
+        ("stream,addr.type=fd".to_owned(), "addr.str"),
+        ("stream,addr.type=vsock,addr.cid=1".to_owned(), "inet, unix or fd"),
+        ("stream,addr.type=unix,addr.path=/x,reconnect=1,reconnect-ms=1".to_owned(), "mutually exclusive"),
+        ("stream,server=on,addr.type=unix,addr.path=/x,reconnect-ms=1".to_owned(), "server mode"),
+        ("stream,addr.type=unix,addr.path=/x,reconnect-ms=soon".to_owned(), "wants a number"),
+        ("dgram".to_owned(), "local.type"),
+        ("dgram,local.type=unix,local.path=/x".to_owned(), "remote.type"),
+        ("dgram,local.type=fd,local.str=9,remote.type=unix,remote.path=/x".to_owned(), "makes no sense"),
+        ("dgram,local.type=inet,local.host=,local.port=0,remote.type=unix,remote.path=/x".to_owned(), "the same"),
+        ("dgram,remote.type=inet,remote.host=127.0.0.1,remote.port=1".to_owned(), "local.type"),
+        ("hubport".to_owned(), "hubid"),
         ("stream,addr.type=inet,addr.host=127.0.0.1".to_owned(), "addr.port"),
         ("tap,ifname=a-name-that-is-too-long".to_owned(), "ifname"),
         ("tap,vhost=on".to_owned(), "vhost"),
+        ("tap,fd=3,ifname=x".to_owned(), "makes no sense"),
     ] {
         let error = open(&text).err().unwrap_or_else(|| panic!("{text} was taken")).to_string();
         assert!(error.contains(word), "{text}: {error}");

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod abuse;
+mod backends;
 mod datagrams;
 mod guest;
 mod links;

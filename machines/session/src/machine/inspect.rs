@@ -109,6 +109,11 @@ impl Machine {
         self.apply();
     }
 
+    /// Takes what a device has asked for of the whole machine.
+    pub fn request(&mut self) -> Option<super::Ended> {
+        self.requested()
+    }
+
     /// Physical memory, devices included.
     pub fn physical(&mut self) -> Physical<'_> {
         Physical(self)

@@ -38,6 +38,12 @@ pub enum Ended {
     Reset,
     /// The guest reports that it crashed.
     Panic,
+    /// The guest reports that it crashed and goes on: so may the run.
+    CrashLoaded,
+    /// The guest shuts down, as its paravirtual notifier says.
+    Shutdown,
+    /// A watchdog has run out.
+    Watchdog,
     /// Somebody outside ended it.
     Quit,
     /// Somebody outside holds it.
@@ -90,7 +96,7 @@ impl Machine {
         (retired >= until).then_some(Ended::Limit)
     }
 
-    fn requested(&mut self) -> Option<Ended> {
+    pub(super) fn requested(&mut self) -> Option<Ended> {
         if self.fabric.requests.is_empty() {
             return None;
         }
@@ -98,6 +104,9 @@ impl Machine {
             Request::Reset => Ended::Reset,
             Request::PowerOff(status) => Ended::PowerOff(status),
             Request::Panic => Ended::Panic,
+            Request::CrashLoaded => Ended::CrashLoaded,
+            Request::Shutdown => Ended::Shutdown,
+            Request::Watchdog => Ended::Watchdog,
         })
     }
 

@@ -1,6 +1,7 @@
 //! One TCP connection: the guest's half ends in a smoltcp socket, the host's half is a socket of the system, and bytes
 //! are carried over as fast as the slower side takes them.
 
+use super::table::Row;
 use super::wire::{MTU, Wire};
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
@@ -10,6 +11,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 
 /// Bytes of each direction's buffer: 200 MB/s at a millisecond per round trip.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -48,6 +50,8 @@ pub(super) struct Conn {
     pub(super) active: u64,
     /// It is in the list of those to be served.
     pub(super) listed: bool,
+    /// A rule let it in.
+    incoming: bool,
 }
 
 impl Conn {
@@ -62,6 +66,7 @@ impl Conn {
     /// A connection into the guest.
     pub(super) fn connect(wire: &mut Wire, key: Key, host: TcpStream, seed: u64) -> Option<Conn> {
         let mut conn = Conn::new(wire, key, host, seed);
+        conn.incoming = true;
         let socket = conn.sockets.get_mut::<tcp::Socket<'_>>(conn.handle);
         let remote = (IpAddress::from(key.guest.ip()), key.guest.port());
         let local = (IpAddress::from(key.peer.ip()), key.peer.port());
@@ -100,6 +105,7 @@ impl Conn {
             wake: None,
             active: now,
             listed: false,
+            incoming: false,
         }
     }
 
@@ -230,6 +236,33 @@ impl Conn {
     }
 
     /// Is it only waiting for late segments?
+    /// Its line in the table of connections.
+    pub(super) fn row(&self, key: &Key) -> Row {
+        let socket = self.peek();
+        let state = match socket.state() {
+            tcp::State::Closed => "CLOSED",
+            tcp::State::Listen => "LISTEN",
+            tcp::State::SynSent => "SYN_SENT",
+            tcp::State::SynReceived => "SYN_RCVD",
+            tcp::State::Established => "ESTABLISHED",
+            tcp::State::FinWait1 => "FIN_WAIT_1",
+            tcp::State::FinWait2 => "FIN_WAIT_2",
+            tcp::State::CloseWait => "CLOSE_WAIT",
+            tcp::State::Closing => "CLOSING",
+            tcp::State::LastAck => "LAST_ACK",
+            tcp::State::TimeWait => "TIME_WAIT",
+        };
+        let here = self.host.as_ref().filter(|_| self.incoming).and_then(|h| h.local_addr().ok());
+        Row {
+            what: format!("TCP[{state}]"),
+            fd: self.host.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            from: here.unwrap_or(if self.incoming { key.peer } else { key.guest }),
+            to: if self.incoming { key.guest } else { key.peer },
+            queued: (socket.recv_queue(), socket.send_queue()),
+            bare: false,
+        }
+    }
+
     pub(super) fn lingers(&self) -> bool {
         self.peek().state() == tcp::State::TimeWait
     }

@@ -4,6 +4,7 @@
 use super::icmp;
 use super::options::Forward;
 use super::packet::Packet;
+use super::table::Row;
 use super::wire::Wire;
 use crate::net::NetError;
 use crate::wait::Interest;
@@ -87,6 +88,33 @@ impl Flows {
         let addr = socket.local_addr().map_err(error)?;
         self.forwards.push(((guest, rule.guest.1).into(), Flow { socket, peers: Vec::new(), until: None }));
         Ok(addr)
+    }
+
+    /// Closes a forwarded port of the host; false if it is none.
+    pub(super) fn forget(&mut self, host: SocketAddr) -> bool {
+        let before = self.forwards.len();
+        self.forwards.retain(|f| f.1.socket.local_addr().ok() != Some(host));
+        self.forwards.len() != before
+    }
+
+    /// The table of rules and ports in use.
+    pub(super) fn rows(&self, now: u64, rows: &mut Vec<Row>) {
+        for (guest, flow) in &self.forwards {
+            if let Ok(at) = flow.socket.local_addr() {
+                let (what, fd) = ("UDP[HOST_FORWARD]".to_owned(), flow.socket.as_raw_fd());
+                rows.push(Row { what, fd, from: at, to: *guest, queued: (0, 0), bare: false });
+            }
+        }
+        for (owner, flow) in &self.table {
+            let seconds = flow.until.map_or(0, |at| at.saturating_sub(now) / 1_000_000_000);
+            let (name, bare) = match owner.kind {
+                Kind::Udp => ("UDP", false),
+                Kind::Echo => ("ICMP", true),
+            };
+            let Some((to, _)) = flow.peers.last() else { continue };
+            let (what, fd) = (format!("{name}[{seconds} sec]"), flow.socket.as_raw_fd());
+            rows.push(Row { what, fd, from: owner.guest, to: *to, queued: (0, 0), bare });
+        }
     }
 
     /// Takes a UDP packet of the guest's that is not for DHCP.

@@ -16,12 +16,13 @@ mod neighbour;
 mod options;
 mod packet;
 mod resolver;
+mod table;
 mod tcp;
 mod wire;
 
 pub use options::{Forward, Resolver, Transport, UserOptions, V4, V6};
 
-use crate::net::{Counts, Link, MAX_FRAME, NetError, ready};
+use crate::net::{Counts, Forwarding, Link, MAX_FRAME, NetError, ready};
 use crate::wait::Interest;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use dhcp::Leases;
@@ -65,17 +66,23 @@ impl UserNet {
         net.wire.now = crate::clock::monotonic_ns();
         net.advertise = net.wire.now.saturating_add(ADVERTISE);
         for rule in net.wire.options.forwards.clone() {
-            let v4 = net.wire.options.v4.ok_or_else(|| NetError::new(format!("hostfwd {rule}: ipv4 is off")))?;
-            let guest = rule.guest.0.unwrap_or(v4.dhcp_start);
-            if !net.wire.is_guest(guest.into()) {
-                return Err(NetError::new(format!("hostfwd {rule}: {guest} is no guest's address")));
-            }
-            net.forwards.push(match rule.transport {
-                Transport::Tcp => net.tcp.forward(&rule, guest)?,
-                Transport::Udp => net.flows.forward(&rule, guest)?,
-            });
+            net.forward(&rule)?;
         }
         Ok(net)
+    }
+
+    /// Follows a rule from now on.
+    fn forward(&mut self, rule: &Forward) -> Result<(), NetError> {
+        let v4 = self.wire.options.v4.ok_or_else(|| NetError::new(format!("hostfwd {rule}: ipv4 is off")))?;
+        let guest = rule.guest.0.unwrap_or(v4.dhcp_start);
+        if !self.wire.is_guest(guest.into()) {
+            return Err(NetError::new(format!("hostfwd {rule}: {guest} is no guest's address")));
+        }
+        self.forwards.push(match rule.transport {
+            Transport::Tcp => self.tcp.forward(rule, guest)?,
+            Transport::Udp => self.flows.forward(rule, guest)?,
+        });
+        Ok(())
     }
 
     /// Where the host listens, in the order of [`UserOptions::forwards`]; port 0 of a rule has become a real one.
@@ -179,6 +186,33 @@ fn nobody(addr: IpAddr) -> bool {
     addr.is_unspecified()
 }
 
+impl Forwarding for UserNet {
+    fn add_forward(&mut self, rule: &str) -> Result<(), NetError> {
+        let parsed =
+            Forward::parse(rule).map_err(|e| NetError::new(format!("Invalid host forwarding rule '{rule}' ({e})")))?;
+        self.forward(&parsed).map_err(|e| NetError::new(format!("Could not set up host forwarding rule '{rule}': {e}")))
+    }
+
+    fn remove_forward(&mut self, rule: &str) -> Result<bool, NetError> {
+        let (transport, host) = Forward::parse_name(rule)?;
+        let found = match transport {
+            Transport::Tcp => self.tcp.forget(host),
+            Transport::Udp => self.flows.forget(host),
+        };
+        if found && let Some(at) = self.forwards.iter().position(|addr| *addr == host) {
+            self.forwards.remove(at);
+        }
+        Ok(found)
+    }
+
+    fn connections(&self) -> String {
+        let mut rows = Vec::new();
+        self.tcp.rows(&mut rows);
+        self.flows.rows(self.wire.now, &mut rows);
+        table::print(&rows)
+    }
+}
+
 impl Link for UserNet {
     fn send(&mut self, frame: &[u8]) {
         self.wire.counts.from_guest += 1;
@@ -236,5 +270,15 @@ impl Link for UserNet {
 
     fn counts(&self) -> Counts {
         self.wire.counts
+    }
+
+    fn info(&self) -> String {
+        let options = &self.wire.options;
+        let net = options.v4.map_or_else(|| "0.0.0.0".to_owned(), |v4| v4.net.to_string());
+        format!("net={net},restrict={}", if options.restrict { "on" } else { "off" })
+    }
+
+    fn forwarding(&mut self) -> Option<&mut dyn Forwarding> {
+        Some(self)
     }
 }

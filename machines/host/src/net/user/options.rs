@@ -80,7 +80,34 @@ pub struct Forward {
     pub guest: (Option<Ipv4Addr>, u16),
 }
 
+/// An address of the host in a rule: nothing is every one.
+fn host_addr(text: &str) -> Option<IpAddr> {
+    match text.trim_start_matches('[').trim_end_matches(']') {
+        "" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        addr => addr.parse().ok(),
+    }
+}
+
 impl Forward {
+    /// Reads what of a rule names it, `[tcp|udp]:[hostaddr]:hostport`.
+    ///
+    /// # Errors
+    /// What QEMU's monitor says.
+    pub fn parse_name(text: &str) -> Result<(Transport, SocketAddr), NetError> {
+        let parse = || {
+            let (transport, host) = text.split_once(':')?;
+            let transport = match transport {
+                "tcp" | "" => Transport::Tcp,
+                "udp" => Transport::Udp,
+                _ => return None,
+            };
+            let (addr, port) = host.rsplit_once(':')?;
+            Some((transport, SocketAddr::new(host_addr(addr)?, port.parse().ok()?)))
+        };
+        parse().ok_or_else(|| NetError::new("invalid format"))
+    }
+
     /// Reads `[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport`.
     ///
     /// # Errors
@@ -94,14 +121,9 @@ impl Forward {
             _ => return Err(error("the protocol is tcp or udp")),
         };
         let (host, guest) = rest.split_once('-').ok_or_else(|| error("wants HOST:PORT-GUEST:PORT"))?;
-        let (host_addr, host_port) = host.rsplit_once(':').ok_or_else(|| error("no port of the host"))?;
+        let (address, host_port) = host.rsplit_once(':').ok_or_else(|| error("no port of the host"))?;
         let (guest_addr, guest_port) = guest.rsplit_once(':').ok_or_else(|| error("no port of the guest"))?;
-        let host_addr = host_addr.trim_start_matches('[').trim_end_matches(']');
-        let host_addr: IpAddr = match host_addr {
-            "" => Ipv4Addr::UNSPECIFIED.into(),
-            "localhost" => Ipv4Addr::LOCALHOST.into(),
-            addr => addr.parse().map_err(|_| error("bad address of the host"))?,
-        };
+        let host_addr = host_addr(address).ok_or_else(|| error("bad address of the host"))?;
         let guest_addr = match guest_addr {
             "" => None,
             addr => Some(addr.parse().map_err(|_| error("bad address of the guest"))?),

@@ -3,6 +3,7 @@
 use super::conn::{Conn, Key};
 use super::options::{Forward, Transport};
 use super::packet::Packet;
+use super::table::Row;
 use super::wire::Wire;
 use crate::entropy::Seeded;
 use crate::net::NetError;
@@ -68,6 +69,29 @@ impl Tcp {
         let addr = socket.local_addr().map_err(error)?;
         self.listeners.push(Listener { socket, guest: (guest.into(), rule.guest.1) });
         Ok(addr)
+    }
+
+    /// Stops listening at an address of the host; false if nobody does.
+    pub(super) fn forget(&mut self, host: SocketAddr) -> bool {
+        let before = self.listeners.len();
+        self.listeners.retain(|l| l.socket.local_addr().ok() != Some(host));
+        self.listeners.len() != before
+    }
+
+    /// The table of rules and connections.
+    pub(super) fn rows(&self, rows: &mut Vec<Row>) {
+        let row = |what: &str, fd, from, to| Row { what: what.to_owned(), fd, from, to, queued: (0, 0), bare: false };
+        for (key, entry) in &self.table {
+            rows.push(match entry {
+                Entry::Open(conn) => conn.row(key),
+                Entry::Connecting { host, .. } => row("TCP[SYN_SENT]", host.as_raw_fd(), key.guest, key.peer),
+            });
+        }
+        for listener in &self.listeners {
+            if let Ok(at) = listener.socket.local_addr() {
+                rows.push(row("TCP[HOST_FORWARD]", listener.socket.as_raw_fd(), at, listener.guest.into()));
+            }
+        }
     }
 
     /// Takes a TCP packet of the guest's.
