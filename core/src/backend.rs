@@ -6,6 +6,7 @@ pub mod fs;
 pub use fs::FileSystem;
 
 use core::fmt;
+use std::rc::Rc;
 
 /// Where a serial port, a console or a debug port writes to.  Output never blocks the guest: what cannot be written at
 /// once is kept by the backend.
@@ -81,6 +82,19 @@ pub trait Memory {
 
     /// Writes `buf` from `offset` on.
     fn write(&self, offset: u64, buf: &[u8]);
+}
+
+/// Machines that share memory, and ring each other: an ivshmem server behind the device.  Interrupts come in at the device's
+/// port, as numbers of vectors, two bytes each, the low one first.
+pub trait Peers {
+    /// This machine's number among them.
+    fn id(&self) -> u16;
+
+    /// What they share.
+    fn memory(&self) -> Rc<dyn Memory>;
+
+    /// Interrupts vector `vector` of peer `peer`, if there are such.
+    fn ring(&mut self, peer: u16, vector: u16);
 }
 
 /// What a TPM follows.
@@ -182,6 +196,15 @@ pub trait Block {
     /// # Errors
     /// [`BlockError`].
     fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError>;
+
+    /// Gives the medium another size in bytes, a multiple of 512; what is beyond a smaller one is lost.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn resize(&mut self, size: u64) -> Result<(), BlockError> {
+        let _ = size;
+        Err(BlockError::Unsupported)
+    }
 
     /// Is there a medium in the drive, wherever its tray is?
     fn present(&self) -> bool {

@@ -79,6 +79,7 @@ impl Control {
     }
 
     fn tell(&mut self) {
+        self.vm.hear();
         for event in self.vm.take_events() {
             for surface in &mut self.surfaces {
                 surface.event(&mut self.vm, &event);

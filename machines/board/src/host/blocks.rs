@@ -383,6 +383,19 @@ impl Blocks {
         self.backends.iter_mut().filter_map(|b| b.user.as_mut())
     }
 
+    /// Gives the medium of a drive or node another size in bytes; the port of the device that must hear of it.
+    ///
+    /// # Errors
+    /// There is no such drive or node, or it keeps its size.
+    pub fn resize(&mut self, name: &str, size: u64) -> Result<Option<Port>, String> {
+        let backend = self.drive_of(name).or_else(|| self.backends.iter().find(|b| b.node.as_deref() == Some(name)));
+        let node = backend.map_or(Some(name), |b| b.node.as_deref());
+        let node = node.and_then(|name| self.nodes.get(name));
+        let node = node.ok_or_else(|| format!("Cannot find device='{name}' nor node-name='{name}'"))?;
+        node.image.borrow_mut().resize(size).map_err(|e| e.to_string())?;
+        Ok(backend.and_then(|b| b.user.as_ref()).map(|u| u.port))
+    }
+
     /// The device with this path is gone.
     pub(super) fn release(&mut self, path: &str) {
         for backend in &mut self.backends {

@@ -41,6 +41,8 @@ pub struct Node {
     focus: usize,
     /// Connections that have come about or ended, for whoever has it.
     changes: Vec<Change>,
+    /// The user has called for the monitor.
+    entered: bool,
 }
 
 impl Node {
@@ -112,6 +114,7 @@ impl Chars {
             holders: Vec::new(),
             focus: 0,
             changes: Vec::new(),
+            entered: false,
         };
         self.nodes.insert(chardev.id.clone(), node);
         Ok(note)
@@ -174,6 +177,11 @@ impl Chars {
         }
     }
 
+    /// Has the user called for the monitor that has this one since this was asked last?
+    pub fn take_entered(&mut self, id: &str) -> bool {
+        self.nodes.get_mut(id).is_some_and(|node| core::mem::take(&mut node.entered))
+    }
+
     /// Connections that have come about or ended for the monitor or the like that has this one.
     pub fn changes(&mut self, id: &str) -> Vec<Change> {
         self.nodes.get_mut(id).map_or(Vec::new(), |node| core::mem::take(&mut node.changes))
@@ -201,7 +209,7 @@ impl Chars {
 
     /// Does a monitor have something to read?
     pub(super) fn wants_attention(&self) -> bool {
-        self.nodes.values().any(|n| n.is_surface() && !(n.waiting.is_empty() && n.changes.is_empty()))
+        self.nodes.values().any(|n| n.is_surface() && (n.entered || !n.waiting.is_empty() || !n.changes.is_empty()))
     }
 
     pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
@@ -231,6 +239,7 @@ impl Chars {
                     ConsoleEvent::Closed => node.live = false,
                     ConsoleEvent::Monitor if node.holders.len() > 1 => {
                         node.focus = (node.focus + 1) % node.holders.len();
+                        node.entered = node.is_surface();
                     }
                     ConsoleEvent::Monitor => events.push(Event::Tell("there is no monitor on this terminal")),
                     ConsoleEvent::Break => events.push(Event::Tell("serial ports here have no break line")),

@@ -1,9 +1,13 @@
 //! Devices and backends come and go while the machine runs or stands.
 
 use super::Vm;
+use crate::qmp::commands::net::address_of;
+use crate::qmp::schema::Type as _;
 use serde_json::json;
+use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
+use tern_host::net::LinkEvent;
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +79,57 @@ impl Vm {
         Ok(())
     }
 
+    /// Pulls the cable of a network backend, or of a device that is plugged into one, or plugs it in again; the device hears
+    /// of it.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn set_link(&mut self, name: &str, up: bool) -> Result<(), String> {
+        let path = self.board.find(name).map(|p| p.path.clone());
+        let port = {
+            let world = self.host.world();
+            let of_device = |user: &Option<User>| path.is_some() && user.as_ref().map(|u| &u.path) == path.as_ref();
+            let cable = world.nets.cables().find(|(id, c)| *id == name || of_device(&c.user)).map(|(_, c)| c);
+            let cable = cable.ok_or_else(|| format!("Device '{name}' not found"))?;
+            cable.link().set_up(up);
+            cable.user.as_ref().map(|u| u.port)
+        };
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+        Ok(())
+    }
+
+    /// Tells of streams that have found or lost their peers.
+    pub(super) fn tell_of_links(&mut self) {
+        let events = self.host.world().nets.take_events();
+        for (id, event) in events {
+            match event {
+                LinkEvent::Connected(address) => {
+                    self.emit(
+                        "NETDEV_STREAM_CONNECTED",
+                        json!({ "netdev-id": id, "addr": address_of(&address).encode() }),
+                    );
+                }
+                LinkEvent::Disconnected => self.emit("NETDEV_STREAM_DISCONNECTED", json!({ "netdev-id": id })),
+            }
+        }
+    }
+
+    /// Tells of trays that guests have moved.
+    pub(super) fn tell_of_trays(&mut self) {
+        let moved: Vec<_> = {
+            let world = self.host.world();
+            let moved = world.blocks.backends().iter().filter(|b| b.take_moved());
+            moved
+                .map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0))
+                .collect()
+        };
+        for (device, id, open) in moved {
+            self.emit("DEVICE_TRAY_MOVED", json!({ "device": device, "id": id, "tray-open": open }));
+        }
+    }
+
     /// Adds a character device; the name of a new pseudo-terminal, where it is one.
     ///
     /// # Errors
@@ -121,6 +176,18 @@ impl Vm {
     /// There is none, or it is in use.
     pub fn blockdev_del(&mut self, node: &str) -> Result<(), String> {
         self.host.world().blocks.remove_node(node)
+    }
+
+    /// Gives the medium of a drive or node another size in bytes; its device hears of it.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn block_resize(&mut self, name: &str, size: u64) -> Result<(), String> {
+        let port = self.host.world().blocks.resize(name, size)?;
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+        Ok(())
     }
 
     /// Puts a node into a drive, or takes out what is in it; its device hears of it.

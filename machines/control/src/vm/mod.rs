@@ -7,6 +7,8 @@
 //!   of objects. `save`: snapshots in files.
 
 mod devices;
+mod hear;
+mod look;
 pub mod qom;
 mod run;
 pub mod save;
@@ -189,6 +191,8 @@ impl Vm {
 
     /// Takes what has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
+        self.tell_of_links();
+        self.tell_of_trays();
         self.events.drain(..).collect()
     }
 

@@ -15,6 +15,7 @@ mod with_imago {
         Backing, Cache, Format, ImageError, Options, SECTOR, beside, block_error, header, inside, open_file, plain,
         probe,
     };
+    use imago::format::PreallocateMode;
     use imago::{DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, StorageOpenOptions};
     use std::fs::File;
     use std::io;
@@ -164,6 +165,14 @@ mod with_imago {
     }
 
     impl Block for Image {
+        fn resize(&mut self, size: u64) -> Result<(), BlockError> {
+            self.may_write(0, 0)?;
+            let result = self.image.resize(size, PreallocateMode::None);
+            self.done(result)?;
+            self.size = size.next_multiple_of(SECTOR);
+            Ok(())
+        }
+
         fn size(&self) -> u64 {
             self.size
         }

@@ -115,6 +115,13 @@ fn cannot(e: &std::io::Error) -> bool {
 }
 
 impl Block for Raw {
+    fn resize(&mut self, size: u64) -> Result<(), BlockError> {
+        self.may_write(0, 0)?;
+        self.file.set_len(size).map_err(|e| self.failed(&e))?;
+        (self.size, self.len) = (size.next_multiple_of(SECTOR), size);
+        Ok(())
+    }
+
     fn size(&self) -> u64 {
         self.size
     }

@@ -184,6 +184,11 @@ impl Block for WriteThrough {
         self.0.flush()
     }
 
+    fn resize(&mut self, size: u64) -> Result<(), BlockError> {
+        self.0.resize(size)?;
+        self.0.flush()
+    }
+
     fn flush(&mut self) -> Result<(), BlockError> {
         self.0.flush()
     }

@@ -248,6 +248,19 @@ impl Machine {
         value
     }
 
+    /// The physical address of a virtual one, as a CPU's loads would translate it.
+    pub fn translate(&mut self, cpu: usize, addr: u64) -> Option<u64> {
+        let state = self.engine.state(self.harts[cpu].cpu);
+        let system = self.frontend.system()?;
+        system.walk(state, &mut self.fabric, addr, Access::Load, 0).ok().map(|m| m.phys)
+    }
+
+    /// See [`System::mappings`].
+    pub fn mappings(&mut self, cpu: usize) -> Option<Vec<tern_core::system::Mapped>> {
+        let state = self.engine.state(self.harts[cpu].cpu);
+        self.frontend.system()?.mappings(state, &mut self.fabric)
+    }
+
     /// Copies memory out at a virtual address of a CPU, as its loads would see it.
     ///
     /// # Errors

@@ -311,7 +311,12 @@ fn add(vm: &mut Vm, args: BlockdevAdd) -> Result<Answer<Vm, Empty>, Error> {
     Ok(Answer::Now(Empty {}))
 }
 
-fn open(vm: &mut Vm, args: BlockdevAdd) -> Result<(), Error> {
+fn open(vm: &mut Vm, mut args: BlockdevAdd) -> Result<(), Error> {
+    if let Some(serde_json::Value::String(name)) = args.rest.get_mut("filename")
+        && let Some(path) = vm.qmp.fds.path(name)
+    {
+        *name = path;
+    }
     let keys = keys(args.rest, &[("driver", Some(&args.driver)), ("node-name", args.node_name.as_deref())])?;
     let medium = {
         let world = vm.host.world();
@@ -365,18 +370,13 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 fn resize(vm: &mut Vm, args: Resize) -> Result<Empty, Error> {
-    let world = vm.host.world();
-    let node = match (&args.device, &args.node_name) {
-        (Some(device), None) => world.blocks.find(device).map(|_| ()),
-        (None, Some(node)) => world.blocks.node(node).map(|_| ()),
+    let name = match (args.device, args.node_name) {
+        (Some(name), None) | (None, Some(name)) => name,
         _ => return Err(Error::new("Need exactly one of 'device' and 'node-name'")),
     };
-    let name = args.device.or(args.node_name).unwrap_or_default();
-    node.ok_or_else(|| Error::new(format!("Cannot find device='{name}' nor node-name='{name}'")))?;
-    if args.size < 0 {
-        return Err(Error::new("Parameter 'size' expects a >0 size"));
-    }
-    Err(Error::new("Image format driver does not support resize"))
+    let size = u64::try_from(args.size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
+    vm.block_resize(&name, size).map_err(Error::new)?;
+    Ok(Empty {})
 }
 
 fn throttle(vm: &mut Vm, args: Throttle) -> Result<Empty, Error> {
