@@ -392,7 +392,7 @@ impl Parent for VirtioMmio {
 }
 
 /// `addr=`: device and function, hexadecimal as people write PCI addresses; empty: the first free one.
-fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
+pub(crate) fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
     if text.is_empty() {
         return Ok(None);
     }
