@@ -20,7 +20,9 @@ impl Vm {
         let trays: Vec<(String, String, bool)> = {
             let world = self.host.world();
             let moved = world.blocks.backends().iter().filter(|b| b.take_moved());
-            moved.map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0)).collect()
+            moved
+                .map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0))
+                .collect()
         };
         for (device, path, open) in trays {
             let id = path.rsplit('/').next().unwrap_or_default();
