@@ -319,6 +319,28 @@ pub(super) fn global(line: &mut Line, text: &str) -> Result<(), Stop> {
     Ok(())
 }
 
+/// `-audiodev`: sound cards play at their pace, and nobody hears them.
+pub(super) fn audiodev(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let mut keys = Keys::parse(text, Some("driver"))?;
+    let driver = keys.need("driver")?;
+    if driver == "help" {
+        return Err(Stop::Print("Available audio drivers:\nnone\n".to_owned()));
+    }
+    if driver != "none" {
+        return Err(format!("audio driver '{driver}' is not supported, only none").into());
+    }
+    let id = keys.need("id")?;
+    if line.config.audiodevs.contains(&id) {
+        return Err(format!("Duplicate ID '{id}' for audiodev").into());
+    }
+    line.config.audiodevs.push(id);
+    let known = |key: &str| key.starts_with("out.") || key.starts_with("in.") || key == "timer-period";
+    match keys.rest().iter().find(|(key, _)| !known(key)) {
+        Some((key, _)) => Err(format!("Parameter '{key}' is unexpected").into()),
+        None => Ok(()),
+    }
+}
+
 /// `-d`.
 pub(super) fn log_items(line: &mut Line, text: &str) -> Result<(), Stop> {
     if text == "help" || text == "?" {

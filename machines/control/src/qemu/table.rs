@@ -203,6 +203,7 @@ pub(super) static ROWS: &[Row] = &[
         off(line, v)
     }),
     row("vga", "none", "the display adapter (no machine here has one)", off),
+    row("audiodev", "[driver=]none,id=id[,option=value...]", "where a sound card plays: nowhere", machine::audiodev),
     row("audio", "none", "sound (no machine here has it)", off),
     row("nographic", "", "the first serial port is the terminal, with its escape keys", |line, _| {
         line.nographic = true;
@@ -261,7 +262,6 @@ pub(super) static ROWS: &[Row] = &[
     never("fda", unsupported),
     never("fdb", unsupported),
     never("iscsi", unsupported),
-    never("audiodev", unsupported),
     never("vnc", unsupported),
     never("spice", unsupported),
     never("g", unsupported),
