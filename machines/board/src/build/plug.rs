@@ -120,7 +120,8 @@ impl Board {
             return Err(format!("Duplicate device ID '{id}'"));
         }
         let mut props = self.props(&kind, config)?;
-        let macs: Vec<&str> = props.iter().filter(|(p, v)| p.kind == PropKind::Mac && v.is_none()).map(|(p, _)| p.name).collect();
+        let macs: Vec<&str> =
+            props.iter().filter(|(p, v)| p.kind == PropKind::Mac && v.is_none()).map(|(p, _)| p.name).collect();
         for name in macs {
             props.set(name, Value::Mac(backends.mac()));
         }

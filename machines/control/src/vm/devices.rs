@@ -117,7 +117,8 @@ impl Vm {
         for p in self.board.plugged() {
             let wanted = only.is_empty() || p.config.id.as_ref().is_some_and(|id| only.contains(id));
             let find = |kind: PropKind| p.props.iter().find(|(prop, _)| prop.kind == kind).and_then(|(_, v)| v);
-            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev)) else {
+            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev))
+            else {
                 continue;
             };
             if let Some(cable) = world.nets.find(netdev).filter(|_| wanted) {
