@@ -25,7 +25,7 @@ fn virt_tree(smp: Smp, options: BoardOptions, supervised: bool) -> Tree {
 }
 
 fn options(aia: Aia, aclint: bool, aia_guests: u8) -> BoardOptions {
-    BoardOptions { aia, aclint, aia_guests }
+    BoardOptions { aia, aclint, aia_guests, ..BoardOptions::default() }
 }
 
 fn cpus(n: u32) -> Smp {

@@ -83,16 +83,10 @@ impl Vm {
         machine.exchange();
         self.requests()?;
         let machine = &mut self.board.machine;
-        while let Some(control) = machine.control() {
-            match control {
-                Control::Quit => self.quit(Cause::HostSignal),
-                Control::Reset => self.reset(Cause::HostUi)?,
-                Control::Pause | Control::Attend => {}
-            }
-            if control == Control::Attend {
-                break;
-            }
-            return Ok(());
+        match machine.control() {
+            Some(Control::Quit) => self.quit(Cause::HostSignal),
+            Some(Control::Reset) => self.reset(Cause::HostUi)?,
+            Some(Control::Pause | Control::Attend) | None => {}
         }
         Ok(())
     }
