@@ -211,11 +211,11 @@ fn blocks_are_written_and_read() {
         assert_eq!((inquiry[0], &inquiry[8..24]), (0, &b"QEMU    QEMU UFS"[..]));
         assert_eq!(d.command(0xd0, &[0x12, 0, 0, 0, 36], &[], 36).2[0], 0x1e);
         // The cache is turned off.
-        let page = d.command(1, &[0x5a, 0, 8, 0, 0, 0, 0, 0, 64], &[], 64).2;
+        let page = d.command(1, &[0x5a, 8, 8, 0, 0, 0, 0, 0, 64], &[], 64).2;
         assert_eq!((page[8], page[10]), (8, 4));
         let off = [&[0; 8][..], &[8, 18], &[0; 18]].concat();
         assert_eq!(d.command(1, &[0x55, 0x10, 0, 0, 0, 0, 0, 0, 28], &off, 0).0, 0);
-        assert_eq!(d.command(1, &[0x5a, 0, 8, 0, 0, 0, 0, 0, 64], &[], 64).2[10], 0);
+        assert_eq!(d.command(1, &[0x5a, 8, 8, 0, 0, 0, 0, 0, 64], &[], 64).2[10], 0);
         // Unmapped, and beyond the end.
         let unmap = |lba: u8| [&[0, 22, 0, 16, 0, 0, 0, 0][..], &[0, 0, 0, 0, 0, 0, 0, lba, 0, 0, 0, 4, 0, 0, 0, 0]].concat();
         assert_eq!(d.command(1, &[0x42, 0, 0, 0, 0, 0, 0, 0, 24], &unmap(9), 0).0, 0);
