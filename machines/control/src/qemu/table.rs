@@ -222,6 +222,22 @@ pub(super) static ROWS: &[Row] = &[
     row("action", "reboot=reset|shutdown", "what a reset does", machine::action),
     row("icount", "[shift=]n|auto[,sleep=on|off]", "guest time is counted in instructions", machine::icount),
     row("rtc", "[base=]utc|date[,clock=host|vm]", "the real-time clock at power-on", machine::rtc),
+    row("daemonize", "", "go on in the background once the machine is made", |line, _| {
+        line.run.daemonize = true;
+        Ok(())
+    }),
+    row("msg", "[timestamp[=on|off]][,guest-name=off]", "messages begin with the time", |line, v| {
+        let mut keys = crate::grammar::Keys::parse(v, None)?;
+        line.run.timestamps = keys.switch("timestamp")?.unwrap_or(false);
+        keys.fixed("guest-name", &["off"])?;
+        Ok(keys.done()?)
+    }),
+    row("run-with", "[async-teardown=off][,exit-with-parent=off]", "how the process runs", |_, v| {
+        let mut keys = crate::grammar::Keys::parse(v, None)?;
+        keys.fixed("async-teardown", &["off"])?;
+        keys.fixed("exit-with-parent", &["off"])?;
+        Ok(keys.done()?)
+    }),
     row("pidfile", "file", "write tern's process number to a file", |line, v| {
         line.run.pid_file = Some(v.into());
         Ok(())
@@ -241,9 +257,7 @@ pub(super) static ROWS: &[Row] = &[
     // Refused.
     never_flag("s", |_, _| refuse("the gdb server is not built yet")),
     never("gdb", |_, _| refuse("the gdb server is not built yet")),
-    never_flag("daemonize", yet),
     never_flag("only-migratable", yet),
-    never("run-with", yet),
     never("trace", |_, _| refuse("there are no trace events")),
     never("dfilter", yet),
     never("plugin", |_, _| refuse("there are no plugins")),
@@ -251,7 +265,6 @@ pub(super) static ROWS: &[Row] = &[
     never_flag("semihosting", yet),
     never("semihosting-config", yet),
     never("echr", yet),
-    never("msg", yet),
     never("add-fd", yet),
     never("debugcon", unsupported),
     never("usbdevice", unsupported),
