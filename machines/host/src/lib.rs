@@ -4,7 +4,7 @@
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
 //! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
 //!   console. [`chardev`]: other ends of serial ports. [`wait`]: waiting for input.
-//! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
+//! * [`channel`]: streams between processes.  [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
 //! * [`tpm`] (Linux): TPMs that swtpm emulates. [`ivshmem`] (Linux): servers of memory that machines share.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`], [`slow`]: what their names say.
 //!
@@ -17,6 +17,7 @@
 //!
 //! On other systems than Linux the crate offers what std does: `map` on the heap, clocks, entropy, files.
 
+pub mod channel;
 pub mod chardev;
 pub mod clock;
 pub mod console;

@@ -48,7 +48,8 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     }
     let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (name, timestamps) = (options.name.clone(), options.timestamps);
-    let mut host = Host::new(config, Box::new(move |text| tell(&name, &stamped(text, timestamps))))?;
+    let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
+    let mut host = make(config, Box::new(move |text| tell(&name, &stamped(text, timestamps))))?;
     let board = tern_board::build(plan, config, settings(options)?, &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config.clone(), options.clone());
     vm.board.machine.set_outside(Box::new(host));
@@ -60,6 +61,11 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         progress(options, "restoring the snapshot");
         vm.board.machine.load(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     }
+    if let Some(tag) = &options.loadvm {
+        progress(options, "restoring the snapshot");
+        vm.begin_with_image(tag)?;
+    }
+    vm.begin_incoming()?;
     let control = Control::new(vm)?;
     if let Some(daemon) = daemon {
         daemon.ready()?;

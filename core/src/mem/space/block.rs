@@ -232,7 +232,8 @@ impl RamBlock {
     }
 
     /// May page `page` hold something else than zeros?
-    pub(super) fn touched(&self, page: u64) -> bool {
+    #[must_use]
+    pub fn touched(&self, page: u64) -> bool {
         self.mark(page).is_some_and(|mark| mark.get() & TOUCHED != 0)
     }
 

@@ -6,6 +6,7 @@ pub mod blocks;
 pub mod chars;
 pub mod nets;
 pub mod objects;
+mod snapshots;
 
 use crate::backends::{Backends, User};
 use crate::config::{BoardConfig, Chardev, Folder, Fsdev};
@@ -49,6 +50,8 @@ pub struct World {
     watched: Vec<u64>,
     /// Descriptors of others that end a wait when they become readable.
     others: Vec<i32>,
+    /// What a migration waits for, and how long at most, in nanoseconds.
+    migration: (Vec<(i32, Interest)>, Option<u64>),
     controls: VecDeque<Control>,
     /// Gets one line about what cannot be done.
     tell: Box<dyn FnMut(&str)>,
@@ -60,6 +63,18 @@ impl Host {
     /// # Errors
     /// One that cannot be used, in one line.
     pub fn new(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+        Host::with_media(config, true, tell)
+    }
+
+    /// The same, of a machine that comes from another process, which still has what the machine may write.
+    ///
+    /// # Errors
+    /// As [`Host::new`].
+    pub fn incoming(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+        Host::with_media(config, false, tell)
+    }
+
+    fn with_media(config: &BoardConfig, active: bool, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
         let mut world = World {
             blocks: Blocks::default(),
             chars: Chars::default(),
@@ -71,9 +86,11 @@ impl Host {
             poller: Poller::new().map_err(|e| e.to_string())?,
             watched: Vec::new(),
             others: Vec::new(),
+            migration: (Vec::new(), None),
             controls: VecDeque::new(),
             tell,
         };
+        world.blocks.set_active(active);
         console::catch_signals().map_err(|e| e.to_string())?;
         for object in &config.objects {
             world.objects.add(object.clone())?;
@@ -118,6 +135,11 @@ impl World {
         self.others = fds;
     }
 
+    /// What a migration waits for: these end a wait, which lasts at most so many nanoseconds.
+    pub fn set_migration(&mut self, fds: Vec<(i32, Interest)>, longest_ns: Option<u64>) {
+        self.migration = (fds, longest_ns);
+    }
+
     /// Adds a character device; what the user should know about it.
     ///
     /// # Errors
@@ -145,6 +167,8 @@ impl World {
         }
         let mut fds: Vec<(i32, Interest)> = self.others.iter().map(|fd| (*fd, Interest::READ)).collect();
         let mut timeout = timeout_ns.unwrap_or(u64::MAX);
+        fds.extend_from_slice(&self.migration.0);
+        timeout = timeout.min(self.migration.1.unwrap_or(u64::MAX));
         timeout = timeout.min(self.chars.watch(&mut fds));
         timeout = timeout.min(self.nets.watch(&mut fds, clock::monotonic_ns()));
         for (fd, interest) in fds {

@@ -4,11 +4,12 @@
 //! ([`Event`]).  Whoever has it calls [`Vm::turn`] again and again; surfaces act between turns ([`crate::surface`]).
 //!
 //! * `run`: the machine runs, stops, is reset, ends. `devices`: devices and backends come and go. `qom`: all of it as a tree
-//!   of objects. `save`: snapshots in files.
+//!   of objects. `save`: snapshots. `migrate`: it goes to another process.
 
 mod devices;
 mod hear;
 mod look;
+pub mod migrate;
 pub mod qom;
 mod run;
 pub mod save;
@@ -135,6 +136,7 @@ pub struct Vm {
     begin: u64,
     stops: Stops,
     patience: Option<u64>,
+    migration: migrate::Migration,
     /// What QMP keeps.
     pub qmp: crate::qmp::State,
 }
@@ -162,6 +164,7 @@ impl Vm {
             begin: clock::monotonic_ns(),
             stops,
             patience: None,
+            migration: migrate::Migration::default(),
             qmp: crate::qmp::State::default(),
         }
     }
