@@ -64,7 +64,7 @@ pub trait Backends {
         Err(format!("{name}: there are no TPMs"))
     }
 
-    /// The process at the other end of this character device, which is to run `queues` queues; events come in at `port`.
+    /// The process at the other end of this character device, which must be able to run `queues` queues; events come in at `port`.
     ///
     /// # Errors
     /// See the trait.

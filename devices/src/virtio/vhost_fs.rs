@@ -32,7 +32,7 @@ crate::virtio_part! {
         if !size.is_power_of_two() || size > 1024 {
             return Err("queue-size property must be a power of 2 and at most 1024".to_owned());
         }
-        let remote = Remote::new(wants.vhost_user("chardev", 0, requests + 1)?);
+        let remote = Remote::new(wants.vhost_user("chardev", 0, 1)?);
         Ok(Box::new(VhostFs { remote, tag, requests, size }))
     }
 }

@@ -13,7 +13,7 @@ crate::virtio_part! {
     "general-purpose pins of another process: vhost-user over a socket",
     [Prop::new("chardev", PropKind::Chardev, "the socket of the process")],
     None, |wants| {
-        let mut remote = Remote::new(wants.vhost_user("chardev", 0, 2)?);
+        let mut remote = Remote::new(wants.vhost_user("chardev", 0, 1)?);
         let mut config = vec![0; CONFIG_LEN];
         remote.backend().read_config(&mut config)?;
         Ok(Box::new(VhostGpio { remote, config }))

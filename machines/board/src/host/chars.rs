@@ -16,6 +16,8 @@ enum Holder {
     Device(User),
     /// A monitor, or qtest: whoever calls [`Chars::read`].
     Surface,
+    /// A backend that speaks over the connection itself.
+    Backend,
 }
 
 /// What the rest of the world must hear of.
@@ -39,11 +41,6 @@ pub struct Node {
     /// Those that have it; of a multiplexed one, the one that `focus` counts has the input.
     holders: Vec<Holder>,
     focus: usize,
-    /// Has the user called for the monitor that has this one since this was asked last?
-    pub fn take_entered(&mut self, id: &str) -> bool {
-        self.nodes.get_mut(id).is_some_and(|node| core::mem::take(&mut node.entered))
-    }
-
     /// Connections that have come about or ended, for whoever has it.
     changes: Vec<Change>,
     /// The user has called for the monitor.
@@ -174,12 +171,35 @@ impl Chars {
         self.hold(id, Holder::Surface)
     }
 
+    /// Gives one to a backend that speaks over its connection itself, until [`Chars::give_back`].
+    pub(super) fn take_over(&mut self, id: &str) -> Result<Handle, String> {
+        let node = self.nodes.get(id).ok_or_else(|| format!("chardev \"{id}\" not found"))?;
+        if node.is_used() {
+            return Err(format!("chardev '{id}' is already in use"));
+        }
+        let handle = node.handle.clone();
+        self.hold(id, Holder::Backend)?;
+        Ok(handle)
+    }
+
+    /// Takes one back that had been given to a backend.
+    pub(super) fn give_back(&mut self, id: &str) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.holders.retain(|h| !matches!(h, Holder::Backend));
+        }
+    }
+
     /// What has come for the monitor or the like that has this one.
     pub fn read(&mut self, id: &str) -> Vec<u8> {
         match self.nodes.get_mut(id) {
             Some(node) if node.is_surface() => node.waiting.drain(..).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Has the user called for the monitor that has this one since this was asked last?
+    pub fn take_entered(&mut self, id: &str) -> bool {
+        self.nodes.get_mut(id).is_some_and(|node| core::mem::take(&mut node.entered))
     }
 
     /// Connections that have come about or ended for the monitor or the like that has this one.
@@ -215,7 +235,7 @@ impl Chars {
     pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
         self.nodes.values_mut().flat_map(|n| &mut n.holders).filter_map(|h| match h {
             Holder::Device(user) => Some(user),
-            Holder::Surface => None,
+            Holder::Surface | Holder::Backend => None,
         })
     }
 
@@ -268,7 +288,7 @@ impl Chars {
     pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
         self.nodes.values().flat_map(|n| &n.holders).filter_map(|h| match h {
             Holder::Device(user) => Some(user.port),
-            Holder::Surface => None,
+            Holder::Surface | Holder::Backend => None,
         })
     }
 
