@@ -8,6 +8,7 @@ pub use fs::FileSystem;
 pub use vhost::{SharedRange, VhostEvent, VhostRing, VhostUser};
 
 use core::fmt;
+use std::rc::Rc;
 
 /// Where a serial port, a console or a debug port writes to.  Output never blocks the guest: what cannot be written at
 /// once is kept by the backend.
@@ -89,6 +90,19 @@ pub trait Memory {
 
     /// Writes `buf` from `offset` on.
     fn write(&self, offset: u64, buf: &[u8]);
+}
+
+/// Machines that share memory, and ring each other: an ivshmem server behind the device.  Interrupts come in at the device's
+/// port, as numbers of vectors, two bytes each, the low one first.
+pub trait Peers {
+    /// This machine's number among them.
+    fn id(&self) -> u16;
+
+    /// What they share.
+    fn memory(&self) -> Rc<dyn Memory>;
+
+    /// Interrupts vector `vector` of peer `peer`, if there are such.
+    fn ring(&mut self, peer: u16, vector: u16);
 }
 
 /// What a TPM follows.

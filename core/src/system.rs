@@ -14,6 +14,19 @@ pub struct Mapping {
     pub slow: bool,
 }
 
+/// A stretch of virtual memory that is mapped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mapped {
+    /// Its first virtual address.
+    pub virt: u64,
+    /// The physical address that belongs to it.
+    pub phys: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Rights and attributes, as the ISA's people write them: `rwxu-ad`.
+    pub rights: String,
+}
+
 /// What a helper asks the engine to forget about address translation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Flush {
@@ -101,6 +114,13 @@ pub trait System {
         write: Option<u64>,
     ) -> Option<u64> {
         let _ = (state, physical, number, write);
+        None
+    }
+
+    /// What is mapped in the address space that `state` is in, in the order of virtual addresses, neighbours with the same
+    /// rights as one; `None`: this frontend does not list it.  Nothing of the guest's changes.
+    fn mappings(&self, state: &State, physical: &mut dyn Platform) -> Option<Vec<Mapped>> {
+        let _ = (state, physical);
         None
     }
 

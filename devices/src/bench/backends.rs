@@ -4,7 +4,8 @@ use super::{Bench, Counting, Folder, Frames, MemoryDisk, Output};
 use crate::model::Backends;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, SharedRange, Tpm, TpmVersion, VhostRing, VhostUser};
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, SharedRange, Tpm, TpmVersion};
+use tern_core::backend::{VhostRing, VhostUser};
 
 /// Size of a bench's disks in bytes.
 const DISK: usize = 1 << 20;
@@ -29,6 +30,21 @@ impl Memory for Cells {
         let mut cells = self.0.borrow_mut();
         cells.iter_mut().skip(offset as usize).zip(buf).for_each(|(to, from)| *to = *from);
     }
+}
+
+/// Peer 1 of machines that are not there.
+struct Alone(Rc<dyn Memory>);
+
+impl Peers for Alone {
+    fn id(&self) -> u16 {
+        1
+    }
+
+    fn memory(&self) -> Rc<dyn Memory> {
+        self.0.clone()
+    }
+
+    fn ring(&mut self, _peer: u16, _vector: u16) {}
 }
 
 /// A TPM 2.0 that never answers by itself.
@@ -131,6 +147,10 @@ impl Backends for BenchBackends {
 
     fn memory(&mut self, _object: &str) -> Result<Rc<dyn Memory>, String> {
         Ok(Rc::new(Cells(RefCell::new(vec![0; MEMORY]))))
+    }
+
+    fn peers(&mut self, chardev: &str, _port: u32, _vectors: u16) -> Result<Box<dyn Peers>, String> {
+        Ok(Box::new(Alone(self.memory(chardev)?)))
     }
 
     fn tpm(&mut self, _name: &str, _port: u32) -> Result<Box<dyn Tpm>, String> {

@@ -2,7 +2,7 @@
 
 use super::Props;
 use std::rc::Rc;
-use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink, Tpm, VhostUser};
+use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, Tpm, VhostUser};
 
 /// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
 /// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
@@ -53,6 +53,15 @@ pub trait Backends {
     /// See the trait.
     fn memory(&mut self, object: &str) -> Result<Rc<dyn Memory>, String> {
         Err(format!("{object}: there are no memory backends"))
+    }
+
+    /// The ivshmem server behind this character device, for a device with `vectors` interrupt vectors that come in at `port`.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn peers(&mut self, chardev: &str, port: u32, vectors: u16) -> Result<Box<dyn Peers>, String> {
+        let _ = (port, vectors);
+        Err(format!("{chardev}: there are no ivshmem servers"))
     }
 
     /// The TPM of this `-tpmdev`, whose responses come in at `port`.
@@ -167,6 +176,15 @@ impl<'a> Wants<'a> {
     /// It cannot be used.
     pub fn memory(&mut self, prop: &str) -> Result<Option<Rc<dyn Memory>>, String> {
         self.named(prop).map(|name| self.backends.memory(name)).transpose()
+    }
+
+    /// The ivshmem server behind the character device that property `prop` names, which must be set.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn peers(&mut self, prop: &str, port: u32, vectors: u16) -> Result<Box<dyn Peers>, String> {
+        let name = self.named(prop).ok_or("You must specify a 'chardev'")?;
+        self.backends.peers(name, port, vectors)
     }
 
     /// The TPM that property `prop` names, which must be set.

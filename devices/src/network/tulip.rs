@@ -364,7 +364,7 @@ impl Tulip {
 
     /// A setup frame: the filter's new addresses.
     fn set_up(&mut self, d: &Descriptor) -> Option<u32> {
-        let kind = (d.control >> 22 & 1) as u8 | (d.control >> 28 & 1) as u8 * 2;
+        let kind = (d.control >> 22 & 1 | d.control >> 27 & 2) as u8;
         let (at, len) = d.buffers[0];
         // Without a buffer, only the kind of filtering is new.
         if len == 0 {

@@ -137,8 +137,13 @@ impl Queue {
     /// A queue that the driver has not set up, of at most `max` entries.
     #[must_use]
     pub fn new(max: u16) -> Queue {
-        let mut queue =
-            Queue { max: max.clamp(1, MAX_SIZE), state: QueueState::default(), used: Vec::new(), budget: 0, called: false };
+        let mut queue = Queue {
+            max: max.clamp(1, MAX_SIZE),
+            state: QueueState::default(),
+            used: Vec::new(),
+            budget: 0,
+            called: false,
+        };
         queue.reset();
         queue
     }

@@ -3,6 +3,8 @@
 mod pci;
 mod plug;
 
+pub(crate) use plug::address;
+
 pub use plug::{Place, Plugged};
 
 use crate::backends::{Backends, Port, User};
@@ -61,6 +63,8 @@ pub struct Board {
     pub notes: Vec<String>,
     /// Its parts.
     pub parts: Parts,
+    /// The device tree as it lies in memory; empty: there is none.
+    pub dtb: Vec<u8>,
     problem: Rc<RefCell<Option<BoardError>>>,
     space: AddressSpace,
     plugged: Vec<Plugged>,
@@ -146,6 +150,7 @@ fn finish(plan: Plan, mut machine: Machine, space: AddressSpace) -> Board {
     let (dtb, dtb_at, mut boot) = (plan.dtb(), plan.dtb_at, plan.boot);
     let notes = core::mem::take(&mut boot.notes);
     let trouble = problem.clone();
+    let shown = if boot.first == First::Nothing { Vec::new() } else { dtb.clone() };
     machine.set_loader(Box::new(move |space| {
         *trouble.borrow_mut() = boot.store(space, &dtb, dtb_at).err();
     }));
@@ -153,6 +158,7 @@ fn finish(plan: Plan, mut machine: Machine, space: AddressSpace) -> Board {
         machine,
         notes,
         parts: plan.parts,
+        dtb: shown,
         problem,
         space,
         plugged: Vec::new(),

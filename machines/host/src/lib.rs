@@ -5,7 +5,8 @@
 //! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
 //!   console. [`chardev`]: other ends of serial ports. [`wait`]: waiting for input.
 //! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
-//! * [`tpm`] (Linux): TPMs that swtpm emulates. [`vhost`] (Linux): processes that run the queues of virtio devices.
+//! * [`tpm`] (Linux): TPMs that swtpm emulates. [`ivshmem`] (Linux): servers of memory that machines share. [`vhost`]
+//!   (Linux): processes that run the queues of virtio devices.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`], [`slow`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
@@ -23,6 +24,8 @@ pub mod console;
 pub mod entropy;
 pub mod file;
 pub mod image;
+#[cfg(target_os = "linux")]
+pub mod ivshmem;
 pub mod map;
 pub mod net;
 #[cfg(target_os = "linux")]

@@ -18,10 +18,10 @@ enum Command {
     GetCapability = 1,
     Init = 2,
     Shutdown = 3,
-    GetTpmEstablished = 4,
+    GetEstablished = 4,
     SetLocality = 5,
-    CancelTpmCommand = 9,
-    ResetTpmEstablished = 11,
+    Cancel = 9,
+    ResetEstablished = 11,
     Stop = 14,
     SetDataFd = 16,
     SetBufferSize = 17,
@@ -221,14 +221,14 @@ impl Tpm for Emulator {
             return established;
         }
         // One byte, and what the structure is filled up with.
-        let result = self.ask(Command::GetTpmEstablished, &[], 4);
+        let result = self.ask(Command::GetEstablished, &[], 4);
         let established = self.note(result).is_some_and(|bytes| bytes.first().is_some_and(|bit| *bit != 0));
         self.established = Some(established);
         established
     }
 
     fn reset_established(&mut self, locality: u8) {
-        let result = self.ask(Command::ResetTpmEstablished, &[locality], 0);
+        let result = self.ask(Command::ResetEstablished, &[locality], 0);
         self.note(result);
         self.established = None;
     }
@@ -246,7 +246,7 @@ impl Tpm for Emulator {
 
     fn cancel(&mut self) {
         if self.capabilities & CAN_CANCEL != 0 {
-            let result = self.ask(Command::CancelTpmCommand, &[], 0);
+            let result = self.ask(Command::Cancel, &[], 0);
             self.note(result);
         }
     }

@@ -234,7 +234,12 @@ impl Bus for AddressSpace {
             let Some(memory) = range.memory.as_ref().filter(|m| m.read && m.write) else { continue };
             let (memory, offset) = (memory.block.memory(), range.offset);
             if memory.file().is_some() {
-                list.push(SharedRange { addr: range.first, size: (range.last - range.first).saturating_add(1), memory, offset });
+                list.push(SharedRange {
+                    addr: range.first,
+                    size: (range.last - range.first).saturating_add(1),
+                    memory,
+                    offset,
+                });
             }
         }
         list

@@ -3,6 +3,7 @@ use super::*;
 use crate::bench::{Bench, MemoryDisk};
 use crate::scsi::disk::{self, Disk};
 use crate::scsi::Unit;
+use tern_core::device::Device;
 
 const DISK: usize = 1 << 20;
 

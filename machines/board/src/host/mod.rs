@@ -14,7 +14,6 @@ use blocks::Blocks;
 use chars::Chars;
 use nets::Nets;
 use objects::Objects;
-use vhosts::Vhosts;
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -28,6 +27,7 @@ use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
 use tern_host::wait::{Interest, Poller};
 use tern_session::machine::{Control, Outside};
+use vhosts::Vhosts;
 
 /// All backends of a machine; clones are handles to the same.
 #[derive(Clone)]

@@ -78,7 +78,9 @@ pub(super) fn numa(line: &mut Line, text: &str) -> Result<(), Stop> {
     keys.fixed("cpus", &["0", &format!("0-{last}")])?;
     if let Some(object) = keys.take("memdev") {
         if line.config.memory_object.is_some() {
-            return Err("'-machine memory-backend' and '-numa memdev' properties are mutually exclusive".to_owned().into());
+            return Err("'-machine memory-backend' and '-numa memdev' properties are mutually exclusive"
+                .to_owned()
+                .into());
         }
         line.config.memory_object = Some(object);
     }

@@ -12,6 +12,7 @@ pub mod device;
 mod finish;
 mod machine;
 pub mod net;
+mod readconfig;
 mod table;
 #[cfg(test)]
 mod tests;

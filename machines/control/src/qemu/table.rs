@@ -1,6 +1,6 @@
 //! The options, one row each.
 
-use super::{LIKE, Line, Stop, block, chars, device, machine, net};
+use super::{LIKE, Line, Stop, block, chars, device, machine, net, readconfig};
 use crate::run::MonitorMode;
 use std::fmt::Write as _;
 
@@ -184,6 +184,7 @@ pub(super) static ROWS: &[Row] = &[
         Ok(())
     }),
     row("global", "driver.property=value", "a property of all devices of a type", machine::global),
+    row("readconfig", "file", "options from a file, in sections", readconfig::readconfig),
     row("set", "group.id.property=value", "a property of a device or object that was named before", |line, v| {
         let set = line.here(v.to_owned());
         line.sets.push(set);
@@ -242,7 +243,6 @@ pub(super) static ROWS: &[Row] = &[
     never("gdb", |_, _| refuse("the gdb server is not built yet")),
     never_flag("daemonize", yet),
     never_flag("only-migratable", yet),
-    never("readconfig", yet),
     never("run-with", yet),
     never("trace", |_, _| refuse("there are no trace events")),
     never("dfilter", yet),

@@ -304,17 +304,17 @@ fn terminals() {
     let monitor = |chardev: &str, mode| MonitorConfig { chardev: chardev.into(), mode };
     assert_eq!(monitors("-nographic"), [monitor("serial0", MonitorMode::Readline)]);
     assert_eq!(monitors("-display none -monitor stdio"), [monitor("compat_monitor0", MonitorMode::Readline)]);
-    assert_eq!(monitors("-display none -qmp unix:/q,server=on"), [monitor("compat_monitor0", MonitorMode::Control(false))]);
+    assert_eq!(
+        monitors("-display none -qmp unix:/q,server=on"),
+        [monitor("compat_monitor0", MonitorMode::Control(false))]
+    );
     let line = "-display none -chardev socket,id=q,path=/q -mon chardev=q,mode=control,pretty=on -monitor none";
     assert_eq!(monitors(line), [monitor("q", MonitorMode::Control(true))]);
     assert_eq!(machine("-qtest unix:/q").1.qtest.as_deref(), Some("qtest"));
     for (line, why) in [
         ("-serial chardev:z", "-serial chardev:z: there is no chardev 'z'"),
         ("-serial stdio -serial stdio", "-serial stdio: cannot use stdio by multiple character devices"),
-        (
-            "-chardev foo,id=x",
-            "-chardev foo,id=x: character device \"foo\": 'foo' is not a valid char driver name",
-        ),
+        ("-chardev foo,id=x", "-chardev foo,id=x: character device \"foo\": 'foo' is not a valid char driver name"),
         ("-mon z", "-mon z: chardev \"z\" not found"),
         ("-chardev null,id=z -mon z,mode=x", "-mon z,mode=x: unknown monitor mode \"x\""),
         ("-display gtk", "-display gtk: not supported, only none"),

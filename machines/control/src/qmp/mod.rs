@@ -4,7 +4,8 @@
 //! * [`protocol`]: a connection; [`monitor`]: one on a character device.
 //! * [`schema`]: types, declared with `qapi!`; [`introspect`]: what `query-qmp-schema` says of them.
 //! * [`command`], [`event`]: rows of commands and of events; [`commands`], [`events`]: all of them.
-//! * [`jobs`]: background jobs.
+//! * [`jobs`]: background jobs.  [`fds`]: descriptors that clients send.
+//! * [`keys`]: names of keys.
 //!
 //! To add a command: a row and its handler in its chapter's file; types of its own beside them.
 
@@ -12,9 +13,11 @@ pub mod command;
 pub mod commands;
 pub mod event;
 pub mod events;
+pub mod fds;
 pub mod introspect;
 pub mod jobs;
 pub mod json;
+pub mod keys;
 pub mod monitor;
 pub mod protocol;
 pub(crate) mod qapi;
@@ -32,4 +35,6 @@ pub struct State {
     pub jobs: jobs::Jobs,
     /// The migration, and what it goes by.
     pub migration: commands::migration::Migration,
+    /// Descriptors that clients have sent.
+    pub fds: fds::Fds,
 }

@@ -10,6 +10,7 @@ use crate::surface::Surface;
 use crate::vm::{self, Vm};
 use serde_json::Value;
 use tern_core::backend::CharSink;
+use tern_host::chardev::Change;
 use tern_host::clock::monotonic_ns;
 
 /// A QMP monitor on a character device.
@@ -21,14 +22,22 @@ pub fn monitor(vm: &Vm, id: &str, pretty: bool) -> Result<Box<dyn Surface>, Stri
     let mut monitor = Monitor {
         id: id.to_owned(),
         sink,
-        session: Session::new(&version().encode(), pretty, true),
+        pretty,
+        session: greet(pretty),
         throttle: Throttle::new(EVENTS),
         input: Vec::new(),
         slow: None,
         answers: Vec::new(),
     };
-    monitor.write();
+    // Who comes later is greeted then.
+    if vm.host.world().chars.find(id).is_some_and(|node| node.handle().is_open()) {
+        monitor.write();
+    }
     Ok(Box::new(monitor))
+}
+
+fn greet(pretty: bool) -> Session {
+    Session::new(&version().encode(), pretty, true)
 }
 
 /// How often a command that takes its time is asked whether it is done, in nanoseconds.
@@ -37,6 +46,7 @@ const SLOW_NS: u64 = 5_000_000;
 struct Monitor {
     id: String,
     sink: Box<dyn CharSink>,
+    pretty: bool,
     session: Session,
     throttle: Throttle,
     /// What has come and cannot be taken in yet.
@@ -55,6 +65,27 @@ impl Monitor {
         }
     }
 
+    /// Takes in what has come.  A new client begins anew; what the one before has said is lost, apart from what it said
+    /// just before it went.
+    fn receive(&mut self, vm: &mut Vm) {
+        let world = &mut *vm.host.world();
+        if let Some(Change::Opened) = world.chars.changes(&self.id).last() {
+            self.session = greet(self.pretty);
+            self.input.clear();
+            self.slow = None;
+            self.answers.clear();
+        }
+        if self.input.is_empty() {
+            self.input = world.chars.read(&self.id);
+        }
+        let fds = world.chars.take_fds(&self.id);
+        if !fds.is_empty() {
+            vm.qmp.fds.receive(fds);
+        }
+        let taken = self.session.feed(&self.input);
+        self.input.drain(..taken);
+    }
+
     /// The slow command, if it is done now.
     fn ask(&mut self, vm: &mut Vm) {
         if let Some((ticket, mut later)) = self.slow.take() {
@@ -69,11 +100,7 @@ impl Monitor {
 impl Surface for Monitor {
     fn attend(&mut self, vm: &mut Vm) -> Result<(), String> {
         self.ask(vm);
-        if self.input.is_empty() {
-            self.input = vm.host.world().chars.read(&self.id);
-        }
-        let taken = self.session.feed(&self.input);
-        self.input.drain(..taken);
+        self.receive(vm);
         if let Some(call) = self.session.next(commands::ALL, vm.options.preconfig) {
             match (call.command.run)(vm, call.arguments) {
                 Ok(Answer::Now(answer)) => self.answers.push((call.ticket, Ok(answer))),

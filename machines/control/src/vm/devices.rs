@@ -2,8 +2,10 @@
 
 use super::Vm;
 use serde_json::json;
+use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
+use tern_devices::model::{PropKind, Value};
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +75,56 @@ impl Vm {
         self.host.world().remove_netdev(id)?;
         self.board.machine.refresh_ports();
         Ok(())
+    }
+
+    /// Pulls the cable of a network backend, or of a device that is plugged into one, or plugs it in again; the device hears
+    /// of it.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn set_link(&mut self, name: &str, up: bool) -> Result<(), String> {
+        let path = self.board.find(name).map(|p| p.path.clone());
+        let port = {
+            let world = self.host.world();
+            let of_device = |user: &Option<User>| path.is_some() && user.as_ref().map(|u| &u.path) == path.as_ref();
+            let cable = world.nets.cables().find(|(id, c)| *id == name || of_device(&c.user)).map(|(_, c)| c);
+            let cable = cable.ok_or_else(|| format!("Device '{name}' not found"))?;
+            cable.link().set_up(up);
+            cable.user.as_ref().map(|u| u.port)
+        };
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+        Ok(())
+    }
+
+    /// Asks the device of a drive for its medium; `force`: whatever the guest's lock says.
+    pub fn request_eject(&mut self, drive: &str, force: bool) {
+        let port = {
+            let world = self.host.world();
+            let Some(backend) = world.blocks.drive_of(drive) else { return };
+            backend.request_eject(force);
+            backend.user.as_ref().map(|u| u.port)
+        };
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
+        }
+    }
+
+    /// Tells switches where the machine's network devices are: a RARP request from each (RFC 903), as after a migration.
+    pub fn announce(&mut self, only: &[String]) {
+        let world = self.host.world();
+        for p in self.board.plugged() {
+            let wanted = only.is_empty() || p.config.id.as_ref().is_some_and(|id| only.contains(id));
+            let find = |kind: PropKind| p.props.iter().find(|(prop, _)| prop.kind == kind).and_then(|(_, v)| v);
+            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev))
+            else {
+                continue;
+            };
+            if let Some(cable) = world.nets.find(netdev).filter(|_| wanted) {
+                cable.link().link().send(&rarp(mac));
+            }
+        }
     }
 
     /// Adds a character device; the name of a new pseudo-terminal, where it is one.
@@ -146,4 +198,18 @@ impl Vm {
         }
         Ok(())
     }
+}
+
+/// A request for the protocol address of the card itself, padded to an Ethernet frame's least length.
+fn rarp(mac: &[u8; 6]) -> Vec<u8> {
+    // Destination, source, EtherType; hardware type, protocol type, lengths, operation "request reverse".
+    let mut frame = vec![0xff; 6];
+    frame.extend(mac);
+    frame.extend([0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]);
+    for _ in 0..2 {
+        frame.extend(mac);
+        frame.extend([0; 4]);
+    }
+    frame.resize(60, 0);
+    frame
 }

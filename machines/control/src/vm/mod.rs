@@ -7,11 +7,14 @@
 //!   of objects. `save`: snapshots in files.
 
 mod devices;
+mod hear;
+mod look;
 pub mod qom;
 mod run;
 pub mod save;
 
 pub use devices::DeviceError;
+pub use hear::device_name;
 pub use run::Stops;
 
 use crate::run::RunOptions;

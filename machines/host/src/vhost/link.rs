@@ -31,8 +31,10 @@ impl Link {
 
     /// Is the process gone?  Nothing comes without being asked for, so that whatever can be read without is wrong too.
     pub(super) fn is_over(&self) -> bool {
-        recvfrom(self.fd(), &mut [0], host::MSG_PEEK | host::MSG_DONTWAIT)
-            .map_or_else(|e| !matches!(io::Error::from(e).kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted), |_| true)
+        recvfrom(self.fd(), &mut [0], host::MSG_PEEK | host::MSG_DONTWAIT).map_or_else(
+            |e| !matches!(io::Error::from(e).kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            |_| true,
+        )
     }
 
     /// Sends a request without an answer.

@@ -293,7 +293,12 @@ impl VhostUser for Process {
             let answer = peer.link.ask(Request::GetConfig, &payload)?;
             match answer.get(12..) {
                 Some(bytes) if bytes.len() == config.len() => config.copy_from_slice(bytes),
-                _ => return Err(format!("a configuration space of {} bytes, not {size}", answer.len().saturating_sub(12))),
+                _ => {
+                    return Err(format!(
+                        "a configuration space of {} bytes, not {size}",
+                        answer.len().saturating_sub(12)
+                    ));
+                }
             }
             Ok(())
         })

@@ -255,6 +255,12 @@ impl Machine {
         system.walk(state, &mut self.fabric, addr, Access::Load, 0).ok().map(|m| m.phys)
     }
 
+    /// See [`System::mappings`].
+    pub fn mappings(&mut self, cpu: usize) -> Option<Vec<tern_core::system::Mapped>> {
+        let state = self.engine.state(self.harts[cpu].cpu);
+        self.frontend.system()?.mappings(state, &mut self.fabric)
+    }
+
     /// Copies memory out at a virtual address of a CPU, as its loads would see it.
     ///
     /// # Errors

@@ -311,7 +311,12 @@ fn add(vm: &mut Vm, args: BlockdevAdd) -> Result<Answer<Vm, Empty>, Error> {
     Ok(Answer::Now(Empty {}))
 }
 
-fn open(vm: &mut Vm, args: BlockdevAdd) -> Result<(), Error> {
+fn open(vm: &mut Vm, mut args: BlockdevAdd) -> Result<(), Error> {
+    if let Some(serde_json::Value::String(name)) = args.rest.get_mut("filename")
+        && let Some(path) = vm.qmp.fds.path(name)
+    {
+        *name = path;
+    }
     let keys = keys(args.rest, &[("driver", Some(&args.driver)), ("node-name", args.node_name.as_deref())])?;
     let medium = {
         let world = vm.host.world();
@@ -370,7 +375,7 @@ fn resize(vm: &mut Vm, args: Resize) -> Result<Empty, Error> {
         _ => return Err(Error::new("Need exactly one of 'device' and 'node-name'")),
     };
     let size = u64::try_from(args.size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
-    vm.block_resize(&name, size).map_err(Error::new)?;
+    vm.block_resize(&name, size)?;
     Ok(Empty {})
 }
 

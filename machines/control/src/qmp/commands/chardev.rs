@@ -6,8 +6,10 @@ use crate::qemu::chars::{BACKENDS, read_chardev};
 use crate::qmp::command::{Command, Empty, Error, commands};
 use crate::qmp::qapi::qapi;
 use crate::vm::Vm;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 use tern_board::config::Chardev;
+use tern_host::chardev::Handle;
 
 qapi! {
     /// A character device.
@@ -54,21 +56,45 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         vm.chardev_remove(&args.id)?;
         Ok(Empty {})
     };
-    "chardev-send-break" (Id) -> Empty = |vm, args| {
-        match vm.host.world().chars.nodes().any(|(id, _)| id == args.id) {
-            true => Err(Error::new("a break cannot be sent yet")),
-            false => Err(Error::new(format!("Chardev '{}' not found", args.id))),
+    "chardev-send-break" (Id) -> Empty = |vm, args| match vm.host.world().chars.find(&args.id) {
+        Some(node) => {
+            node.handle().send_break();
+            Ok(Empty {})
+        }
+        None => Err(Error::new(format!("Chardev '{}' not found", args.id))),
+    };
+    "ringbuf-write" (RingWrite) -> Empty = |vm, args| {
+        let data = match args.format {
+            Some(DataFormat::Base64) => {
+                BASE64_STANDARD.decode(&args.data).map_err(|e| Error::new(format!("Parameter 'data': {e}")))?
+            }
+            _ => args.data.into_bytes(),
+        };
+        match ring(vm, &args.device)?.ring_write(&data) {
+            true => Ok(Empty {}),
+            false => Err(no_ring(&args.device)),
         }
     };
-    "ringbuf-write" (RingWrite) -> Empty = |vm, args| Err(no_ring(vm, &args.device));
-    "ringbuf-read" (RingRead) -> String = |vm, args| Err(no_ring(vm, &args.device));
+    "ringbuf-read" (RingRead) -> String = |vm, args| {
+        let size = usize::try_from(args.size).ok().filter(|n| *n > 0);
+        let size = size.ok_or_else(|| Error::new("size must be greater than zero"))?;
+        let bytes = ring(vm, &args.device)?.ring_read(size).ok_or_else(|| no_ring(&args.device))?;
+        Ok(match args.format {
+            Some(DataFormat::Base64) => BASE64_STANDARD.encode(&bytes),
+            // What is no text is told as what it is not.
+            _ => String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    };
 };
 
-fn no_ring(vm: &Vm, device: &str) -> Error {
-    match vm.host.world().chars.nodes().any(|(id, _)| id == device) {
-        true => Error::new(format!("{device} is not a ringbuf device")),
-        false => Error::new(format!("Device '{device}' not found")),
-    }
+fn ring(vm: &Vm, device: &str) -> Result<Handle, Error> {
+    let world = vm.host.world();
+    let node = world.chars.find(device).ok_or_else(|| Error::new(format!("Device '{device}' not found")))?;
+    Ok(node.handle().clone())
+}
+
+fn no_ring(device: &str) -> Error {
+    Error::new(format!("{device} is not a ringbuf device"))
 }
 
 fn add(vm: &mut Vm, chardev: &Chardev) -> Result<ChardevReturn, Error> {
@@ -118,12 +144,14 @@ fn read(args: ChardevAdd) -> Result<Chardev, Error> {
         match data.remove("addr") {
             Some(Value::Object(mut addr)) => {
                 let kind = addr.remove("type");
-                if !matches!(kind.as_ref().and_then(Value::as_str), Some("inet" | "unix")) {
-                    return Err(Error::new("only addresses of type inet and unix are supported"));
+                let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+                if let Some(Value::Object(inner)) = addr.remove("data") {
+                    addr = inner;
                 }
-                match addr.remove("data") {
-                    Some(Value::Object(addr)) => data.extend(addr),
-                    _ => data.extend(addr),
+                match kind.as_str() {
+                    "inet" | "unix" => data.extend(addr),
+                    "fd" => data.extend(addr.remove("str").map(|fd| ("fd".to_owned(), fd))),
+                    other => return Err(Error::new(format!("addresses of type '{other}' are not supported"))),
                 }
             }
             _ => return Err(Error::new("Parameter 'backend.data.addr' is missing")),

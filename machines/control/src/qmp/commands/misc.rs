@@ -69,21 +69,20 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         None => Ok(Empty {}),
         Some(instance) => Err(Error::of(Class::DeviceNotFound, not_there(instance))),
     };
-    // Descriptors come beside the bytes of a connection, and nothing takes them in yet: there are none.
-    "getfd" (FdName) -> Empty = |_, args| match args.fdname.starts_with(|c: char| c.is_ascii_digit()) {
-        true => Err(Error::new("Parameter 'fdname' expects a name not starting with a digit")),
-        false => Err(Error::new("No file descriptor supplied via SCM_RIGHTS")),
+    "getfd" (FdName) -> Empty = |vm, args| {
+        let fd = vm.qmp.fds.take()?;
+        let named = vm.host.world().nets.commons.descriptors.insert(&args.fdname, fd);
+        named.map_err(|_| Error::new("Parameter 'fdname' expects a name not starting with a digit"))?;
+        Ok(Empty {})
     };
-    "closefd" (FdName) -> Empty = |_, args| Err(Error::new(format!("File descriptor named '{}' not found", args.fdname)));
-    "add-fd" (AddFd) -> AddedFd = |_, _| Err(Error::new("No file descriptor supplied via SCM_RIGHTS"));
-    "remove-fd" (RemoveFd) -> Empty = |_, args| {
-        let fd = args.fd.map_or(String::new(), |fd| format!(", fd:{fd}"));
-        Err(Error::new(format!("File descriptor named 'fdset-id:{}{fd}' not found", args.fdset_id)))
+    "closefd" (FdName) -> Empty = |vm, args| match vm.host.world().nets.commons.descriptors.close(&args.fdname) {
+        true => Ok(Empty {}),
+        false => Err(Error::new(format!("File descriptor named '{}' not found", args.fdname))),
     };
-    "query-fdsets" (Empty) -> Vec<FdsetInfo> = |_, _| Ok(Vec::new());
-    "add_client" (AddClient) -> Empty = |_, args| {
-        Err(Error::new(format!("File descriptor named '{}' has not been found", args.fdname)))
-    };
+    "add-fd" (AddFd) -> AddedFd = |vm, args| vm.qmp.fds.add(args.fdset_id, args.opaque);
+    "remove-fd" (RemoveFd) -> Empty = |vm, args| vm.qmp.fds.remove(args.fdset_id, args.fd).map(|()| Empty {});
+    "query-fdsets" (Empty) -> Vec<FdsetInfo> = |vm, _| Ok(vm.qmp.fds.list());
+    "add_client" (AddClient) -> Empty = add_client;
     "trace-event-get-state" (TraceName) -> Vec<TraceInfo> = |_, args| no_trace(&args.name, Vec::new());
     "trace-event-set-state" (TraceSet) -> Empty = |_, args| match args.ignore_unavailable {
         Some(true) => Ok(Empty {}),
@@ -94,6 +93,17 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
 /// There are no trace points; a pattern matches none of them.
 fn no_trace<T>(name: &str, none: T) -> Result<T, Error> {
     if name.contains('*') { Ok(none) } else { Err(Error::new(format!("unknown event \"{name}\""))) }
+}
+
+/// Gives a connection to a character device that waits for one; there are no other servers.
+fn add_client(vm: &mut Vm, args: AddClient) -> Result<Empty, Error> {
+    let world = &mut *vm.host.world();
+    let fd = world.nets.commons.descriptors.take(&args.fdname);
+    let fd = fd.map_err(|_| Error::new(format!("File descriptor named '{}' has not been found", args.fdname)))?;
+    let chardev = world.chars.find(&args.protocol);
+    let chardev = chardev.ok_or_else(|| Error::new(format!("protocol '{}' is invalid", args.protocol)))?;
+    chardev.handle().add_client(fd).map_err(|why| Error::new(format!("failed to add client: {why}")))?;
+    Ok(Empty {})
 }
 
 fn not_there(instance: &YankInstance) -> String {
@@ -129,7 +139,8 @@ fn human(vm: &mut Vm, args: HumanCommand) -> Result<String, Error> {
         let cpu = usize::try_from(cpu).ok().filter(|n| *n < vm.board.machine.cpus());
         vm.current_cpu = cpu.ok_or_else(|| Error::new("Parameter 'cpu-index' expects a CPU number"))?;
     }
-    let text = crate::hmp::run(vm, &args.command_line);
+    // Lines end as on a terminal.
+    let text = crate::hmp::run(vm, &args.command_line).replace('\n', "\r\n");
     if args.cpu_index.is_some() {
         vm.current_cpu = before;
     }
@@ -159,10 +170,10 @@ fn parameters(arg: &str) -> Vec<ParameterInfo> {
     parts
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| {
-            let r#type = match value.trim_end_matches([']', '.']) {
+            let r#type = match value.trim_matches(['[', ']', '.']) {
                 "on|off" => ParameterType::Boolean,
-                "n" | "]n" => ParameterType::Number,
-                "size" | "]size" => ParameterType::Size,
+                "n" => ParameterType::Number,
+                "size" => ParameterType::Size,
                 _ => ParameterType::String,
             };
             ParameterInfo { name, r#type, help: None, default: None }

@@ -5,6 +5,7 @@ use crate::qemu::net::read_netdev;
 use crate::qmp::command::{Class, Command, Empty, Error, commands};
 use crate::qmp::qapi::qapi;
 use crate::vm::Vm;
+use tern_host::net::Address;
 
 qapi! {
     /// An address of the internet.
@@ -59,9 +60,9 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         vm.netdev_del(&args.id)?;
         Ok(Empty {})
     };
-    "set_link" (SetLink) -> Empty = |vm, args| match is_client(vm, &args.name) {
-        true => Err(Error::new("links cannot be taken down yet")),
-        false => Err(no_device(&args.name)),
+    "set_link" (SetLink) -> Empty = |vm, args| {
+        vm.set_link(&args.name, args.up).map_err(|_| no_device(&args.name))?;
+        Ok(Empty {})
     };
     "query-rx-filter" (FilterArgs) -> Vec<RxFilter> = |vm, args| match args.name {
         None => Ok(Vec::new()),
@@ -70,9 +71,9 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         }
         Some(name) => Err(Error::new(format!("invalid net client name: {name}"))),
     };
-    "announce-self" (Announce) -> Empty = |vm, _| match vm.host.world().nets.cables().any(|(_, c)| c.user.is_some()) {
-        true => Err(Error::new("no network device can announce itself yet")),
-        false => Ok(Empty {}),
+    "announce-self" (Announce) -> Empty = |vm, args| {
+        vm.announce(&args.interfaces.unwrap_or_default());
+        Ok(Empty {})
     };
 };
 
@@ -86,4 +87,30 @@ fn is_client(vm: &Vm, name: &str) -> bool {
     let path = vm.board.find(name).map(|p| p.path.as_str());
     world.nets.find(name).is_some()
         || path.is_some() && world.nets.cables().any(|(_, c)| c.user.as_ref().map(|u| u.path.as_str()) == path)
+}
+
+/// An address as clients see it.
+#[must_use]
+pub fn address_of(address: &Address) -> SocketAddress {
+    let kind = match address {
+        Address::Inet(inet) => {
+            let six = inet.host.contains(':');
+            SocketAddressKind::Inet(InetAddress {
+                host: inet.host.clone(),
+                port: inet.port.to_string(),
+                numeric: None,
+                to: None,
+                ipv4: (!six).then_some(true),
+                ipv6: six.then_some(true),
+                keep_alive: None,
+            })
+        }
+        Address::Unix { path, abstract_name, tight } => SocketAddressKind::Unix(UnixAddress {
+            path: path.display().to_string(),
+            r#abstract: abstract_name.then_some(true),
+            tight: abstract_name.then_some(*tight),
+        }),
+        Address::Fd(text) => SocketAddressKind::Fd(FdAddress { str: text.clone() }),
+    };
+    SocketAddress { kind }
 }
