@@ -2,8 +2,10 @@
 //! input (I1): it enters at a position, through the session.
 
 pub mod fs;
+pub mod vhost;
 
 pub use fs::FileSystem;
+pub use vhost::{SharedRange, VhostEvent, VhostRing, VhostUser};
 
 use core::fmt;
 use std::rc::Rc;
@@ -19,6 +21,12 @@ pub trait CharSink {
 pub trait NetSink {
     /// Takes one Ethernet frame without preamble and checksum.
     fn send(&mut self, frame: &[u8]);
+
+    /// The process that is to run a virtio device's data queues in place of `send`, and how many pairs of them; given out
+    /// once.
+    fn vhost(&mut self) -> Option<(Box<dyn VhostUser>, u16)> {
+        None
+    }
 }
 
 /// How the samples of a stream of sound lie in memory: frames of `channels` samples, each of 8 bits (unsigned) or 16 bits

@@ -47,6 +47,11 @@ pub trait HostMemory {
         let _ = (offset, len);
         false
     }
+
+    /// The file whose contents these are from an offset on, if other processes can map it: a descriptor of the host.
+    fn file(&self) -> Option<(i32, u64)> {
+        None
+    }
 }
 
 /// Memory of the allocator.
@@ -171,6 +176,12 @@ impl RamBlock {
             self.written(offset, bytes.len() as u64);
         }
         done
+    }
+
+    /// The memory behind it, and who keeps it.
+    #[must_use]
+    pub fn memory(&self) -> Rc<dyn HostMemory> {
+        self.0.memory.clone()
     }
 
     /// The host memory of `offset..offset + len`, marked written if it is going to be; `None` if it is not all inside.

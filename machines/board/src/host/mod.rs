@@ -7,9 +7,10 @@ pub mod chars;
 pub mod nets;
 pub mod objects;
 mod snapshots;
+mod vhosts;
 
 use crate::backends::{Backends, User};
-use crate::config::{BoardConfig, Chardev, Folder, Fsdev};
+use crate::config::{BoardConfig, Chardev, Folder, Fsdev, Netdev};
 use blocks::Blocks;
 use chars::Chars;
 use nets::Nets;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
-use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, VhostUser};
 use tern_core::mem::space::HostMemory;
 use tern_devices::bench::Synth;
 use tern_host::clock;
@@ -27,6 +28,7 @@ use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
 use tern_host::wait::{Interest, Poller};
 use tern_session::machine::{Control, Outside};
+use vhosts::Vhosts;
 
 /// All backends of a machine; clones are handles to the same.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct World {
     pub chars: Chars,
     /// Network backends.
     pub nets: Nets,
+    /// vhost-user processes.
+    vhosts: Vhosts,
     /// Objects that users made.
     pub objects: Objects,
     /// Shared folders.
@@ -79,6 +83,7 @@ impl Host {
             blocks: Blocks::default(),
             chars: Chars::default(),
             nets: Nets::default(),
+            vhosts: Vhosts::default(),
             objects: Objects::default(),
             fsdevs: BTreeMap::new(),
             seed: config.seed,
@@ -101,7 +106,7 @@ impl Host {
             }
         }
         for netdev in &config.netdevs {
-            world.nets.add(netdev)?;
+            world.add_netdev(netdev)?;
         }
         for fsdev in &config.fsdevs {
             world.fsdevs.insert(fsdev.id.clone(), fsdev.clone());
@@ -148,6 +153,36 @@ impl World {
         self.chars.add(chardev, &mut self.nets.commons.descriptors)
     }
 
+    /// Adds a network backend.
+    ///
+    /// # Errors
+    /// A name that is taken, something that cannot be opened.
+    pub fn add_netdev(&mut self, netdev: &Netdev) -> Result<(), String> {
+        self.nets.add(netdev)?;
+        let added = match self.nets.vhost_user(&netdev.id) {
+            Some(Ok((chardev, pairs))) => self.vhosts.open(&chardev, pairs, &mut self.chars),
+            Some(Err(e)) => Err(e),
+            None => Ok(()),
+        };
+        added.inspect_err(|_| {
+            // It was added just now.
+            let _ = self.nets.remove(&netdev.id);
+        })
+    }
+
+    /// Removes a network backend; a device that was plugged in hears nothing any more.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn remove_netdev(&mut self, id: &str) -> Result<(), String> {
+        let vhost = self.nets.vhost_user(id);
+        self.nets.remove(id)?;
+        if let Some(Ok((chardev, _))) = vhost {
+            self.vhosts.close(&chardev, &mut self.chars);
+        }
+        Ok(())
+    }
+
     fn poll(&mut self) {
         for event in self.chars.poll() {
             match event {
@@ -159,6 +194,9 @@ impl World {
             self.controls.push_back(Control::Quit);
         }
         self.nets.poll(clock::monotonic_ns());
+        for line in self.vhosts.poll() {
+            (self.tell)(&line);
+        }
     }
 
     fn wait(&mut self, timeout_ns: Option<u64>) {
@@ -171,6 +209,7 @@ impl World {
         timeout = timeout.min(self.migration.1.unwrap_or(u64::MAX));
         timeout = timeout.min(self.chars.watch(&mut fds));
         timeout = timeout.min(self.nets.watch(&mut fds, clock::monotonic_ns()));
+        self.vhosts.watch(&mut fds);
         for (fd, interest) in fds {
             self.poller.watch(fd as u64, fd, interest);
             self.watched.push(fd as u64);
@@ -198,14 +237,15 @@ impl Outside for Host {
 
     fn ports(&self) -> Vec<(u32, u32)> {
         let world = self.world();
-        let ports = world.chars.ports().chain(world.nets.ports());
+        let ports = world.chars.ports().chain(world.nets.ports()).chain(world.vhosts.ports());
         ports.map(|port| (port.device, port.port)).collect()
     }
 
     fn take(&mut self, device: u32, port: u32, room: usize) -> Option<Vec<u8>> {
         let port = crate::Port { device, port };
         let mut world = self.world();
-        world.chars.take(port, room).or_else(|| world.nets.take(port))
+        let input = world.chars.take(port, room).or_else(|| world.vhosts.take(port, room));
+        input.or_else(|| world.nets.take(port))
     }
 
     fn control(&mut self) -> Option<Control> {
@@ -215,7 +255,7 @@ impl Outside for Host {
 
     fn alive(&self) -> bool {
         let world = self.world();
-        world.nets.is_used() || world.chars.is_alive()
+        world.nets.is_used() || world.vhosts.is_used() || world.chars.is_alive()
     }
 }
 
@@ -229,7 +269,22 @@ impl Backends for Host {
     }
 
     fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String> {
-        self.world().nets.attach(name, user)
+        let mut world = self.world();
+        let sink = world.nets.attach(name, user.clone())?;
+        match world.nets.vhost_user(name) {
+            Some(vhost) => {
+                let (chardev, pairs) = vhost?;
+                Ok(Box::new(vhosts::Queues::new(sink, world.vhosts.attach(&chardev, user)?, pairs)))
+            }
+            None => Ok(sink),
+        }
+    }
+
+    fn vhost_user(&mut self, chardev: &str, user: User, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        let mut world = self.world();
+        let World { vhosts, chars, .. } = &mut *world;
+        vhosts.open(chardev, queues, chars)?;
+        vhosts.attach(chardev, user)
     }
 
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
@@ -267,8 +322,8 @@ impl Backends for Host {
 
     fn moved(&mut self, path: &str, port: crate::Port) {
         let mut world = self.world();
-        let World { blocks, chars, nets, .. } = &mut *world;
-        let users = blocks.users().chain(chars.users()).chain(nets.users());
+        let World { blocks, chars, nets, vhosts, .. } = &mut *world;
+        let users = blocks.users().chain(chars.users()).chain(nets.users()).chain(vhosts.users());
         users.filter(|user| user.path == path).for_each(|user| user.port = port);
     }
 
@@ -277,6 +332,8 @@ impl Backends for Host {
         world.blocks.release(path);
         world.chars.release(path);
         world.nets.release(path);
+        let World { chars, vhosts, nets, .. } = &mut *world;
+        vhosts.release(path, chars, |chardev| nets.holds(chardev));
     }
 }
 

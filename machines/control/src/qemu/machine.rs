@@ -66,6 +66,27 @@ pub(super) fn machine(line: &mut Line, text: &str) -> Result<(), Stop> {
     Ok(keys.done()?)
 }
 
+/// `-numa node`: one node, which holds all CPUs and all memory.
+pub(super) fn numa(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let mut keys = Keys::parse(text, Some("type"))?;
+    let kind = keys.need("type")?;
+    if kind != "node" || core::mem::replace(&mut line.numa, true) {
+        return Err(Stop::Refuse("only one node is supported".to_owned()));
+    }
+    keys.fixed("nodeid", &["0"])?;
+    let last = line.config.smp.cpus.saturating_sub(1);
+    keys.fixed("cpus", &["0", &format!("0-{last}")])?;
+    if let Some(object) = keys.take("memdev") {
+        if line.config.memory_object.is_some() {
+            return Err("'-machine memory-backend' and '-numa memdev' properties are mutually exclusive"
+                .to_owned()
+                .into());
+        }
+        line.config.memory_object = Some(object);
+    }
+    Ok(keys.done()?)
+}
+
 fn machines(line: &Line) -> String {
     let mut out = "Supported machines are:\n".to_owned();
     for board in BOARDS.iter().filter(|b| b.isa == line.isa.name) {

@@ -102,6 +102,8 @@ struct Line {
     /// `-set`.
     sets: Vec<At<String>>,
     memory_given: bool,
+    /// There has been a `-numa node`.
+    numa: bool,
 }
 
 impl Line {
@@ -131,6 +133,7 @@ impl Line {
             devices: Vec::new(),
             sets: Vec::new(),
             memory_given: false,
+            numa: false,
         }
     }
 

@@ -127,6 +127,7 @@ pub(super) static ROWS: &[Row] = &[
         "share a folder (virtio-9p-pci)",
         net::virtfs,
     ),
+    row("numa", "node,memdev=id", "the object that is all RAM (one node only)", machine::numa),
     // Devices and what they are connected to.
     row("device", "driver[,prop=value...]", "add a device (-device help lists them)", device::device),
     row("netdev", "user|tap|socket,id=id[,option=value...]", "a network backend", net::netdev),
@@ -261,7 +262,6 @@ pub(super) static ROWS: &[Row] = &[
     never("trace", |_, _| refuse("there are no trace events")),
     never("dfilter", yet),
     never("plugin", |_, _| refuse("there are no plugins")),
-    never("numa", yet),
     never_flag("semihosting", yet),
     never("semihosting-config", yet),
     never("echr", yet),

@@ -64,7 +64,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn netdev_add(&mut self, netdev: &Netdev) -> Result<(), String> {
-        self.host.world().nets.add(netdev)
+        self.host.world().add_netdev(netdev)
     }
 
     /// Removes a network backend; a device that was plugged in hears nothing any more.
@@ -72,7 +72,7 @@ impl Vm {
     /// # Errors
     /// There is none.
     pub fn netdev_del(&mut self, id: &str) -> Result<(), String> {
-        self.host.world().nets.remove(id)?;
+        self.host.world().remove_netdev(id)?;
         self.board.machine.refresh_ports();
         Ok(())
     }
