@@ -252,7 +252,9 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn active(&self) -> bool {
+    /// Is what the machine may write with this process?
+    #[must_use]
+    pub fn is_active(&self) -> bool {
         !self.away
     }
 

@@ -9,6 +9,8 @@ use tern_host::clock;
 struct Away {
     size: u64,
     read_only: bool,
+    /// What can be seen of it meanwhile, for those who look at it while they are built.
+    look: Option<Box<dyn Block>>,
 }
 
 impl Away {
@@ -26,8 +28,11 @@ impl Block for Away {
         self.read_only
     }
 
-    fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), BlockError> {
-        self.error()
+    fn read(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError> {
+        match &mut self.look {
+            Some(look) => look.read(offset, buf),
+            None => self.error(),
+        }
     }
 
     fn write(&mut self, _: u64, _: &[u8]) -> Result<(), BlockError> {
@@ -58,7 +63,8 @@ pub(super) fn open_as(drive: &Drive, active: bool) -> Result<Box<dyn Block>, Str
         return open(drive, false);
     }
     let look = Drive { read_only: true, ..drive.clone() };
-    Ok(Box::new(Away { size: open(&look, true)?.size(), read_only: false }))
+    let look = open(&look, true)?;
+    Ok(Box::new(Away { size: look.size(), read_only: false, look: Some(look) }))
 }
 
 impl Blocks {
@@ -198,12 +204,6 @@ impl Blocks {
         drive.map_or(node, |b| if b.id.is_empty() { node } else { &b.id })
     }
 
-    /// Is what the machine may write with this process?
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.active()
-    }
-
     /// Can all that the machine writes go to another process?
     ///
     /// # Errors
@@ -239,7 +239,7 @@ impl Blocks {
     /// # Errors
     /// Another process has it; then nothing is taken.
     pub fn take_media(&mut self) -> Result<(), String> {
-        if self.active() {
+        if self.is_active() {
             return Ok(());
         }
         let mut taken: Vec<&Node> = Vec::new();
@@ -260,6 +260,6 @@ impl Blocks {
 
 fn send_away(node: &Node) {
     let mut image = node.image().borrow_mut();
-    let away = Away { size: image.size(), read_only: image.read_only() };
+    let away = Away { size: image.size(), read_only: image.read_only(), look: None };
     *image = Box::new(away);
 }

@@ -346,11 +346,14 @@ impl<'a> Qcow2<'a> {
         let mut l1s = vec![self.l1.clone()];
         let bits = self.bits;
         let span = |offset: u64, bytes: u64| offset >> bits..(offset + bytes).div_ceil(1 << bits);
-        let mut own: Vec<core::ops::Range<u64>> = vec![0..1];
-        own.push(span(self.l1_offset, self.l1.len() as u64 * 8));
-        own.push(span(self.table_offset, self.table.len() as u64 * 8));
-        own.extend(self.table.iter().filter(|block| **block != 0).map(|block| span(*block, 1)));
-        own.push(span(self.rows_offset, self.rows_len));
+        let blocks = self.table.iter().filter(|block| **block != 0);
+        let mut own: Vec<core::ops::Range<u64>> = blocks.map(|block| span(*block, 1)).collect();
+        own.extend([
+            0..1,
+            span(self.l1_offset, self.l1.len() as u64 * 8),
+            span(self.table_offset, self.table.len() as u64 * 8),
+            span(self.rows_offset, self.rows_len),
+        ]);
         for row in &self.rows {
             l1s.push(self.l1_of(row)?);
             own.push(span(row.l1_offset, u64::from(row.l1_size) * 8));

@@ -1,13 +1,15 @@
-//! Machines that go from one to another in one process, and streams that nobody should take on.
+//! Machines that go from one to another in one process, streams that nobody should take on, and machines that go back.
 
 use crate::run::RunOptions;
+use crate::vm::save::Nodes;
 use crate::vm::{RunState, Vm};
 use std::path::PathBuf;
-use tern_board::config::{Content, Drive, Medium};
+use tern_board::config::{Drive, Medium};
 use tern_board::host::Host;
 use tern_board::{BoardConfig, Plan, config::Bios};
 use tern_host::channel::Place;
 use tern_host::entropy::Seeded;
+use tern_host::image::{Format, create};
 use tern_host::net::Address;
 use tern_session::machine::Settings;
 
@@ -62,7 +64,7 @@ fn vm(memory: u64, incoming: bool, drive: Option<&Drive>) -> Result<Vm, String> 
     let mut config = BoardConfig { memory, bios: Bios::None, ..BoardConfig::new("riscv64/virt") };
     config.serials = vec![None];
     if let Some(drive) = drive {
-        let medium = Medium { id: "disk".to_owned(), drive: Some(drive.clone()), ..Medium::default() };
+        let medium = Medium { id: "disk".to_owned(), node: String::new(), drive: Some(drive.clone()) };
         config.drives.push(medium);
     }
     let mut options = RunOptions::new("tests");
@@ -226,7 +228,7 @@ fn disks_are_with_one_machine_at_a_time() {
     let dir = folder("disks");
     let path = dir.join("disk.raw");
     std::fs::write(&path, vec![0; 1 << 20]).unwrap();
-    let drive = Drive { content: Content::File(path), format: Some("raw".to_owned()), ..Drive::default() };
+    let drive = Drive { format: Some("raw".to_owned()), ..Drive::new(path) };
     let mut from = source(Some(&drive));
     assert!(vm(16 << 20, false, Some(&drive)).is_err_and(|e| e.contains("another process")));
     let mut to = vm(16 << 20, true, Some(&drive)).unwrap();
@@ -283,5 +285,44 @@ fn rubbish_is_refused_in_one_line() {
         to.turn().unwrap();
     }
     assert_eq!(run_to_end(&mut to), undisturbed());
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn a_snapshot_takes_the_machine_back() {
+    let dir = folder("snapshots");
+    let (path, raw) = (dir.join("disk.qcow2"), dir.join("disk.raw"));
+    create(&path, Format::Qcow2, Some(1 << 20), None).unwrap();
+    std::fs::write(&raw, vec![0; 1 << 20]).unwrap();
+    let drive = |path: PathBuf, format: &str| Drive { format: Some(format.to_owned()), ..Drive::new(path) };
+    let (qcow2, raw) = (drive(path, "qcow2"), drive(raw, "raw"));
+    let mut machine = source(Some(&qcow2));
+    machine.turn().unwrap();
+    let before = result(&machine);
+    machine.save_image("one").unwrap();
+    assert!(machine.is_running());
+    assert_eq!(names(&mut machine), ["STOP", "RESUME"]);
+    let images = machine.images().unwrap();
+    assert_eq!((images.len(), images[0].tag.as_str(), images[0].retired), (1, "one", before.1));
+    machine.turn().unwrap();
+    assert_ne!(result(&machine), before);
+    machine.load_image("one").unwrap();
+    assert_eq!((result(&machine), machine.is_running()), (before, true));
+    let nodes = machine.host.world().blocks.snapshot_nodes(None).unwrap();
+    let here = Nodes { keeper: Some(&nodes[0]), all: Some(&nodes) };
+    assert!(machine.save_in("one", here, false).is_err_and(|e| e.contains("already exists")));
+    let none = machine.load_image("none").unwrap_err();
+    assert_eq!(none, "Snapshot 'none' does not exist in one or more devices");
+    drop(machine);
+    let mut machine = vm(16 << 20, false, Some(&qcow2)).unwrap();
+    machine.begin_with_image("one").unwrap();
+    assert_eq!(result(&machine), before);
+    assert_eq!(run_to_end(&mut machine), undisturbed());
+    machine.delete_image("one").unwrap();
+    assert!(machine.images().unwrap().is_empty());
+    let mut machine = source(Some(&raw));
+    let why = machine.save_image("one").unwrap_err();
+    assert_eq!(why, "Device 'disk' is writable but does not support snapshots");
+    assert!(source(None).save_image("one").unwrap_err().contains("no block device can store vmstate"));
     let _ = std::fs::remove_dir_all(&dir);
 }
