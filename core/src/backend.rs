@@ -2,8 +2,10 @@
 //! input (I1): it enters at a position, through the session.
 
 pub mod fs;
+pub mod vhost;
 
 pub use fs::FileSystem;
+pub use vhost::{SharedRange, VhostEvent, VhostRing, VhostUser};
 
 use core::fmt;
 use std::rc::Rc;
@@ -19,6 +21,12 @@ pub trait CharSink {
 pub trait NetSink {
     /// Takes one Ethernet frame without preamble and checksum.
     fn send(&mut self, frame: &[u8]);
+
+    /// The process that is to run a virtio device's data queues in place of `send`, and how many pairs of them; given out
+    /// once.
+    fn vhost(&mut self) -> Option<(Box<dyn VhostUser>, u16)> {
+        None
+    }
 }
 
 /// How the samples of a stream of sound lie in memory: frames of `channels` samples, each of 8 bits (unsigned) or 16 bits
@@ -159,6 +167,57 @@ impl fmt::Display for BlockError {
 
 impl core::error::Error for BlockError {}
 
+/// A snapshot inside of a medium.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SnapshotInfo {
+    /// What tells it from the others of its medium.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Bytes of the machine's state that is with it; 0: none is.
+    pub state_size: u64,
+    /// When it was made, in nanoseconds since 1970.
+    pub date_ns: u64,
+    /// Guest time, in nanoseconds.
+    pub clock_ns: u64,
+    /// Instructions that had retired, if that is known.
+    pub icount: Option<u64>,
+}
+
+/// Snapshots inside of a medium: of its contents, and of the machine that used it.
+pub trait Snapshots {
+    /// All of them, in the order of the medium.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn list(&mut self) -> Result<Vec<SnapshotInfo>, BlockError>;
+
+    /// Makes one of what is there now, together with a machine's state (empty: none).  Its `id` is chosen by the medium, its
+    /// `state_size` is the state's.
+    ///
+    /// # Errors
+    /// [`BlockError`]; the medium is then as before.
+    fn create(&mut self, info: &SnapshotInfo, state: &[u8]) -> Result<(), BlockError>;
+
+    /// The machine's state that is with the one with this `id`.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn state(&mut self, id: &str) -> Result<Vec<u8>, BlockError>;
+
+    /// Takes the medium's contents, and its size, back to those of the one with this `id`.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn apply(&mut self, id: &str) -> Result<(), BlockError>;
+
+    /// Forgets the one with this `id`.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    fn delete(&mut self, id: &str) -> Result<(), BlockError>;
+}
+
 /// A disk's medium.  Offsets and lengths are bytes, any value; an operation is done when it returns.
 pub trait Block {
     /// Size of the medium in bytes.
@@ -204,6 +263,11 @@ pub trait Block {
     fn resize(&mut self, size: u64) -> Result<(), BlockError> {
         let _ = size;
         Err(BlockError::Unsupported)
+    }
+
+    /// Its snapshots, if it can have some and may be written.
+    fn snapshots(&mut self) -> Option<&mut dyn Snapshots> {
+        None
     }
 
     /// Is there a medium in the drive, wherever its tray is?

@@ -1,5 +1,6 @@
 //! What devices reach of memory.
 
+use crate::backend::SharedRange;
 use crate::mem::{HostSpan, PAGE_SIZE};
 use core::fmt;
 use std::rc::Rc;
@@ -53,6 +54,11 @@ pub trait Bus {
             done += n;
         }
         Ok(())
+    }
+
+    /// Memory that other processes can map, by rising addresses; none if addresses are translated on the way.
+    fn shared(&self) -> Vec<SharedRange> {
+        Vec::new()
     }
 
     /// Puts a device's window at `addr`, or takes it out of the map.
@@ -110,6 +116,12 @@ impl Dma {
     /// See there.
     pub fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
         self.0.discard(addr, len)
+    }
+
+    /// See [`Bus::shared`].
+    #[must_use]
+    pub fn shared(&self) -> Vec<SharedRange> {
+        self.0.shared()
     }
 }
 

@@ -4,7 +4,8 @@ use super::{Bench, Counting, Folder, Frames, MemoryDisk, Output};
 use crate::model::Backends;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, Tpm, TpmVersion};
+use tern_core::backend::{Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, SharedRange, Tpm, TpmVersion};
+use tern_core::backend::{VhostRing, VhostUser};
 
 /// Size of a bench's disks in bytes.
 const DISK: usize = 1 << 20;
@@ -71,6 +72,44 @@ impl Tpm for SilentTpm {
     fn cancel(&mut self) {}
 }
 
+/// A vhost-user process that offers everything and never does anything.
+struct SilentProcess;
+
+impl VhostUser for SilentProcess {
+    fn connected(&self) -> bool {
+        true
+    }
+
+    fn features(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn queues(&self) -> u16 {
+        256
+    }
+
+    fn read_config(&mut self, config: &mut [u8]) -> Result<(), String> {
+        config.fill(0);
+        Ok(())
+    }
+
+    fn write_config(&mut self, _offset: u32, _data: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn start(&mut self, _: u64, _: &[SharedRange], _: &[VhostRing]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn enable(&mut self, _queue: u16, _on: bool) {}
+
+    fn kick(&mut self, _queue: u16) {}
+
+    fn stop(&mut self) {}
+
+    fn renew(&mut self) {}
+}
+
 /// A bench's backends: zeroed disks of 1 MiB, and the bench's sinks.
 pub struct BenchBackends {
     output: Rc<RefCell<Vec<u8>>>,
@@ -116,6 +155,10 @@ impl Backends for BenchBackends {
 
     fn tpm(&mut self, _name: &str, _port: u32) -> Result<Box<dyn Tpm>, String> {
         Ok(Box::new(SilentTpm))
+    }
+
+    fn vhost_user(&mut self, _chardev: &str, _port: u32, _queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        Ok(Box::new(SilentProcess))
     }
 
     fn mac(&mut self) -> [u8; 6] {

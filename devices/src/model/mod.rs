@@ -91,17 +91,22 @@ impl Child {
     }
 }
 
+/// What building comes to; errors are one line.
+type Built<T> = Result<T, String>;
+/// Builds a device with windows and lines of its own.
+type BuildSystem = fn(Kit, Vec<IrqLine>, &mut Wants<'_>) -> Built<Box<dyn Device>>;
+
 /// How a model is built.
 #[derive(Clone, Copy)]
 pub enum Build {
     /// A PCI function.
-    Pci(fn(Kit, &mut Wants<'_>) -> Result<Box<dyn PciFunction>, String>),
+    Pci(fn(Kit, &mut Wants<'_>) -> Built<Box<dyn PciFunction>>),
     /// A virtio device, for either transport: `NAME-device` and `NAME-pci`.
-    Virtio(&'static Kind, fn(&mut Wants<'_>) -> Result<Box<dyn VirtioDevice>, String>),
+    Virtio(&'static Kind, fn(&mut Wants<'_>) -> Built<Box<dyn VirtioDevice>>),
     /// A device on the bus of another one.
-    Child(BusKind, fn(&mut Wants<'_>) -> Result<Child, String>),
+    Child(BusKind, fn(&mut Wants<'_>) -> Built<Child>),
     /// A device with windows in the board's address space and these many interrupt lines.
-    System(usize, fn(Kit, Vec<IrqLine>, &mut Wants<'_>) -> Result<Box<dyn Device>, String>),
+    System(usize, BuildSystem),
 }
 
 /// A device that can be added by name.

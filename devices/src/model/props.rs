@@ -214,10 +214,10 @@ impl Props {
         }
     }
 
-    /// Gives everything that refers to a backend a name, as a bench has them, and a serial number to what must have one.
+    /// Gives everything that refers to a backend a name, as a bench has them, and a serial number or tag to what must have one.
     pub(super) fn fill_for_tests(&mut self) {
         for (prop, value) in self.0.values_mut() {
-            if matches!(prop.name, "serial" | "tpmdev")
+            if matches!(prop.name, "serial" | "tag" | "tpmdev")
                 || matches!(prop.kind, PropKind::Drive | PropKind::Netdev | PropKind::Chardev | PropKind::Link(_))
             {
                 *value = Some(Value::Text("bench".to_owned()));

@@ -2,7 +2,7 @@
 
 use super::Props;
 use std::rc::Rc;
-use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, Tpm};
+use tern_core::backend::{Audio, Block, CharSink, Entropy, FileSystem, Memory, NetSink, Peers, Tpm, VhostUser};
 
 /// Makes the backends that properties name.  `port` is what the device calls the backend (0 to 0xef; 0xf0 to 0xff are for
 /// control messages of the device's own): input enters at `Device::receive` and `PciFunction::receive` with that number.
@@ -71,6 +71,15 @@ pub trait Backends {
     fn tpm(&mut self, name: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
         let _ = port;
         Err(format!("{name}: there are no TPMs"))
+    }
+
+    /// The process at the other end of this character device, which must be able to run `queues` queues; events come in at `port`.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn vhost_user(&mut self, chardev: &str, port: u32, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        let _ = (port, queues);
+        Err(format!("{chardev}: there are no vhost-user backends"))
     }
 
     /// The address of the next network device that has none of its own.
@@ -185,6 +194,15 @@ impl<'a> Wants<'a> {
     pub fn tpm(&mut self, prop: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
         let name = self.named(prop).ok_or_else(|| format!("'{prop}' property is required"))?;
         self.backends.tpm(name, port)
+    }
+
+    /// The vhost-user process at the character device that property `prop` names, which must be set.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn vhost_user(&mut self, prop: &str, port: u32, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        let name = self.named(prop).ok_or_else(|| "chardev is mandatory".to_owned())?;
+        self.backends.vhost_user(name, port, queues)
     }
 
     /// The folder that property `prop` names, which must be set.

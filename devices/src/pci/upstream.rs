@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tern_core::backend::SharedRange;
 use tern_core::device::{Bus, BusError, Dma, Iommu, Kit};
 use tern_core::mem::HostSpan;
 
@@ -81,6 +82,10 @@ impl Bus for Way {
 
     fn discard(&self, addr: u64, len: u64) -> Result<(), BusError> {
         self.pieces(addr, len, true, |to, _, n| self.memory.discard(to, n as u64))
+    }
+
+    fn shared(&self) -> Vec<SharedRange> {
+        if self.translator().is_some() { Vec::new() } else { self.memory.shared() }
     }
 
     /// Windows are moved by the bridge, not on this way.

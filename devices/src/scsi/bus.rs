@@ -65,7 +65,7 @@ pub fn parse_lun(first: u8, second: u8) -> Option<u16> {
 #[must_use]
 pub fn encode_lun(lun: u16) -> [u8; 8] {
     let [high, low] = lun.to_be_bytes();
-    let high = if lun < 256 || lun > MAX_LUN { high } else { high | 0x40 };
+    let high = if (256..=MAX_LUN).contains(&lun) { high | 0x40 } else { high };
     [high, low, 0, 0, 0, 0, 0, 0]
 }
 

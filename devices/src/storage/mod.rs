@@ -12,4 +12,6 @@ crate::models! {
     sd,
     /// SD host controllers.
     sdhci,
+    /// UFS host controllers and devices.
+    ufs,
 }

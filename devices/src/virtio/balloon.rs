@@ -27,7 +27,6 @@ crate::virtio_part! {
             deflate_on_oom: wants.props.bool("deflate-on-oom"),
             free_page_reporting: wants.props.bool("free-page-reporting"),
             poll_ns: (seconds != 0).then(|| seconds * 1_000_000_000),
-            ..Config::default()
         };
         Ok(Box::new(Balloon::new(config, Info::default())))
     }

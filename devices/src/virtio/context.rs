@@ -3,6 +3,7 @@
 use super::chain::Chain;
 use super::queue::{Queue, RingError};
 use core::fmt;
+use tern_core::backend::VhostRing;
 use tern_core::device::{BusError, Kit};
 
 /// The driver broke its side of the contract: this has been counted, and the device needs a reset.
@@ -155,6 +156,24 @@ impl<'a> Cx<'a> {
     /// An address without writable memory.
     pub fn write_at(&mut self, chain: &Chain, offset: u64, buf: &[u8]) -> Result<usize, Broken> {
         chain.write_at(&self.kit.dma, offset, buf).map_err(|e| self.bus(e))
+    }
+
+    /// A queue's ring, for another process that is to run it from now on: see [`VhostRing`].  With `again` it goes on after
+    /// what has been used; `None`: the driver does not use the queue.
+    ///
+    /// # Errors
+    /// A broken ring.
+    pub fn lend(&mut self, queue: u16, again: bool) -> Result<Option<VhostRing>, Broken> {
+        let Some(q) = self.queues.get_mut(usize::from(queue)).filter(|_| self.live) else { return Ok(None) };
+        q.lend(queue, again, &self.kit.dma).map_err(|e| self.ring(queue, e))
+    }
+
+    /// The other process has used buffers of a queue and wants the driver to hear of it.
+    pub fn called(&mut self, queue: u16) {
+        if let Some(q) = self.queues.get_mut(usize::from(queue)).filter(|q| self.live && q.state.ready) {
+            q.called = true;
+            q.used_elsewhere(&self.kit.dma, self.features);
+        }
     }
 
     /// The configuration space has changed: the driver will be told.

@@ -95,7 +95,15 @@ crate::models! {
     scsi,
     /// Ports of consoles.
     ports,
+    /// A disk of another process.
+    vhost_blk,
+    /// A folder of another process.
+    vhost_fs,
+    /// Pins of another process.
+    vhost_gpio,
 }
+
+mod vhost;
 
 /// What a kind of virtio device is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +133,11 @@ pub trait VirtioDevice {
 
     /// The features of its own type that it offers: bits 0 to 23 and 50 to 127 of the specification's, here 0 to 63.
     fn features(&self) -> u64;
+
+    /// The features of rings and transports that work with it: all, unless another process runs its queues.
+    fn ring_features(&self) -> u64 {
+        u64::MAX
+    }
 
     /// The largest size of each queue.
     fn queues(&self) -> Vec<u16>;

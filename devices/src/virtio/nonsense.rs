@@ -4,17 +4,19 @@ use super::VirtioDevice;
 use super::balloon::{self, Balloon};
 use super::blk::{self, Blk};
 use super::console::{Console, Port};
+use super::iommu;
 use super::net::{self, Net};
+use super::p9::P9;
 use super::rng::Rng;
 use super::testing::Driver;
-use crate::bench::{Bench, RAM};
+use crate::bench::{Bench, RAM, Synth};
 use tern_core::device::Device as _;
 use tern_core::mem::Size;
 
 type Make = fn(&mut Bench) -> Box<dyn VirtioDevice>;
 
 /// Every device, with all that it can do.
-const DEVICES: [(&str, Make); 6] = [
+const DEVICES: [(&str, Make); 8] = [
     ("balloon", |_| {
         let config = balloon::Config { deflate_on_oom: true, free_page_reporting: true, poll_ns: Some(500) };
         Box::new(Balloon::new(config, balloon::Info::default()))
@@ -24,6 +26,8 @@ const DEVICES: [(&str, Make); 6] = [
         let port = |name: &str, console| Port { name: name.into(), console, sink: bench.chars() };
         Box::new(Console::new(vec![port("", true), port("a", false), port("b", true)]))
     }),
+    ("9p", |_| Box::new(P9::new(Box::new(Synth::new(Some(3))), "tag"))),
+    ("iommu", |_| iommu::sample(&[0, 1, 2, 3])),
     ("net", |bench| Box::new(Net::new(bench.net(), net::Config::default()))),
     ("net, pairs", |bench| {
         Box::new(Net::new(bench.net(), net::Config { pairs: 3, mtu: Some(1500), ..net::Config::default() }))

@@ -8,6 +8,7 @@ use super::feature;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use serde::{Deserialize, Serialize};
+use tern_core::backend::VhostRing;
 use tern_core::device::{BusError, Dma};
 use tern_core::snapshot::{StateError, check};
 
@@ -128,14 +129,21 @@ pub struct Queue {
     used: Vec<Used>,
     /// Chains that may still be taken in this call of the device.
     budget: u32,
+    /// Another process has used buffers and wants the driver to hear of it.
+    pub(super) called: bool,
 }
 
 impl Queue {
     /// A queue that the driver has not set up, of at most `max` entries.
     #[must_use]
     pub fn new(max: u16) -> Queue {
-        let mut queue =
-            Queue { max: max.clamp(1, MAX_SIZE), state: QueueState::default(), used: Vec::new(), budget: 0 };
+        let mut queue = Queue {
+            max: max.clamp(1, MAX_SIZE),
+            state: QueueState::default(),
+            used: Vec::new(),
+            budget: 0,
+            called: false,
+        };
         queue.reset();
         queue
     }
@@ -265,6 +273,42 @@ impl Queue {
         Ok(self.ahead(dma)? != 0)
     }
 
+    /// The ring for a process that is to run it, which begins where this side stands; with `again` after the last chain that
+    /// was used, whoever did that.  Split rings only.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    pub(super) fn lend(&mut self, queue: u16, again: bool, dma: &Dma) -> Result<Option<VhostRing>, RingError> {
+        let s = &mut self.state;
+        if !s.ready {
+            return Ok(None);
+        }
+        if again {
+            s.next_avail = u16::from_le_bytes(dma.array(s.device.wrapping_add(2))?);
+        }
+        s.next_used = s.next_avail;
+        let QueueState { size, desc, driver, device, next_avail: base, .. } = *s;
+        Ok(Some(VhostRing { queue, size, desc, driver, device, base, enabled: true }))
+    }
+
+    /// Another process has used chains: what it wrote is marked as written, as if the device had done it.  The driver may have
+    /// used the descriptors again by now, so that what cannot be read is no mistake of its.
+    pub(super) fn used_elsewhere(&mut self, dma: &Dma, features: u64) {
+        let s = self.state;
+        let Ok(idx) = dma.array(s.device.wrapping_add(2)).map(u16::from_le_bytes) else { return };
+        fence(Ordering::SeqCst);
+        let new = idx.wrapping_sub(s.next_used).min(s.size);
+        for n in 0..new {
+            let entry = u64::from(idx.wrapping_sub(new).wrapping_add(n) % s.size);
+            let id = dma.array(s.device.wrapping_add(4 + 8 * entry)).map(u32::from_le_bytes);
+            let Some(head) = id.ok().and_then(|id| u16::try_from(id).ok()) else { continue };
+            if let Ok(chain) = self.chain_at(head, dma, features) {
+                chain.writable_buffers().iter().for_each(|buffer| mark_written(dma, *buffer));
+            }
+        }
+        (self.state.next_used, self.state.next_avail) = (idx, idx);
+    }
+
     fn advance(&mut self, slots: u16, packed: bool) {
         let s = &mut self.state;
         if !packed {
@@ -292,6 +336,12 @@ impl Queue {
         let s = &self.state;
         let entry = u64::from(s.next_avail % s.size);
         let head = u16::from_le_bytes(dma.array(s.driver.wrapping_add(4 + 2 * entry))?);
+        self.chain_at(head, dma, features)
+    }
+
+    /// The chain of a split ring that begins with descriptor `head`.
+    fn chain_at(&self, head: u16, dma: &Dma, features: u64) -> Result<Chain, RingError> {
+        let s = &self.state;
         let mut chain = Chain::new(head);
         let mut at = head;
         loop {
@@ -351,6 +401,9 @@ impl Queue {
     /// # Errors
     /// [`RingError`].
     pub(super) fn flush(&mut self, dma: &Dma, features: u64) -> Result<bool, RingError> {
+        if core::mem::take(&mut self.called) {
+            return Ok(true);
+        }
         if self.used.is_empty() || !self.state.ready {
             self.used.clear();
             return Ok(false);
@@ -437,6 +490,17 @@ impl Queue {
             }
             _ => Ok(true),
         }
+    }
+}
+
+/// Marks a buffer that somebody else has written, as far as it is memory.
+fn mark_written(dma: &Dma, buffer: Buffer) {
+    let (mut at, mut left) = (buffer.addr, u64::from(buffer.len));
+    while left != 0 {
+        let Ok(span) = dma.span(at, left, true) else { return };
+        let n = (span.len() as u64).clamp(1, left);
+        at = at.wrapping_add(n);
+        left -= n;
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(kit: Kit, device: Box<dyn VirtioDevice>, options: Options) -> Transport {
         let queues = device.queues().into_iter().map(Queue::new).collect();
-        let offered = device.features() | options.features();
+        let offered = device.features() | options.features() & device.ring_features();
         Transport { kit, state: State::default(), queues, master: true, device, offered }
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use tern_core::backend::fs::FileSystem;
-use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Tpm};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Tpm, VhostUser};
 use tern_core::mem::space::HostMemory;
 use tern_devices::model;
 
@@ -79,6 +79,15 @@ pub trait Backends {
         Err(format!("{name}: there are no TPMs"))
     }
 
+    /// The vhost-user process at a character device, able to run `queues` queues; what it says goes to the user's port.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn vhost_user(&mut self, chardev: &str, user: User, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        let _ = (user, queues);
+        Err(format!("{chardev}: there are no vhost-user backends"))
+    }
+
     /// The address of the next network device that has none of its own.
     fn mac(&mut self) -> [u8; 6];
 
@@ -136,6 +145,10 @@ impl<P: Fn(u32) -> u32> model::Backends for ForDevice<'_, P> {
 
     fn tpm(&mut self, name: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
         self.all.tpm(name, self.user(port))
+    }
+
+    fn vhost_user(&mut self, chardev: &str, port: u32, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        self.all.vhost_user(chardev, self.user(port), queues)
     }
 
     fn mac(&mut self) -> [u8; 6] {

@@ -3,6 +3,8 @@
 mod pci;
 mod plug;
 
+pub(crate) use plug::address;
+
 pub use plug::{Place, Plugged};
 
 use crate::backends::{Backends, Port, User};

@@ -34,6 +34,8 @@ pub struct BoardConfig {
     pub chardevs: Vec<Chardev>,
     /// Shared folders, by name.
     pub fsdevs: Vec<Fsdev>,
+    /// Where sound cards play, by name: nowhere.
+    pub audiodevs: Vec<String>,
     /// Objects that users make: sources of entropy, memory, ...
     pub objects: Vec<Object>,
     /// Devices that are added to the board's own, in this order.
@@ -80,6 +82,7 @@ impl BoardConfig {
             netdevs: Vec::new(),
             chardevs: Vec::new(),
             fsdevs: Vec::new(),
+            audiodevs: Vec::new(),
             objects: Vec::new(),
             devices: Vec::new(),
             serials: Vec::new(),

@@ -7,7 +7,7 @@ use crate::error::BoardError;
 use crate::fdt::Tree;
 use crate::load::Symbols;
 use crate::part::{Kind, Parts};
-use crate::tree::{self, Facts};
+use crate::tree::{self, Facts, Iommu};
 use tern_core::backend::Entropy;
 use tern_session::isa::{self, Cpu};
 
@@ -71,6 +71,7 @@ impl Plan {
             cache_blocks: cpu.cache_blocks,
             supervised: boot.first != First::Reset,
             seed,
+            iommu: Iommu::find(&config.devices),
         };
         let tree = boot.tree(config, || tree::tree(&parts, &facts))?;
         let dtb_at = boot.tree_at(&site, roomy(&tree, &boot).len() as u64)?;

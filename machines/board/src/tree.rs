@@ -1,6 +1,10 @@
 //! Device trees of part lists, with the bindings that QEMU's boards use (Linux, Documentation/devicetree/bindings; RISC-V
 //! trees of QEMU by `-machine dumpdtb`).
 
+mod iommu;
+
+pub use iommu::Iommu;
+
 use crate::config::{Aia, Smp};
 use crate::fdt::{Node, Tree};
 use crate::part::{Kind, Part, Parts, Range, TIMEBASE_HZ};
@@ -36,6 +40,8 @@ pub struct Facts {
     pub supervised: bool,
     /// Seed for the kernel's entropy.
     pub seed: [u8; 32],
+    /// What translates for PCI functions.
+    pub iommu: Option<Iommu>,
 }
 
 /// What is being described.
@@ -295,6 +301,10 @@ impl Writer<'_> {
             }
         }
         node.cells("interrupt-map", &map).cells("interrupt-map-mask", &[0x1800, 0, 0, 7]);
+        if let Some(iommu) = self.facts.iommu {
+            let handle = self.handle("iommu");
+            iommu.describe(&mut node, handle);
+        }
         root.child("soc").push(node);
     }
 

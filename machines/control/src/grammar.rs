@@ -126,6 +126,8 @@ fn flatten(out: &mut Vec<(String, String)>, prefix: &str, value: &Value) -> Resu
         Value::Array(list) => {
             return (0..).zip(list).try_for_each(|(n, v): (u32, _)| flatten(out, &inner(&n.to_string()), v));
         }
+        // The image's own backing file is not wanted.
+        Value::Null if prefix == "backing" || prefix.ends_with(".backing") => String::new(),
         Value::Null => return Err(format!("JSON: {prefix} is null")),
         Value::Bool(b) => if *b { "on" } else { "off" }.to_owned(),
         Value::Number(n) => n.to_string(),

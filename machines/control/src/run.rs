@@ -24,6 +24,10 @@ pub struct RunOptions {
     pub qtest: Option<String>,
     /// Monitors.
     pub monitors: Vec<MonitorConfig>,
+    /// Go on in the background once the machine is made.
+    pub daemonize: bool,
+    /// Messages begin with the time.
+    pub timestamps: bool,
     /// The machine's name.
     pub guest_name: Option<String>,
     /// The machine's state comes from there (`-incoming`).
@@ -179,6 +183,8 @@ impl RunOptions {
             qtest_only: false,
             qtest: None,
             monitors: Vec::new(),
+            daemonize: false,
+            timestamps: false,
             guest_name: None,
             incoming: None,
             loadvm: None,

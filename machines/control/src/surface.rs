@@ -64,7 +64,10 @@ impl Control {
                 surface.attend(&mut self.vm)?;
             }
             self.tell();
-            let more = self.surfaces.iter_mut().fold(false, |more, surface| surface.settle() || more);
+            let mut more = false;
+            for surface in &mut self.surfaces {
+                more |= surface.settle();
+            }
             if let Some(status) = self.vm.ended() {
                 self.vm.finish()?;
                 return Ok(status);

@@ -4,8 +4,10 @@
 //! * [`signal`] (Linux): signals of tern's own process as values, without lost wake-ups.
 //! * [`share`] (Linux): a folder for a guest. [`image`]: disk images. [`console`]: the user's terminal as a serial
 //!   console. [`chardev`]: other ends of serial ports. [`wait`]: waiting for input.
+//! * [`channel`]: streams between processes.
 //! * [`net`]: what network devices are plugged into: user-mode NAT, tap, sockets, dumps.
-//! * [`tpm`] (Linux): TPMs that swtpm emulates. [`ivshmem`] (Linux): servers of memory that machines share.
+//! * [`tpm`] (Linux): TPMs that swtpm emulates. [`ivshmem`] (Linux): servers of memory that machines share. [`vhost`]
+//!   (Linux): processes that run the queues of virtio devices.
 //! * [`map`]: host memory behind guest pages. [`clock`], [`entropy`], [`tty`], [`mod@file`], [`slow`]: what their names say.
 //!
 //! Nothing of the host's leaves by value: structures are neutral (`u64`, `i64`, named fields), whatever the word size,
@@ -17,6 +19,7 @@
 //!
 //! On other systems than Linux the crate offers what std does: `map` on the heap, clocks, entropy, files.
 
+pub mod channel;
 pub mod chardev;
 pub mod clock;
 pub mod console;
@@ -37,4 +40,6 @@ pub mod sys;
 #[cfg(target_os = "linux")]
 pub mod tpm;
 pub mod tty;
+#[cfg(target_os = "linux")]
+pub mod vhost;
 pub mod wait;

@@ -105,6 +105,11 @@ fn devices(out: &mut String) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{:24} {}{also}", part.name, part.about);
     }
+    for kind in tern_devices::model::types() {
+        let also = kind.model.aliases.join(", ");
+        let also = if also.is_empty() { also } else { format!(" (QEMU: {also})") };
+        let _ = writeln!(out, "{:24} {}; on {}{also}", kind.name(), kind.model.about, kind.bus().name());
+    }
 }
 
 fn syscalls(out: &mut String, isa: &Isa) {

@@ -1,5 +1,6 @@
 //! Runs a whole machine: one description, whichever command line it came from.
 
+use crate::daemon::Daemon;
 use crate::failure::{Failure, plain};
 use crate::logfile;
 use std::fs;
@@ -27,6 +28,8 @@ fn file_error(path: &Path, error: &std::io::Error) -> String {
 }
 
 fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
+    // Before there are threads, signals and descriptors that a child would not have.
+    let daemon = if options.daemonize { Some(Daemon::split()?) } else { None };
     // Device tree and devices draw from sequences of their own.
     let mut entropy: Box<dyn Entropy> = match config.seed {
         Some(seed) => Box::new(Seeded::new(!seed)),
@@ -44,8 +47,9 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         writable(&save.file)?;
     }
     let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let name = options.name.clone();
-    let mut host = Host::new(config, Box::new(move |text| tell(&name, text)))?;
+    let (name, timestamps) = (options.name.clone(), options.timestamps);
+    let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
+    let mut host = make(config, Box::new(move |text| tell(&name, &stamped(text, timestamps))))?;
     let board = tern_board::build(plan, config, settings(options)?, &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config.clone(), options.clone());
     vm.board.machine.set_outside(Box::new(host));
@@ -57,7 +61,16 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         progress(options, "restoring the snapshot");
         vm.board.machine.load(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    Control::new(vm)?.run()
+    if let Some(tag) = &options.loadvm {
+        progress(options, "restoring the snapshot");
+        vm.begin_with_image(tag)?;
+    }
+    vm.begin_incoming()?;
+    let control = Control::new(vm)?;
+    if let Some(daemon) = daemon {
+        daemon.ready()?;
+    }
+    control.run()
 }
 
 fn settings(options: &RunOptions) -> Result<Settings, String> {
@@ -77,6 +90,15 @@ fn tell(name: &str, text: &str) {
     let end = if stderr().is_terminal() { "\r\n" } else { "\n" };
     // There is nobody to tell if that fails.
     let _ = stderr().write_all(format!("{name}: {text}{end}").as_bytes());
+}
+
+/// A message with the time in front, if that is wanted.
+fn stamped(text: &str, timestamps: bool) -> String {
+    if !timestamps {
+        return text.to_owned();
+    }
+    let micros = tern_host::clock::realtime_ns() / 1000;
+    format!("{}.{:06}: {text}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// What takes a while, for people who wait.

@@ -7,6 +7,7 @@
 
 mod asm;
 mod boot;
+mod daemon;
 mod demo;
 mod disasm;
 mod engine;

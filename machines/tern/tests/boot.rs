@@ -149,7 +149,7 @@ fn wrong_options_are_refused_in_words() {
         (&["--net", "vde"], "`vde`: user, tap, socket or none is wanted"),
         (&["--net", "user,mac=x"], "'x' is no Ethernet address"),
         (&["--share", ".,security_model=x"], "security_model=x: none, passthrough or mapped-xattr is wanted"),
-        (&["--serial", "foo"], "'foo' is not supported as a character device"),
+        (&["--serial", "foo"], "character device \"foo\": none of null, stdio"),
         (&["--rng", "foo"], "Invalid parameter 'foo'"),
         (&["--clock", "sun"], "`sun`: instructions or host is wanted"),
         (&["--clock", "instructions,shift=11"], "shift: a number from 0 to 10 is wanted"),

@@ -2,6 +2,7 @@
 
 use super::flat::Range;
 use super::{AddressSpace, RamBlock};
+use crate::backend::SharedRange;
 use crate::device::{Bus, BusError};
 use crate::mem::{Access, FaultKind, HostSpan, MemFault, Size};
 
@@ -225,6 +226,23 @@ impl Bus for AddressSpace {
             done += n;
         }
         Ok(())
+    }
+
+    fn shared(&self) -> Vec<SharedRange> {
+        let mut list = Vec::new();
+        for range in self.flat().ranges() {
+            let Some(memory) = range.memory.as_ref().filter(|m| m.read && m.write) else { continue };
+            let (memory, offset) = (memory.block.memory(), range.offset);
+            if memory.file().is_some() {
+                list.push(SharedRange {
+                    addr: range.first,
+                    size: (range.last - range.first).saturating_add(1),
+                    memory,
+                    offset,
+                });
+            }
+        }
+        list
     }
 
     fn map(&self, device: u32, window: u32, addr: Option<u64>) {

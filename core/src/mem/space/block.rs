@@ -47,6 +47,11 @@ pub trait HostMemory {
         let _ = (offset, len);
         false
     }
+
+    /// The file whose contents these are from an offset on, if other processes can map it: a descriptor of the host.
+    fn file(&self) -> Option<(i32, u64)> {
+        None
+    }
 }
 
 /// Memory of the allocator.
@@ -173,6 +178,12 @@ impl RamBlock {
         done
     }
 
+    /// The memory behind it, and who keeps it.
+    #[must_use]
+    pub fn memory(&self) -> Rc<dyn HostMemory> {
+        self.0.memory.clone()
+    }
+
     /// The host memory of `offset..offset + len`, marked written if it is going to be; `None` if it is not all inside.
     #[must_use]
     pub fn span(&self, offset: u64, len: u64, write: bool) -> Option<HostSpan> {
@@ -232,7 +243,8 @@ impl RamBlock {
     }
 
     /// May page `page` hold something else than zeros?
-    pub(super) fn touched(&self, page: u64) -> bool {
+    #[must_use]
+    pub fn touched(&self, page: u64) -> bool {
         self.mark(page).is_some_and(|mark| mark.get() & TOUCHED != 0)
     }
 

@@ -262,8 +262,8 @@ impl Mac {
         u64::from(value)
     }
 
-    /// Does the frame pass size limit, VLANs and addresses?  `more`: other addresses let it pass too.
-    pub(super) fn passes(&mut self, frame: &[u8], longest: usize, more: bool) -> bool {
+    /// Does the frame pass size limit, VLANs and addresses?
+    pub(super) fn passes(&mut self, frame: &[u8], longest: usize) -> bool {
         let tag = match frame.get(12..16) {
             Some([a, b, c, d]) if u16::from_be_bytes([*a, *b]) == self.vet() => Some(u16::from_be_bytes([*c, *d])),
             _ => None,
@@ -275,7 +275,7 @@ impl Mac {
         if self.rctl & super::filter::VFE != 0 && tag.is_some_and(|tag| !self.filter.takes_vlan(tag)) {
             return false;
         }
-        more || self.filter.takes(frame, self.rctl)
+        self.filter.takes(frame, self.rctl)
     }
 
     /// Size of a receive buffer by the receive control register.

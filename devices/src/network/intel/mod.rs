@@ -49,18 +49,15 @@ fn field(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
-/// What differs between the PCI Express cards' capabilities.
-struct Capabilities {
-    /// Function-level reset.
-    flr: bool,
-}
+/// Device control of the express capability: function-level reset, which reads as zero.
+const RESET_FUNCTION: u64 = 1 << 15;
 
-/// Adds the capabilities of a PCI Express card besides interrupts: express itself, power management, error reporting and
-/// the serial number, which is made of the address.
-fn power_and_errors(config: &mut Config, mac: [u8; 6], capabilities: Capabilities) {
-    let at = config.add_express();
-    if capabilities.flr {
-        config.put(at + 7, &[0x10]);
+/// Adds the capabilities of a PCI Express card besides interrupts: express itself (with function-level reset if `flr`),
+/// power management, error reporting and the serial number, which is made of the address; where its device control is.
+fn power_and_errors(config: &mut Config, mac: [u8; 6], flr: bool) -> usize {
+    let express = config.add_express();
+    if flr {
+        config.put(express + 7, &[0x10]);
     }
     // Version 2, needs its driver after power-up; state and PME enable can be written.
     let at = config.add_capability(1, &[0x22, 0, 0, 0, 0, 0]);
@@ -73,6 +70,7 @@ fn power_and_errors(config: &mut Config, mac: [u8; 6], capabilities: Capabilitie
     config.writable(errors + 0x14, &0x31c1u32.to_le_bytes());
     let [a, b, c, d, e, f] = mac;
     config.add_extended(3, 1, &[f, e, d, 0xff, 0xff, c, b, a]);
+    express + 8
 }
 
 /// Both extremes of the properties that a card of the 8254x family has.

@@ -1,3 +1,5 @@
+//! Tests of the bus.
+
 use super::super::{Command, Local, Moves, Task};
 use super::*;
 

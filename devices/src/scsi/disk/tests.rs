@@ -1,3 +1,5 @@
+//! Tests of disks and CD-ROMs.
+
 use super::*;
 use crate::bench::MemoryDisk;
 use crate::scsi::Local;

@@ -310,7 +310,7 @@ impl Megasas {
             days -= len;
             month += 1;
         }
-        let time = second % 60 << 48 | second / 60 % 60 << 40 | second / 3600 << 32;
+        let time = ((second % 60) << 48) | ((second / 60 % 60) << 40) | ((second / 3600) << 32);
         time | (days + 1) << 24 | month << 16 | year
     }
 

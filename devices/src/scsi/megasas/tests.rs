@@ -1,3 +1,5 @@
+//! Tests of the MegaRAID controllers, as their driver uses them.
+
 use super::*;
 use crate::bench::{Bench, MemoryDisk, RAM};
 use crate::scsi::Unit;

@@ -138,7 +138,7 @@ impl Card {
             return Err(format!("Invalid SD card Spec version: {version}"));
         }
         let disk = wants.optional_drive("drive", 0)?;
-        let size = disk.as_ref().map_or(0, |disk| disk.size());
+        let size = measure(disk.as_deref());
         if size != 0 && !size.is_power_of_two() {
             let next = size.checked_next_power_of_two().unwrap_or(u64::MAX);
             return Err(format!(
@@ -149,7 +149,7 @@ impl Card {
     }
 
     fn new(disk: Option<Box<dyn Block>>, version: u8) -> Card {
-        let bytes = disk.as_ref().map_or(0, |disk| disk.size());
+        let bytes = measure(disk.as_deref());
         Card { disk, version, state: Card::fresh(bytes, 0) }
     }
 
@@ -178,12 +178,12 @@ impl Card {
 
     /// As after power-on.
     pub(super) fn reset(&mut self) {
-        self.state = Card::fresh(self.disk.as_ref().map_or(0, |disk| disk.size()), 0);
+        self.state = Card::fresh(measure(self.disk.as_deref()), 0);
     }
 
     /// Looks whether there is another medium now.
     pub(super) fn look(&mut self) -> bool {
-        let changed = self.disk.as_ref().map_or(0, |disk| disk.size()) != self.state.bytes;
+        let changed = measure(self.disk.as_deref()) != self.state.bytes;
         if changed {
             self.reset();
         }
@@ -405,6 +405,11 @@ impl Card {
         self.send_register(&registers::functions(chosen));
         Answer::Status
     }
+}
+
+/// The size of the medium in bytes, 0 if there is none.
+fn measure(disk: Option<&dyn Block>) -> u64 {
+    disk.filter(|disk| disk.present()).map_or(0, Block::size)
 }
 
 /// What a command leads to.

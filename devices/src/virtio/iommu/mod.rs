@@ -205,6 +205,14 @@ impl VirtioIommu {
     }
 }
 
+/// One for tests that has these endpoints.
+#[cfg(test)]
+pub(super) fn sample(endpoints: &[u16]) -> Box<dyn VirtioDevice> {
+    let device = VirtioIommu::new(true, u64::MAX, Vec::new());
+    device.table.requesters(endpoints);
+    Box::new(device)
+}
+
 impl VirtioDevice for VirtioIommu {
     fn kind(&self) -> &'static super::Kind {
         &KIND

@@ -10,13 +10,14 @@ mod filter;
 mod header;
 pub(crate) mod offload;
 
+use super::vhost::Remote;
 use super::{Broken, Chain, Cx, VirtioDevice};
 use crate::model::{Prop, PropKind};
 use filter::{ADDRESSES, Filter};
 use header::{Header, LONG, SHORT};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use tern_core::backend::NetSink;
+use tern_core::backend::{NetSink, VhostUser};
 use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
@@ -27,14 +28,21 @@ crate::virtio_part! {
         Prop::new("netdev", PropKind::Netdev, "the backend"),
         Prop::new("mac", PropKind::Mac, "its address"),
         Prop::new("host_mtu", PropKind::Number(16, 0), "the link's largest packet in bytes, if the guest is to be told"),
-        Prop::only("mq", &["off"]),
+        Prop::new("mq", PropKind::Bool(false), "offer as many queue pairs as the backend has"),
         Prop::only("bootindex", &["*"]),
         Prop::only("status", &["on"]),
     ],
     None, |wants| {
         let mtu = Some(wants.props.number("host_mtu") as u16).filter(|mtu| *mtu != 0);
         let config = Config { mac: wants.mac("mac"), mtu, ..Config::default() };
-        Ok(Box::new(Net::new(wants.netdev("netdev", 0)?, config)))
+        let mut link = wants.netdev("netdev", 0)?;
+        match link.vhost() {
+            None => Ok(Box::new(Net::new(link, config))),
+            Some((process, pairs)) => {
+                let pairs = if wants.props.bool("mq") { pairs } else { 1 };
+                Ok(Box::new(Net::run_by(process, link, Config { pairs, ..config })))
+            }
+        }
     }
 }
 
@@ -58,9 +66,14 @@ mod feature {
     pub(super) const CTRL_GUEST_OFFLOADS: u64 = 1 << 2;
     pub(super) const MTU: u64 = 1 << 3;
     pub(super) const MAC: u64 = 1 << 5;
+    pub(super) const GUEST_TSO4: u64 = 1 << 7;
+    pub(super) const GUEST_TSO6: u64 = 1 << 8;
+    pub(super) const GUEST_ECN: u64 = 1 << 9;
+    pub(super) const GUEST_UFO: u64 = 1 << 10;
     pub(super) const HOST_TSO4: u64 = 1 << 11;
     pub(super) const HOST_TSO6: u64 = 1 << 12;
     pub(super) const HOST_ECN: u64 = 1 << 13;
+    pub(super) const HOST_UFO: u64 = 1 << 14;
     pub(super) const MRG_RXBUF: u64 = 1 << 15;
     pub(super) const STATUS: u64 = 1 << 16;
     pub(super) const CTRL_VQ: u64 = 1 << 17;
@@ -143,6 +156,8 @@ pub struct Net {
     state: State,
     /// The frame that is being sent.
     frame: Vec<u8>,
+    /// Who runs the data queues, if it is not the device.
+    remote: Option<Remote>,
 }
 
 impl Net {
@@ -150,7 +165,42 @@ impl Net {
     #[must_use]
     pub fn new(link: Box<dyn NetSink>, config: Config) -> Net {
         let config = Config { pairs: config.pairs.clamp(1, MOST_PAIRS), ..config };
-        Net { link, config, state: Net::new_state(&config), frame: Vec::new() }
+        Net { link, config, state: Net::new_state(&config), frame: Vec::new(), remote: None }
+    }
+
+    /// One whose data queues another process runs: `link` hears nothing.
+    fn run_by(mut process: Box<dyn VhostUser>, link: Box<dyn NetSink>, config: Config) -> Net {
+        if let Some(mtu) = config.mtu {
+            process.set_mtu(mtu);
+        }
+        Net { remote: Some(Remote::new(process)), ..Net::new(link, config) }
+    }
+
+    /// Hands the data queues to the process that runs them.
+    fn start(&mut self, cx: &mut Cx<'_>, again: bool) -> Result<(), Broken> {
+        let (queues, pairs) = (self.control_queue(cx), self.state.pairs);
+        match &mut self.remote {
+            Some(remote) => remote.start(cx, 0..queues, again, |queue| queue / 2 < pairs),
+            None => Ok(()),
+        }
+    }
+
+    /// The process that runs the data queues says something.
+    fn told(&mut self, cx: &mut Cx<'_>, data: &[u8]) -> Result<(), Broken> {
+        let there = self.remote.as_mut().and_then(|remote| remote.receive(cx, data));
+        if let Some(up) = there.filter(|up| *up != self.state.link) {
+            self.state.link = up;
+            cx.config_changed();
+        }
+        if there == Some(true) { self.start(cx, true) } else { Ok(()) }
+    }
+
+    /// The driver uses this many pairs from now on.
+    fn use_pairs(&mut self, pairs: u16) {
+        self.state.pairs = pairs;
+        if let Some(remote) = self.remote.as_mut().filter(|r| r.is_running()) {
+            (0..2 * self.config.pairs).for_each(|queue| remote.backend().enable(queue, queue / 2 < pairs));
+        }
     }
 
     fn new_state(config: &Config) -> State {
@@ -343,7 +393,7 @@ impl Net {
             }
             (control::MQ, control::VQ_PAIRS_SET) => {
                 let pairs = cx.array::<2>(chain)?.map(u16::from_le_bytes);
-                Ok(pairs.filter(|n| (1..=self.config.pairs).contains(n)).map(|n| self.state.pairs = n))
+                Ok(pairs.filter(|n| (1..=self.config.pairs).contains(n)).map(|n| self.use_pairs(n)))
             }
             (control::GUEST_OFFLOADS, control::OFFLOADS_SET) => {
                 let possible = cx.features() & feature::GUEST_CSUM;
@@ -403,7 +453,17 @@ impl VirtioDevice for Net {
         let filter = feature::CTRL_RX | feature::CTRL_RX_EXTRA | feature::CTRL_VLAN | feature::CTRL_MAC_ADDR;
         let link = feature::MAC | feature::STATUS | feature::GUEST_ANNOUNCE | feature::CTRL_VQ;
         let multi = some(self.config.pairs > 1, feature::MQ);
+        if let Some(remote) = &self.remote {
+            let more = feature::GUEST_TSO4 | feature::GUEST_TSO6 | feature::GUEST_ECN | feature::GUEST_UFO;
+            let shared = send | feature::HOST_UFO | feature::GUEST_CSUM | more | feature::MRG_RXBUF | multi;
+            let mtu = some(self.config.mtu.is_some(), feature::MTU);
+            return remote.features(shared | mtu) | filter | link;
+        }
         send | receive | filter | link | multi | some(self.config.mtu.is_some(), feature::MTU)
+    }
+
+    fn ring_features(&self) -> u64 {
+        self.remote.as_ref().map_or(u64::MAX, Remote::ring_features)
     }
 
     fn queues(&self) -> Vec<u16> {
@@ -431,6 +491,8 @@ impl VirtioDevice for Net {
 
     fn activate(&mut self, cx: &mut Cx<'_>) {
         self.state.offloads = cx.features() & feature::GUEST_CSUM;
+        // A broken ring has been counted, and the device needs a reset.
+        let _ = self.start(cx, false);
     }
 
     fn notify(&mut self, cx: &mut Cx<'_>, queue: u16) -> Result<(), Broken> {
@@ -441,21 +503,41 @@ impl VirtioDevice for Net {
             cx.kit.report.guest_error(format_args!("control queue used without being agreed on"));
             return Ok(());
         }
+        if let Some(remote) = &mut self.remote {
+            remote.notify(queue);
+            return Ok(());
+        }
         // New buffers for received frames: the session asks for room.
         if queue.is_multiple_of(2) { Ok(()) } else { self.send_all(cx, queue) }
     }
 
+    fn queue_reset(&mut self, queue: u16) {
+        if let Some(remote) = self.remote.as_mut().filter(|_| queue < 2 * self.config.pairs) {
+            remote.stop();
+        }
+    }
+
     fn room(&mut self, cx: &mut Cx<'_>, port: u32) -> Result<usize, Broken> {
+        if self.remote.is_some() && port == 0 {
+            return Ok(Remote::room());
+        }
         let ready = || (0..self.state.pairs).all(|pair| cx.peek(2 * pair).is_some());
         Ok(usize::from(port == CONTROL_PORT || port == 0 && ready()))
     }
 
     fn receive(&mut self, cx: &mut Cx<'_>, port: u32, data: &[u8]) -> Result<(), Broken> {
         match (port, data.first()) {
+            (0, _) if self.remote.is_some() => self.told(cx, data),
             (0, _) => self.deliver(cx, data),
             (CONTROL_PORT, Some(&link::ANNOUNCE)) if cx.has(feature::GUEST_ANNOUNCE) => {
                 self.state.announce = true;
                 cx.config_changed();
+                Ok(())
+            }
+            (CONTROL_PORT, Some(&link::ANNOUNCE)) => {
+                if let Some(remote) = &mut self.remote {
+                    remote.backend().announce(self.state.mac);
+                }
                 Ok(())
             }
             (CONTROL_PORT, Some(&up @ (link::DOWN | link::UP))) => {
@@ -469,6 +551,9 @@ impl VirtioDevice for Net {
 
     /// The link stays up or down, whatever the guest does.
     fn reset(&mut self, _clock: &Clock) {
+        if let Some(remote) = &mut self.remote {
+            remote.stop();
+        }
         self.state = State { link: self.state.link, ..Net::new_state(&self.config) };
     }
 
@@ -484,6 +569,9 @@ impl VirtioDevice for Net {
         snapshot::check(state.flows.len() == FLOWS, "flows", || format!("{} flows", state.flows.len()))?;
         snapshot::check(state.offloads & !feature::GUEST_CSUM == 0, "offloads", || format!("{:#x}", state.offloads))?;
         self.state = state;
+        if let Some(remote) = &mut self.remote {
+            remote.renew();
+        }
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of virtio-scsi, as its driver uses it.
+
 use super::super::testing::Driver;
 use super::*;
 use crate::bench::{Bench, MemoryDisk};

@@ -5,7 +5,7 @@ use crate::backends::{Backends, ForDevice, Port};
 use crate::config::DeviceConfig;
 use crate::part::Kind;
 use tern_core::device::Sink;
-use tern_devices::model::{self, Build, BusKind, Child, Props, Type, Value, Via, Wants};
+use tern_devices::model::{self, Build, BusKind, Child, PropKind, Props, Type, Value, Via, Wants};
 use tern_devices::pci::PciHost;
 use tern_devices::virtio::pci::Interface;
 use tern_devices::virtio::{Options, VirtioMmio, VirtioPci};
@@ -119,7 +119,12 @@ impl Board {
         {
             return Err(format!("Duplicate device ID '{id}'"));
         }
-        let props = self.props(&kind, config)?;
+        let mut props = self.props(&kind, config)?;
+        let macs: Vec<&str> =
+            props.iter().filter(|(p, v)| p.kind == PropKind::Mac && v.is_none()).map(|(p, _)| p.name).collect();
+        for name in macs {
+            props.set(name, Value::Mac(backends.mac()));
+        }
         let path = match &config.id {
             Some(id) => format!("/machine/peripheral/{id}"),
             None => format!("/machine/peripheral-anon/device[{}]", self.nameless),
@@ -388,7 +393,7 @@ impl Parent for VirtioMmio {
 }
 
 /// `addr=`: device and function, hexadecimal as people write PCI addresses; empty: the first free one.
-fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
+pub(crate) fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -178,7 +178,12 @@ fn every_part_is_in_the_address_space() {
     for (aia, aclint) in
         [(Aia::None, false), (Aia::None, true), (Aia::Aplic, false), (Aia::AplicImsic, false), (Aia::AplicImsic, true)]
     {
-        let options = BoardOptions { aia, aclint, aia_guests: if aia == Aia::AplicImsic { 3 } else { 0 } };
+        let options = BoardOptions {
+            aia,
+            aclint,
+            aia_guests: if aia == Aia::AplicImsic { 3 } else { 0 },
+            ..BoardOptions::default()
+        };
         let config = BoardConfig { options, ..config("riscv64/virt", Bios::None, &kernel) };
         let plan = Plan::new(&config, &mut Zeroes).unwrap();
         let parts = plan.parts.clone();

@@ -1,5 +1,6 @@
 //! Media: nodes that hold images, and the drives that devices see, whose node can change while the machine runs.
 
+use super::snapshots::open_as;
 use crate::backends::{Port, User};
 use crate::config::{Content, Drive, Medium};
 use std::cell::{Cell, RefCell};
@@ -10,7 +11,7 @@ use tern_core::backend::{Block, BlockError};
 use tern_host::image::{self, Cache, Format};
 
 /// An image that is open.
-type Image = Rc<RefCell<Box<dyn Block>>>;
+pub(super) type Image = Rc<RefCell<Box<dyn Block>>>;
 
 /// What a drive has done, in requests and bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -170,6 +171,10 @@ pub struct Node {
 }
 
 impl Node {
+    pub(super) fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// Its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -242,9 +247,21 @@ pub struct Blocks {
     backends: Vec<Backend>,
     /// Nodes without a name so far.
     unnamed: u32,
+    /// Another process has what the machine may write.
+    away: bool,
 }
 
 impl Blocks {
+    /// Is what the machine may write with this process?
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.away
+    }
+
+    pub(super) fn set_active(&mut self, active: bool) {
+        self.away = !active;
+    }
+
     /// Adds a medium as a configuration has it.
     ///
     /// # Errors
@@ -277,7 +294,7 @@ impl Blocks {
         if self.nodes.contains_key(&name) || self.find(&name).is_some() {
             return Err(format!("Duplicate nodes with node-name='{name}'"));
         }
-        let image = Rc::new(RefCell::new(open(drive)?));
+        let image = Rc::new(RefCell::new(open_as(drive, !self.away)?));
         self.nodes.insert(name.clone(), Node { drive: drive.clone(), image });
         Ok(name)
     }
@@ -424,8 +441,8 @@ impl Blocks {
     }
 }
 
-/// Opens an image.
-fn open(drive: &Drive) -> Result<Box<dyn Block>, String> {
+/// Opens an image; `unlocked`: whoever uses it.
+pub(super) fn open(drive: &Drive, unlocked: bool) -> Result<Box<dyn Block>, String> {
     let path: &Path = match &drive.content {
         Content::Null(size) => return Ok(Box::new(Null { size: *size, read_only: drive.read_only })),
         Content::File(path) => path,
@@ -448,7 +465,7 @@ fn open(drive: &Drive) -> Result<Box<dyn Block>, String> {
         read_only: drive.read_only,
         discard: drive.discard,
         snapshot: drive.snapshot.then_some(image::Snapshot::Memory),
-        ..image::Options::default()
+        unlocked,
     };
     image::open(path, &options).map_err(|e| e.to_string())
 }

@@ -16,6 +16,8 @@ enum Holder {
     Device(User),
     /// A monitor, or qtest: whoever calls [`Chars::read`].
     Surface,
+    /// A backend that speaks over the connection itself.
+    Backend,
 }
 
 /// What the rest of the world must hear of.
@@ -169,6 +171,24 @@ impl Chars {
         self.hold(id, Holder::Surface)
     }
 
+    /// Gives one to a backend that speaks over its connection itself, until [`Chars::give_back`].
+    pub(super) fn take_over(&mut self, id: &str) -> Result<Handle, String> {
+        let node = self.nodes.get(id).ok_or_else(|| format!("chardev \"{id}\" not found"))?;
+        if node.is_used() {
+            return Err(format!("chardev '{id}' is already in use"));
+        }
+        let handle = node.handle.clone();
+        self.hold(id, Holder::Backend)?;
+        Ok(handle)
+    }
+
+    /// Takes one back that had been given to a backend.
+    pub(super) fn give_back(&mut self, id: &str) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.holders.retain(|h| !matches!(h, Holder::Backend));
+        }
+    }
+
     /// What has come for the monitor or the like that has this one.
     pub fn read(&mut self, id: &str) -> Vec<u8> {
         match self.nodes.get_mut(id) {
@@ -215,7 +235,7 @@ impl Chars {
     pub(super) fn users(&mut self) -> impl Iterator<Item = &mut User> {
         self.nodes.values_mut().flat_map(|n| &mut n.holders).filter_map(|h| match h {
             Holder::Device(user) => Some(user),
-            Holder::Surface => None,
+            Holder::Surface | Holder::Backend => None,
         })
     }
 
@@ -268,7 +288,7 @@ impl Chars {
     pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
         self.nodes.values().flat_map(|n| &n.holders).filter_map(|h| match h {
             Holder::Device(user) => Some(user.port),
-            Holder::Surface => None,
+            Holder::Surface | Holder::Backend => None,
         })
     }
 

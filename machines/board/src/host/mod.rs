@@ -6,9 +6,11 @@ pub mod blocks;
 pub mod chars;
 pub mod nets;
 pub mod objects;
+mod snapshots;
+mod vhosts;
 
 use crate::backends::{Backends, User};
-use crate::config::{BoardConfig, Chardev, Folder, Fsdev};
+use crate::config::{BoardConfig, Chardev, Folder, Fsdev, Netdev};
 use blocks::Blocks;
 use chars::Chars;
 use nets::Nets;
@@ -18,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
-use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, VhostUser};
 use tern_core::mem::space::HostMemory;
 use tern_devices::bench::Synth;
 use tern_host::clock;
@@ -26,6 +28,7 @@ use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
 use tern_host::wait::{Interest, Poller};
 use tern_session::machine::{Control, Outside};
+use vhosts::Vhosts;
 
 /// All backends of a machine; clones are handles to the same.
 #[derive(Clone)]
@@ -39,6 +42,8 @@ pub struct World {
     pub chars: Chars,
     /// Network backends.
     pub nets: Nets,
+    /// vhost-user processes.
+    vhosts: Vhosts,
     /// Objects that users made.
     pub objects: Objects,
     /// Shared folders.
@@ -49,6 +54,8 @@ pub struct World {
     watched: Vec<u64>,
     /// Descriptors of others that end a wait when they become readable.
     others: Vec<i32>,
+    /// What a migration waits for, and how long at most, in nanoseconds.
+    migration: (Vec<(i32, Interest)>, Option<u64>),
     controls: VecDeque<Control>,
     /// Gets one line about what cannot be done.
     tell: Box<dyn FnMut(&str)>,
@@ -60,10 +67,23 @@ impl Host {
     /// # Errors
     /// One that cannot be used, in one line.
     pub fn new(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+        Host::with_media(config, true, tell)
+    }
+
+    /// The same, of a machine that comes from another process, which still has what the machine may write.
+    ///
+    /// # Errors
+    /// As [`Host::new`].
+    pub fn incoming(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+        Host::with_media(config, false, tell)
+    }
+
+    fn with_media(config: &BoardConfig, active: bool, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
         let mut world = World {
             blocks: Blocks::default(),
             chars: Chars::default(),
             nets: Nets::default(),
+            vhosts: Vhosts::default(),
             objects: Objects::default(),
             fsdevs: BTreeMap::new(),
             seed: config.seed,
@@ -71,9 +91,11 @@ impl Host {
             poller: Poller::new().map_err(|e| e.to_string())?,
             watched: Vec::new(),
             others: Vec::new(),
+            migration: (Vec::new(), None),
             controls: VecDeque::new(),
             tell,
         };
+        world.blocks.set_active(active);
         console::catch_signals().map_err(|e| e.to_string())?;
         for object in &config.objects {
             world.objects.add(object.clone())?;
@@ -84,7 +106,7 @@ impl Host {
             }
         }
         for netdev in &config.netdevs {
-            world.nets.add(netdev)?;
+            world.add_netdev(netdev)?;
         }
         for fsdev in &config.fsdevs {
             world.fsdevs.insert(fsdev.id.clone(), fsdev.clone());
@@ -118,12 +140,47 @@ impl World {
         self.others = fds;
     }
 
+    /// What a migration waits for: these end a wait, which lasts at most so many nanoseconds.
+    pub fn set_migration(&mut self, fds: Vec<(i32, Interest)>, longest_ns: Option<u64>) {
+        self.migration = (fds, longest_ns);
+    }
+
     /// Adds a character device; what the user should know about it.
     ///
     /// # Errors
     /// A name that is taken, something that cannot be opened.
     pub fn add_chardev(&mut self, chardev: &Chardev) -> Result<Option<String>, String> {
         self.chars.add(chardev, &mut self.nets.commons.descriptors)
+    }
+
+    /// Adds a network backend.
+    ///
+    /// # Errors
+    /// A name that is taken, something that cannot be opened.
+    pub fn add_netdev(&mut self, netdev: &Netdev) -> Result<(), String> {
+        self.nets.add(netdev)?;
+        let added = match self.nets.vhost_user(&netdev.id) {
+            Some(Ok((chardev, pairs))) => self.vhosts.open(&chardev, pairs, &mut self.chars),
+            Some(Err(e)) => Err(e),
+            None => Ok(()),
+        };
+        added.inspect_err(|_| {
+            // It was added just now.
+            let _ = self.nets.remove(&netdev.id);
+        })
+    }
+
+    /// Removes a network backend; a device that was plugged in hears nothing any more.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn remove_netdev(&mut self, id: &str) -> Result<(), String> {
+        let vhost = self.nets.vhost_user(id);
+        self.nets.remove(id)?;
+        if let Some(Ok((chardev, _))) = vhost {
+            self.vhosts.close(&chardev, &mut self.chars);
+        }
+        Ok(())
     }
 
     fn poll(&mut self) {
@@ -137,6 +194,9 @@ impl World {
             self.controls.push_back(Control::Quit);
         }
         self.nets.poll(clock::monotonic_ns());
+        for line in self.vhosts.poll() {
+            (self.tell)(&line);
+        }
     }
 
     fn wait(&mut self, timeout_ns: Option<u64>) {
@@ -145,8 +205,11 @@ impl World {
         }
         let mut fds: Vec<(i32, Interest)> = self.others.iter().map(|fd| (*fd, Interest::READ)).collect();
         let mut timeout = timeout_ns.unwrap_or(u64::MAX);
+        fds.extend_from_slice(&self.migration.0);
+        timeout = timeout.min(self.migration.1.unwrap_or(u64::MAX));
         timeout = timeout.min(self.chars.watch(&mut fds));
         timeout = timeout.min(self.nets.watch(&mut fds, clock::monotonic_ns()));
+        self.vhosts.watch(&mut fds);
         for (fd, interest) in fds {
             self.poller.watch(fd as u64, fd, interest);
             self.watched.push(fd as u64);
@@ -174,14 +237,15 @@ impl Outside for Host {
 
     fn ports(&self) -> Vec<(u32, u32)> {
         let world = self.world();
-        let ports = world.chars.ports().chain(world.nets.ports());
+        let ports = world.chars.ports().chain(world.nets.ports()).chain(world.vhosts.ports());
         ports.map(|port| (port.device, port.port)).collect()
     }
 
     fn take(&mut self, device: u32, port: u32, room: usize) -> Option<Vec<u8>> {
         let port = crate::Port { device, port };
         let mut world = self.world();
-        world.chars.take(port, room).or_else(|| world.nets.take(port))
+        let input = world.chars.take(port, room).or_else(|| world.vhosts.take(port, room));
+        input.or_else(|| world.nets.take(port))
     }
 
     fn control(&mut self) -> Option<Control> {
@@ -191,7 +255,7 @@ impl Outside for Host {
 
     fn alive(&self) -> bool {
         let world = self.world();
-        world.nets.is_used() || world.chars.is_alive()
+        world.nets.is_used() || world.vhosts.is_used() || world.chars.is_alive()
     }
 }
 
@@ -205,7 +269,22 @@ impl Backends for Host {
     }
 
     fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String> {
-        self.world().nets.attach(name, user)
+        let mut world = self.world();
+        let sink = world.nets.attach(name, user.clone())?;
+        match world.nets.vhost_user(name) {
+            Some(vhost) => {
+                let (chardev, pairs) = vhost?;
+                Ok(Box::new(vhosts::Queues::new(sink, world.vhosts.attach(&chardev, user)?, pairs)))
+            }
+            None => Ok(sink),
+        }
+    }
+
+    fn vhost_user(&mut self, chardev: &str, user: User, queues: u16) -> Result<Box<dyn VhostUser>, String> {
+        let mut world = self.world();
+        let World { vhosts, chars, .. } = &mut *world;
+        vhosts.open(chardev, queues, chars)?;
+        vhosts.attach(chardev, user)
     }
 
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
@@ -243,8 +322,8 @@ impl Backends for Host {
 
     fn moved(&mut self, path: &str, port: crate::Port) {
         let mut world = self.world();
-        let World { blocks, chars, nets, .. } = &mut *world;
-        let users = blocks.users().chain(chars.users()).chain(nets.users());
+        let World { blocks, chars, nets, vhosts, .. } = &mut *world;
+        let users = blocks.users().chain(chars.users()).chain(nets.users()).chain(vhosts.users());
         users.filter(|user| user.path == path).for_each(|user| user.port = port);
     }
 
@@ -253,6 +332,8 @@ impl Backends for Host {
         world.blocks.release(path);
         world.chars.release(path);
         world.nets.release(path);
+        let World { chars, vhosts, nets, .. } = &mut *world;
+        vhosts.release(path, chars, |chardev| nets.holds(chardev));
     }
 }
 

@@ -4,11 +4,13 @@ use crate::backends::{Port, User};
 use crate::config::Netdev;
 use std::collections::BTreeMap;
 use tern_core::backend::NetSink;
-use tern_host::net::{self, Commons, LinkEvent, Options, pcap::Dump};
+use tern_host::net::{self, Commons, Counts, Link, LinkEvent, NetError, Options, pcap::Dump};
 use tern_host::wait::Interest;
 
 /// Bytes of a frame that a dump keeps.
 const SNAP: usize = 65_536;
+/// Most queue pairs of a vhost-user backend.
+const MOST_PAIRS: u16 = 64;
 
 /// A network backend.
 pub struct Cable {
@@ -30,6 +32,36 @@ impl Cable {
     #[must_use]
     pub fn kind(&self) -> &str {
         self.spec.split(',').next().unwrap_or_default()
+    }
+}
+
+/// The character device and the number of queue pairs that `vhost-user,chardev=NAME` names.
+fn vhost_user(spec: &str) -> Result<(String, u16), String> {
+    let options = Options::parse(spec).map_err(|e| e.to_string())?;
+    options.only(&["chardev", "vhostforce", "queues"]).map_err(|e| e.to_string())?;
+    let chardev = options.get("chardev").ok_or_else(|| "Parameter 'chardev' is missing".to_owned())?;
+    let queues = options.get("queues").map_or(Some(1), |text| text.parse().ok());
+    let queues = queues.filter(|n| (1..=MOST_PAIRS).contains(n));
+    let queues = queues.ok_or_else(|| format!("vhost-user number of queues must be in range [1, {MOST_PAIRS}]"))?;
+    Ok((chardev.to_owned(), queues))
+}
+
+/// The link whose frames a vhost-user process moves: a card that is no virtio device has no use of it.
+struct Elsewhere;
+
+impl Link for Elsewhere {
+    fn send(&mut self, _frame: &[u8]) {}
+
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn poll(&mut self, _now_ns: u64) {}
+
+    fn poll_fds(&self, _list: &mut Vec<(i32, Interest)>) {}
+
+    fn counts(&self) -> Counts {
+        Counts::default()
     }
 }
 
@@ -57,7 +89,13 @@ impl Nets {
                 let hub = hub.ok_or_else(|| "Parameter 'hubid' is missing".to_owned())?;
                 let cable = self.cables.get(other).ok_or_else(|| format!("there is no netdev '{other}'"))?;
                 self.commons.hub(hub).attach(Some(&netdev.id), cable.link.clone());
-                net::open_with(&Options::parse(&format!("hubport,hubid={hub}")).map_err(|e| e.to_string())?, &mut self.commons)
+                net::open_with(
+                    &Options::parse(&format!("hubport,hubid={hub}")).map_err(|e| e.to_string())?,
+                    &mut self.commons,
+                )
+            }
+            ("vhost-user", _) => {
+                vhost_user(&netdev.spec).map_err(NetError::new).map(|_| -> Box<dyn Link> { Box::new(Elsewhere) })
             }
             _ => net::open_with(&options, &mut self.commons),
         };
@@ -65,7 +103,8 @@ impl Nets {
         if let Some(path) = &netdev.dump {
             link = Box::new(Dump::create(link, path, SNAP).map_err(|e| e.to_string())?);
         }
-        self.cables.insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
+        self.cables
+            .insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
         Ok(())
     }
 
@@ -75,6 +114,18 @@ impl Nets {
     /// There is none.
     pub fn remove(&mut self, id: &str) -> Result<(), String> {
         self.cables.remove(id).map(|_| ()).ok_or_else(|| format!("Device '{id}' not found"))
+    }
+
+    /// The character device and the queue pairs of a backend whose frames a vhost-user process moves.
+    pub(super) fn vhost_user(&self, id: &str) -> Option<Result<(String, u16), String>> {
+        let cable = self.cables.get(id).filter(|cable| cable.kind() == "vhost-user")?;
+        Some(vhost_user(&cable.spec))
+    }
+
+    /// Does a backend have this character device for a vhost-user process?
+    pub(super) fn holds(&self, chardev: &str) -> bool {
+        let has = |c: &Cable| c.kind() == "vhost-user" && vhost_user(&c.spec).is_ok_and(|(name, _)| name == chardev);
+        self.cables.values().any(has)
     }
 
     /// All of them, by name.

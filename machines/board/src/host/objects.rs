@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use tern_core::backend::{Entropy, Memory};
 use tern_core::mem::space::HostMemory;
-use tern_devices::model::{Prop, PropKind, Props, Value};
+use tern_devices::model::{Prop, PropKind, Props};
 use tern_host::entropy::{FromFile, Host};
 use tern_host::map::GuestRam;
 
@@ -32,9 +32,55 @@ const MEMORY: &[Prop] = &[
     Prop::only("policy", &["default"]),
 ];
 
+/// Memory that other processes can map, unless it is said not to be shared.
+const SHARED: &[Prop] = &[
+    Prop::new("size", PropKind::Size(0), "size in bytes"),
+    Prop::new("share", PropKind::Bool(true), "can other processes map it"),
+    Prop::new("prealloc", PropKind::Bool(false), "take all of it at once"),
+    Prop::only("merge", &["off"]),
+    Prop::only("dump", &["on", "off"]),
+    Prop::only("reserve", &["on", "off"]),
+    Prop::only("policy", &["default"]),
+    Prop::only("seal", &["off", "on"]),
+    Prop::only("hugetlb", &["off"]),
+];
+
 /// The types.
 pub static KINDS: &[Kind] = &[
     Kind { name: "memory-backend-ram", parents: &["memory-backend"], about: "memory of the host", props: MEMORY },
+    Kind {
+        name: "memory-backend-memfd",
+        parents: &["memory-backend"],
+        about: "memory of the host that other processes can map",
+        props: SHARED,
+    },
+    Kind {
+        name: "memory-backend-shm",
+        parents: &["memory-backend"],
+        about: "memory of the host that other processes can map",
+        props: SHARED,
+    },
+    Kind {
+        name: "memory-backend-file",
+        parents: &["memory-backend"],
+        about: "memory that is the contents of a file",
+        props: &[
+            Prop::new("size", PropKind::Size(0), "size in bytes"),
+            Prop::new("share", PropKind::Bool(false), "what is written is in the file, and others can map it"),
+            Prop::new("mem-path", PropKind::Text(""), "the file, or the folder of a new one"),
+            Prop::new("offset", PropKind::Size(0), "where in the file it begins"),
+            Prop::new("prealloc", PropKind::Bool(false), "take all of it at once"),
+            Prop::only("align", &["0"]),
+            Prop::only("pmem", &["off"]),
+            Prop::only("readonly", &["off"]),
+            Prop::only("rom", &["auto", "off"]),
+            Prop::only("discard-data", &["off"]),
+            Prop::only("merge", &["off", "on"]),
+            Prop::only("dump", &["on", "off"]),
+            Prop::only("reserve", &["on", "off"]),
+            Prop::only("policy", &["default"]),
+        ],
+    },
     Kind {
         name: "rng-random",
         parents: &["rng-backend"],
@@ -195,8 +241,42 @@ fn memory(kind: &Kind, props: &Props) -> Result<Option<Rc<dyn HostMemory>>, Stri
     if !kind.parents.contains(&"memory-backend") {
         return Ok(None);
     }
-    match props.get("size") {
-        Some(Value::Number(0)) | None => Err("can't create backend with size 0".to_owned()),
-        _ => anonymous(props.number("size")).map(Some),
+    let size = props.number("size");
+    if size == 0 {
+        return Err("can't create backend with size 0".to_owned());
     }
+    match kind.name {
+        "memory-backend-ram" => anonymous(size).map(Some),
+        "memory-backend-file" => named(props, size).map(Some),
+        _ if props.bool("share") => shared(size).map(Some),
+        // Nobody can see the difference.
+        _ => anonymous(size).map(Some),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn shared(size: u64) -> Result<Rc<dyn HostMemory>, String> {
+    use tern_host::map::SharedRam;
+    Ok(Rc::new(SharedRam::anonymous(size).map_err(|e| format!("cannot have {size} bytes of memory: {e}"))?))
+}
+
+#[cfg(target_os = "linux")]
+fn named(props: &Props, size: u64) -> Result<Rc<dyn HostMemory>, String> {
+    use tern_host::map::{FileSpec, SharedRam};
+    let path = props.text("mem-path");
+    if path.is_empty() {
+        return Err("mem-path property not set".to_owned());
+    }
+    let spec = FileSpec { path: Path::new(path), offset: props.number("offset"), share: props.bool("share") };
+    Ok(Rc::new(SharedRam::open(&spec, size).map_err(|e| format!("{path}: cannot map {size} bytes: {e}"))?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn shared(_: u64) -> Result<Rc<dyn HostMemory>, String> {
+    Err("memory can be shared on Linux only".to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn named(_: &Props, _: u64) -> Result<Rc<dyn HostMemory>, String> {
+    Err("files can be memory on Linux only".to_owned())
 }

@@ -7,7 +7,16 @@ use crate::{spike, virt};
 fn facts(smp: Smp) -> Facts {
     let isa = "rv64imafdch_zicbom_zicbop_zicboz_zicsr_sstc".to_owned();
     let names = ["riscv-virtio,qemu", "riscv-virtio"];
-    Facts { names, smp, isa, mmu: Some("riscv,sv57"), cache_blocks: [64; 3], supervised: false, seed: [7; 32] }
+    Facts {
+        names,
+        smp,
+        isa,
+        mmu: Some("riscv,sv57"),
+        cache_blocks: [64; 3],
+        supervised: false,
+        seed: [7; 32],
+        iommu: None,
+    }
 }
 
 fn virt_tree(smp: Smp, options: BoardOptions, supervised: bool) -> Tree {
@@ -16,7 +25,7 @@ fn virt_tree(smp: Smp, options: BoardOptions, supervised: bool) -> Tree {
 }
 
 fn options(aia: Aia, aclint: bool, aia_guests: u8) -> BoardOptions {
-    BoardOptions { aia, aclint, aia_guests }
+    BoardOptions { aia, aclint, aia_guests, ..BoardOptions::default() }
 }
 
 fn cpus(n: u32) -> Smp {
@@ -252,4 +261,27 @@ fn spike_has_qemus_nodes() {
     assert!(node(&tree, "chosen").ends_with("stdout-path = \"/htif\";"));
     assert!(tree.root.find("soc/clint@2000000").is_some());
     assert!(node(&tree, "").ends_with("compatible = \"ucbbar,spike-bare-dev\";"));
+}
+
+#[test]
+fn an_iommu_translates_for_all_but_itself() {
+    let device = |driver: &str, addr: &str| {
+        let device = crate::config::DeviceConfig::new(driver);
+        if addr.is_empty() { device } else { device.with("addr", addr) }
+    };
+    let found = |list: &[(&str, &str)]| Iommu::find(&list.iter().map(|(d, a)| device(d, a)).collect::<Vec<_>>());
+    assert_eq!(found(&[("virtio-blk-pci", ""), ("virtio-rng-device", "")]), None);
+    let described = |list: &[(&str, &str)]| {
+        let config = BoardConfig::new("riscv64/virt");
+        let facts = Facts { iommu: found(list), ..facts(cpus(1)) };
+        let tree = tree(&virt::parts(&config, true), &facts);
+        (cells(&tree, "soc/pci@30000000", "iommu-map"), tree)
+    };
+    let (map, tree) = described(&[("virtio-blk-pci", ""), ("virtio-rng-pci", "1"), ("riscv-iommu-pci", "")]);
+    let handle = map[1];
+    assert_eq!(map, [0, handle, 0, 0x10, 0x11, handle, 0x11, 0xffef]);
+    let node = node(&tree, "soc/pci@30000000/iommu@10");
+    assert!(node.starts_with("compatible = \"riscv,pci-iommu\"; reg = <0x1000 0x0 0x0 0x0 0x0>;"), "{node}");
+    let (map, tree) = described(&[("virtio-iommu-pci", "4")]);
+    assert_eq!((map[3], tree.root.find("soc/pci@30000000/virtio_iommu@4,0").is_some()), (0x20, true));
 }

@@ -108,7 +108,13 @@ fn contents(keys: &mut Keys) -> Result<Option<Drive>, String> {
             options(keys, &mut Drive::of(Content::Null(0)))?;
             return Ok(None);
         };
-        match file.strip_prefix("null-co://") {
+        // Without rules it is its image.
+        let faultless = file.strip_prefix("blkdebug::");
+        if faultless.is_some() {
+            keys.take("file.align");
+            keys.switch("file.image.read-zeroes")?;
+        }
+        match faultless.unwrap_or(&file).strip_prefix("null-co://") {
             Some(_) => null_drive(keys)?,
             None => {
                 let mut drive = Drive::new(plain(&file)?);
@@ -228,6 +234,13 @@ pub fn read_node(mut keys: Keys, nodes: &dyn Fn(&str) -> Option<Drive>) -> Resul
                     drive
                 }
             };
+            if let Some(node) = keys.take("backing").filter(|node| !node.is_empty()) {
+                // What the image does not hold reads as zeros in any case.
+                let below = nodes(&node).ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?;
+                if !matches!(below.content, Content::Null(_)) {
+                    return Err("backing=NODE is not supported, only the backing file that the image names".to_owned());
+                }
+            }
             keys.take("file.node-name");
             keys.fixed("file.locking", &["auto", "on"])?;
             keys.switch("file.auto-read-only")?;

@@ -60,7 +60,7 @@ pub(super) fn finish(line: &mut Line) -> Result<(), Stop> {
     default_serial(line)
 }
 
-/// `-set device.ID.PROPERTY=VALUE`.
+/// `-set device.ID.PROPERTY=VALUE`; of several values of a netdev's option the last one counts.
 fn set(line: &mut Line, text: &str) -> Result<(), String> {
     let wrong = || format!("invalid format: {text}");
     let (path, value) = text.split_once('=').ok_or_else(wrong)?;
@@ -75,7 +75,13 @@ fn set(line: &mut Line, text: &str) -> Result<(), String> {
             let object = line.config.objects.iter_mut().find(|o| o.id == id);
             &mut object.ok_or_else(|| format!("there is no object \"{id}\" defined"))?.props
         }
-        _ => return Err(format!("-set of group '{group}' is not supported, only device, object")),
+        "netdev" => {
+            let netdev = line.config.netdevs.iter_mut().find(|n| n.id == id);
+            let netdev = netdev.ok_or_else(|| format!("there is no netdev \"{id}\" defined"))?;
+            netdev.spec += &format!(",{name}={}", value.replace(',', ",,"));
+            return Ok(());
+        }
+        _ => return Err(format!("-set of group '{group}' is not supported, only device, netdev, object")),
     };
     props.retain(|(n, _)| n != name);
     props.push((name.to_owned(), value.to_owned()));

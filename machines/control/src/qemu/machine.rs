@@ -66,6 +66,27 @@ pub(super) fn machine(line: &mut Line, text: &str) -> Result<(), Stop> {
     Ok(keys.done()?)
 }
 
+/// `-numa node`: one node, which holds all CPUs and all memory.
+pub(super) fn numa(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let mut keys = Keys::parse(text, Some("type"))?;
+    let kind = keys.need("type")?;
+    if kind != "node" || core::mem::replace(&mut line.numa, true) {
+        return Err(Stop::Refuse("only one node is supported".to_owned()));
+    }
+    keys.fixed("nodeid", &["0"])?;
+    let last = line.config.smp.cpus.saturating_sub(1);
+    keys.fixed("cpus", &["0", &format!("0-{last}")])?;
+    if let Some(object) = keys.take("memdev") {
+        if line.config.memory_object.is_some() {
+            return Err("'-machine memory-backend' and '-numa memdev' properties are mutually exclusive"
+                .to_owned()
+                .into());
+        }
+        line.config.memory_object = Some(object);
+    }
+    Ok(keys.done()?)
+}
+
 fn machines(line: &Line) -> String {
     let mut out = "Supported machines are:\n".to_owned();
     for board in BOARDS.iter().filter(|b| b.isa == line.isa.name) {
@@ -317,6 +338,28 @@ pub(super) fn global(line: &mut Line, text: &str) -> Result<(), Stop> {
     }
     line.config.globals.push((driver, name, value));
     Ok(())
+}
+
+/// `-audiodev`: sound cards play at their pace, and nobody hears them.
+pub(super) fn audiodev(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let mut keys = Keys::parse(text, Some("driver"))?;
+    let driver = keys.need("driver")?;
+    if driver == "help" {
+        return Err(Stop::Print("Available audio drivers:\nnone\n".to_owned()));
+    }
+    if driver != "none" {
+        return Err(format!("audio driver '{driver}' is not supported, only none").into());
+    }
+    let id = keys.need("id")?;
+    if line.config.audiodevs.contains(&id) {
+        return Err(format!("Duplicate ID '{id}' for audiodev").into());
+    }
+    line.config.audiodevs.push(id);
+    let known = |key: &str| key.starts_with("out.") || key.starts_with("in.") || key == "timer-period";
+    match keys.rest().iter().find(|(key, _)| !known(key)) {
+        Some((key, _)) => Err(format!("Parameter '{key}' is unexpected").into()),
+        None => Ok(()),
+    }
 }
 
 /// `-d`.

@@ -12,6 +12,7 @@ pub mod device;
 mod finish;
 mod machine;
 pub mod net;
+mod readconfig;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -101,6 +102,8 @@ struct Line {
     /// `-set`.
     sets: Vec<At<String>>,
     memory_given: bool,
+    /// There has been a `-numa node`.
+    numa: bool,
 }
 
 impl Line {
@@ -130,6 +133,7 @@ impl Line {
             devices: Vec::new(),
             sets: Vec::new(),
             memory_given: false,
+            numa: false,
         }
     }
 

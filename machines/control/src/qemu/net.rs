@@ -7,7 +7,7 @@ use tern_board::host::objects::KINDS as KINDS_OF_OBJECTS;
 use tern_devices::model::{self, PropKind};
 
 /// The kinds of network backends.
-pub static KINDS: &[&str] = &["dgram", "hubport", "socket", "stream", "tap", "user"];
+pub static KINDS: &[&str] = &["dgram", "hubport", "socket", "stream", "tap", "user", "vhost-user"];
 
 /// Reads the argument of `-netdev`.
 ///
@@ -49,6 +49,10 @@ fn spec(kind: &str, mut keys: Keys) -> Result<String, String> {
         keys.fixed("vhost", &["off"])?;
         keys.fixed("vnet_hdr", &["off"])?;
         keys.fixed("queues", &["1"])?;
+    }
+    if kind == "vhost-user" {
+        // It is used in any case, whatever the card is.
+        keys.switch("vhostforce")?;
     }
     let mut words = vec![kind.to_owned()];
     words.extend(options(keys));

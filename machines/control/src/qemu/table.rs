@@ -1,6 +1,6 @@
 //! The options, one row each.
 
-use super::{LIKE, Line, Stop, block, chars, device, machine, net};
+use super::{LIKE, Line, Stop, block, chars, device, machine, net, readconfig};
 use crate::run::MonitorMode;
 use std::fmt::Write as _;
 
@@ -127,6 +127,7 @@ pub(super) static ROWS: &[Row] = &[
         "share a folder (virtio-9p-pci)",
         net::virtfs,
     ),
+    row("numa", "node,memdev=id", "the object that is all RAM (one node only)", machine::numa),
     // Devices and what they are connected to.
     row("device", "driver[,prop=value...]", "add a device (-device help lists them)", device::device),
     row("netdev", "user|tap|socket,id=id[,option=value...]", "a network backend", net::netdev),
@@ -183,6 +184,7 @@ pub(super) static ROWS: &[Row] = &[
         Ok(())
     }),
     row("global", "driver.property=value", "a property of all devices of a type", machine::global),
+    row("readconfig", "file", "options from a file, in sections", readconfig::readconfig),
     row("set", "group.id.property=value", "a property of a device or object that was named before", |line, v| {
         let set = line.here(v.to_owned());
         line.sets.push(set);
@@ -202,6 +204,7 @@ pub(super) static ROWS: &[Row] = &[
         off(line, v)
     }),
     row("vga", "none", "the display adapter (no machine here has one)", off),
+    row("audiodev", "[driver=]none,id=id[,option=value...]", "where a sound card plays: nowhere", machine::audiodev),
     row("audio", "none", "sound (no machine here has it)", off),
     row("nographic", "", "the first serial port is the terminal, with its escape keys", |line, _| {
         line.nographic = true;
@@ -220,6 +223,22 @@ pub(super) static ROWS: &[Row] = &[
     row("action", "reboot=reset|shutdown", "what a reset does", machine::action),
     row("icount", "[shift=]n|auto[,sleep=on|off]", "guest time is counted in instructions", machine::icount),
     row("rtc", "[base=]utc|date[,clock=host|vm]", "the real-time clock at power-on", machine::rtc),
+    row("daemonize", "", "go on in the background once the machine is made", |line, _| {
+        line.run.daemonize = true;
+        Ok(())
+    }),
+    row("msg", "[timestamp[=on|off]][,guest-name=off]", "messages begin with the time", |line, v| {
+        let mut keys = crate::grammar::Keys::parse(v, None)?;
+        line.run.timestamps = keys.switch("timestamp")?.unwrap_or(false);
+        keys.fixed("guest-name", &["off"])?;
+        Ok(keys.done()?)
+    }),
+    row("run-with", "[async-teardown=off][,exit-with-parent=off]", "how the process runs", |_, v| {
+        let mut keys = crate::grammar::Keys::parse(v, None)?;
+        keys.fixed("async-teardown", &["off"])?;
+        keys.fixed("exit-with-parent", &["off"])?;
+        Ok(keys.done()?)
+    }),
     row("pidfile", "file", "write tern's process number to a file", |line, v| {
         line.run.pid_file = Some(v.into());
         Ok(())
@@ -239,18 +258,13 @@ pub(super) static ROWS: &[Row] = &[
     // Refused.
     never_flag("s", |_, _| refuse("the gdb server is not built yet")),
     never("gdb", |_, _| refuse("the gdb server is not built yet")),
-    never_flag("daemonize", yet),
     never_flag("only-migratable", yet),
-    never("readconfig", yet),
-    never("run-with", yet),
     never("trace", |_, _| refuse("there are no trace events")),
     never("dfilter", yet),
     never("plugin", |_, _| refuse("there are no plugins")),
-    never("numa", yet),
     never_flag("semihosting", yet),
     never("semihosting-config", yet),
     never("echr", yet),
-    never("msg", yet),
     never("add-fd", yet),
     never("debugcon", unsupported),
     never("usbdevice", unsupported),
@@ -261,7 +275,6 @@ pub(super) static ROWS: &[Row] = &[
     never("fda", unsupported),
     never("fdb", unsupported),
     never("iscsi", unsupported),
-    never("audiodev", unsupported),
     never("vnc", unsupported),
     never("spice", unsupported),
     never("g", unsupported),

@@ -48,6 +48,9 @@ pub struct Call<C: 'static> {
     pub ticket: Ticket,
 }
 
+/// The command that a request means, what it is run with, and whether it overtakes.
+type Found<C> = (&'static Command<C>, Map<String, Value>, bool);
+
 /// A connection.
 pub struct Session {
     reader: Reader,
@@ -146,12 +149,7 @@ impl Session {
     }
 
     /// Finds the command that is meant.
-    fn look_up<C>(
-        &self,
-        commands: &[&'static [Command<C>]],
-        value: Value,
-        preconfig: bool,
-    ) -> Result<(&'static Command<C>, Map<String, Value>, bool), Error> {
+    fn look_up<C>(&self, commands: &[&'static [Command<C>]], value: Value, preconfig: bool) -> Result<Found<C>, Error> {
         let Value::Object(mut map) = value else { return Err(Error::new("QMP input must be a JSON object")) };
         let oob = self.check(&map)?;
         let name = match map.remove(if oob { "exec-oob" } else { "execute" }) {

@@ -1,13 +1,11 @@
 //! Devices and backends come and go while the machine runs or stands.
 
 use super::Vm;
-use crate::qmp::commands::net::address_of;
-use crate::qmp::schema::Type as _;
 use serde_json::json;
 use tern_board::User;
 use tern_board::config::{Chardev, DeviceConfig, Medium, Netdev, Object};
 use tern_board::host::Host;
-use tern_host::net::LinkEvent;
+use tern_devices::model::{PropKind, Value};
 
 /// Why a device cannot come or go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,7 +64,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn netdev_add(&mut self, netdev: &Netdev) -> Result<(), String> {
-        self.host.world().nets.add(netdev)
+        self.host.world().add_netdev(netdev)
     }
 
     /// Removes a network backend; a device that was plugged in hears nothing any more.
@@ -74,7 +72,7 @@ impl Vm {
     /// # Errors
     /// There is none.
     pub fn netdev_del(&mut self, id: &str) -> Result<(), String> {
-        self.host.world().nets.remove(id)?;
+        self.host.world().remove_netdev(id)?;
         self.board.machine.refresh_ports();
         Ok(())
     }
@@ -100,33 +98,32 @@ impl Vm {
         Ok(())
     }
 
-    /// Tells of streams that have found or lost their peers.
-    pub(super) fn tell_of_links(&mut self) {
-        let events = self.host.world().nets.take_events();
-        for (id, event) in events {
-            match event {
-                LinkEvent::Connected(address) => {
-                    self.emit(
-                        "NETDEV_STREAM_CONNECTED",
-                        json!({ "netdev-id": id, "addr": address_of(&address).encode() }),
-                    );
-                }
-                LinkEvent::Disconnected => self.emit("NETDEV_STREAM_DISCONNECTED", json!({ "netdev-id": id })),
-            }
+    /// Asks the device of a drive for its medium; `force`: whatever the guest's lock says.
+    pub fn request_eject(&mut self, drive: &str, force: bool) {
+        let port = {
+            let world = self.host.world();
+            let Some(backend) = world.blocks.drive_of(drive) else { return };
+            backend.request_eject(force);
+            backend.user.as_ref().map(|u| u.port)
+        };
+        if let Some(port) = port {
+            let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
         }
     }
 
-    /// Tells of trays that guests have moved.
-    pub(super) fn tell_of_trays(&mut self) {
-        let moved: Vec<_> = {
-            let world = self.host.world();
-            let moved = world.blocks.backends().iter().filter(|b| b.take_moved());
-            moved
-                .map(|b| (b.id.clone(), b.user.as_ref().map_or(String::new(), |u| u.path.clone()), b.tray().0))
-                .collect()
-        };
-        for (device, id, open) in moved {
-            self.emit("DEVICE_TRAY_MOVED", json!({ "device": device, "id": id, "tray-open": open }));
+    /// Tells switches where the machine's network devices are: a RARP request from each (RFC 903), as after a migration.
+    pub fn announce(&mut self, only: &[String]) {
+        let world = self.host.world();
+        for p in self.board.plugged() {
+            let wanted = only.is_empty() || p.config.id.as_ref().is_some_and(|id| only.contains(id));
+            let find = |kind: PropKind| p.props.iter().find(|(prop, _)| prop.kind == kind).and_then(|(_, v)| v);
+            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev))
+            else {
+                continue;
+            };
+            if let Some(cable) = world.nets.find(netdev).filter(|_| wanted) {
+                cable.link().link().send(&rarp(mac));
+            }
         }
     }
 
@@ -201,4 +198,18 @@ impl Vm {
         }
         Ok(())
     }
+}
+
+/// A request for the protocol address of the card itself, padded to an Ethernet frame's least length.
+fn rarp(mac: &[u8; 6]) -> Vec<u8> {
+    // Destination, source, EtherType; hardware type, protocol type, lengths, operation "request reverse".
+    let mut frame = vec![0xff; 6];
+    frame.extend(mac);
+    frame.extend([0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]);
+    for _ in 0..2 {
+        frame.extend(mac);
+        frame.extend([0; 4]);
+    }
+    frame.resize(60, 0);
+    frame
 }

@@ -4,16 +4,18 @@
 //! ([`Event`]).  Whoever has it calls [`Vm::turn`] again and again; surfaces act between turns ([`crate::surface`]).
 //!
 //! * `run`: the machine runs, stops, is reset, ends. `devices`: devices and backends come and go. `qom`: all of it as a tree
-//!   of objects. `save`: snapshots in files.
+//!   of objects. `save`: snapshots. `migrate`: it goes to another process.
 
 mod devices;
 mod hear;
 mod look;
+pub mod migrate;
 pub mod qom;
 mod run;
 pub mod save;
 
 pub use devices::DeviceError;
+pub use hear::device_name;
 pub use run::Stops;
 
 use crate::run::RunOptions;
@@ -134,6 +136,7 @@ pub struct Vm {
     begin: u64,
     stops: Stops,
     patience: Option<u64>,
+    migration: migrate::Migration,
     /// What QMP keeps.
     pub qmp: crate::qmp::State,
 }
@@ -161,6 +164,7 @@ impl Vm {
             begin: clock::monotonic_ns(),
             stops,
             patience: None,
+            migration: migrate::Migration::default(),
             qmp: crate::qmp::State::default(),
         }
     }
@@ -191,8 +195,6 @@ impl Vm {
 
     /// Takes what has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.tell_of_links();
-        self.tell_of_trays();
         self.events.drain(..).collect()
     }
 

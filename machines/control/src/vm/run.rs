@@ -36,10 +36,14 @@ impl Vm {
     /// # Errors
     /// What ends tern: in one line.
     pub fn turn(&mut self) -> Result<(), String> {
+        self.migration_turn();
+        if self.ended.is_some() {
+            return Ok(());
+        }
         if !self.is_running() || self.options.qtest_only {
             return self.stand();
         }
-        if self.patience.is_some() {
+        if self.patience.is_some() || self.is_migrating() {
             self.host.world().request(Control::Attend);
         }
         let stop = self.stops.next(self.board.machine.retired());
@@ -83,16 +87,10 @@ impl Vm {
         machine.exchange();
         self.requests()?;
         let machine = &mut self.board.machine;
-        while let Some(control) = machine.control() {
-            match control {
-                Control::Quit => self.quit(Cause::HostSignal),
-                Control::Reset => self.reset(Cause::HostUi)?,
-                Control::Pause | Control::Attend => {}
-            }
-            if control == Control::Attend {
-                break;
-            }
-            return Ok(());
+        match machine.control() {
+            Some(Control::Quit) => self.quit(Cause::HostSignal),
+            Some(Control::Reset) => self.reset(Cause::HostUi)?,
+            Some(Control::Pause | Control::Attend) | None => {}
         }
         Ok(())
     }
@@ -201,8 +199,11 @@ impl Vm {
                 self.options.paused = false;
                 return Ok(());
             }
+            RunState::FinishMigrate => return Err("Migration is not finalized yet".to_owned()),
             _ => {}
         }
+        // After a migration that has come to its end, the other machine may have them.
+        self.host.world().blocks.take_media()?;
         self.options.preconfig = false;
         self.board.machine.resume_clock();
         self.set_status(RunState::Running);

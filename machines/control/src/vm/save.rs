@@ -1,8 +1,10 @@
-//! Snapshots in files.
+//! Snapshots: in files of their own, and in the images of disks.
 
 use super::{RunState, Vm};
 use std::fs;
 use std::path::{Path, PathBuf};
+use tern_core::backend::SnapshotInfo;
+use tern_host::clock;
 use tern_host::file::read_limited;
 
 /// Room for all of a snapshot but the RAM, in bytes: device state, flash, translations of names.
@@ -45,39 +47,190 @@ pub struct Image {
     pub retired: u64,
 }
 
-const NO_IMAGES: &str = "snapshots in images are not built yet (tern boot --save writes files)";
+/// Which nodes a snapshot is about: which has the machine's state, and all of them.  None: those that there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nodes<'a> {
+    /// The node with the machine's state.
+    pub keeper: Option<&'a str>,
+    /// All of them.
+    pub all: Option<&'a [String]>,
+}
 
 impl Vm {
-    /// Saves the machine and its disks under a name, in the images.
+    /// Saves the machine and its disks under a name, in the images; an older snapshot of that name goes.  No name: one that
+    /// tells the time.
     ///
     /// # Errors
     /// In one line.
-    pub fn save_image(&mut self, _tag: &str) -> Result<(), String> {
-        Err(NO_IMAGES.to_owned())
+    pub fn save_image(&mut self, tag: &str) -> Result<(), String> {
+        if tag.is_empty() {
+            let seconds = u64::try_from(clock::realtime_ns()).unwrap_or(0) / 1_000_000_000;
+            return self.save_in(&format!("vm-{seconds}"), Nodes::default(), false);
+        }
+        self.save_in(tag, Nodes::default(), true)
     }
 
     /// Takes machine and disks back to what was saved under a name.
     ///
     /// # Errors
     /// In one line.
-    pub fn load_image(&mut self, _tag: &str) -> Result<(), String> {
-        Err(NO_IMAGES.to_owned())
+    pub fn load_image(&mut self, tag: &str) -> Result<(), String> {
+        self.load_from(tag, Nodes::default())
     }
 
     /// Forgets what was saved under a name.
     ///
     /// # Errors
     /// In one line.
-    pub fn delete_image(&mut self, _tag: &str) -> Result<(), String> {
-        Err(NO_IMAGES.to_owned())
+    pub fn delete_image(&mut self, tag: &str) -> Result<(), String> {
+        self.delete_in(tag, None)
     }
 
-    /// What was saved.
+    /// Saves machine and disks in these nodes; `replace`: in place of an older snapshot of this name.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn save_in(&mut self, tag: &str, nodes: Nodes<'_>, replace: bool) -> Result<(), String> {
+        self.may_snapshot()?;
+        let (all, keeper) = {
+            let blocks = &self.host.world().blocks;
+            let all = blocks.snapshot_nodes(nodes.all)?;
+            if !replace && blocks.has_snapshot(&all, tag)? {
+                return Err(format!("Snapshot '{tag}' already exists in one or more devices"));
+            }
+            let keeper = blocks.state_node(&all, nodes.keeper)?;
+            (all, keeper)
+        };
+        let before = self.status();
+        self.stop_as(RunState::SaveVm);
+        let result = self.written_to(tag, &all, &keeper);
+        self.back_to(before)?;
+        result
+    }
+
+    fn written_to(&mut self, tag: &str, all: &[String], keeper: &str) -> Result<(), String> {
+        let machine = &self.board.machine;
+        let state = machine.save().map_err(|e| e.to_string())?;
+        let info = SnapshotInfo {
+            name: tag.to_owned(),
+            clock_ns: machine.time(),
+            icount: Some(machine.retired()),
+            ..SnapshotInfo::default()
+        };
+        let blocks = &self.host.world().blocks;
+        blocks.delete_snapshot(all, tag)?;
+        blocks.create_snapshot(all, (keeper, &state), &info)
+    }
+
+    /// Takes machine and disks back to what was saved in these nodes.
+    ///
+    /// # Errors
+    /// In one line; unless a disk is at fault, the machine then goes on as before.
+    pub fn load_from(&mut self, tag: &str, nodes: Nodes<'_>) -> Result<(), String> {
+        self.may_snapshot()?;
+        let (all, state) = {
+            let blocks = &self.host.world().blocks;
+            let all = blocks.snapshot_nodes(nodes.all)?;
+            let keeper = blocks.state_node(&all, nodes.keeper)?;
+            let state = blocks.snapshot_state(&all, &keeper, tag)?;
+            (all, state)
+        };
+        let before = self.status();
+        self.stop_as(RunState::RestoreVm);
+        let old = self.board.machine.save().map_err(|e| e.to_string());
+        let result = old.and_then(|old| {
+            let machine = &mut self.board.machine;
+            let loaded = machine.load(&state).map_err(|e| e.to_string());
+            if loaded.is_err() {
+                machine.load(&old).map_err(|e| e.to_string())?;
+            }
+            loaded
+        });
+        if let Err(why) = result {
+            self.back_to(before)?;
+            return Err(format!("Error while loading VM state: {why}"));
+        }
+        // A machine whose disks are of another time must not run.
+        let applied = self.host.world().blocks.apply_snapshot(&all, tag);
+        if applied.is_err() {
+            self.set_status(RunState::InternalError);
+            return applied;
+        }
+        let ended = matches!(before, RunState::Shutdown | RunState::GuestPanicked | RunState::InternalError);
+        self.back_to(if ended { RunState::Paused } else { before })
+    }
+
+    /// Forgets a snapshot in these nodes, or all.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn delete_in(&mut self, tag: &str, nodes: Option<&[String]>) -> Result<(), String> {
+        self.may_snapshot()?;
+        let blocks = &self.host.world().blocks;
+        let all = blocks.snapshot_nodes(nodes)?;
+        blocks.delete_snapshot(&all, tag).map(|_| ())
+    }
+
+    /// Begins with a snapshot in the images.
+    ///
+    /// # Errors
+    /// In one line.
+    pub fn begin_with_image(&mut self, tag: &str) -> Result<(), String> {
+        let (all, state) = {
+            let blocks = &self.host.world().blocks;
+            let all = blocks.snapshot_nodes(None)?;
+            let keeper = blocks.state_node(&all, None)?;
+            let state = blocks.snapshot_state(&all, &keeper, tag)?;
+            (all, state)
+        };
+        self.board.machine.load(&state).map_err(|e| format!("Error while loading VM state: {e}"))?;
+        self.host.world().blocks.apply_snapshot(&all, tag)
+    }
+
+    /// The snapshots that all disks have, and that have a machine's state.
     ///
     /// # Errors
     /// In one line.
     pub fn images(&self) -> Result<Vec<Image>, String> {
-        Ok(Vec::new())
+        let blocks = &self.host.world().blocks;
+        let all = blocks.snapshot_nodes(None)?;
+        let Some(keeper) = all.first() else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for info in blocks.snapshots_of(keeper)? {
+            let everywhere = all.iter().try_fold(true, |yes, node| {
+                Ok::<_, String>(yes && blocks.has_snapshot(core::slice::from_ref(node), &info.name)?)
+            })?;
+            if everywhere {
+                let retired = info.icount.unwrap_or(0);
+                found.push(Image { tag: info.name, size: info.state_size, retired });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Is the machine with this process, all of it?
+    fn may_snapshot(&self) -> Result<(), String> {
+        if self.status() == RunState::Inmigrate || !self.host.world().blocks.is_active() {
+            return Err("The machine is with another process".to_owned());
+        }
+        if self.is_migrating() {
+            return Err("There's a migration process in progress".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Goes on as before a snapshot.
+    fn back_to(&mut self, before: RunState) -> Result<(), String> {
+        match before {
+            RunState::Running => {
+                self.set_status(RunState::Paused);
+                self.cont()
+            }
+            other => {
+                self.set_status(other);
+                Ok(())
+            }
+        }
     }
 
     /// Writes a snapshot; a file of that name stays as it is until the new one is whole.
@@ -89,42 +242,5 @@ impl Vm {
         let part = partial(path);
         fs::write(&part, bytes).map_err(|e| format!("{}: {e}", part.display()))?;
         fs::rename(&part, path).map_err(|e| format!("{}: {e}", path.display()))
-    }
-
-    /// Stops the machine and writes its state to a file, for another one to go on with; the state's size in bytes.
-    ///
-    /// # Errors
-    /// In one line; the machine then goes on if it did before.
-    pub fn migrate_to(&mut self, path: &Path) -> Result<u64, String> {
-        let running = self.is_running();
-        self.stop_as(RunState::FinishMigrate);
-        let result = self.save_file(path).and_then(|()| fs::metadata(path).map_err(|e| e.to_string()));
-        match result {
-            Ok(meta) => {
-                self.set_status(RunState::Postmigrate);
-                Ok(meta.len())
-            }
-            Err(why) => {
-                self.set_status(RunState::Paused);
-                if running {
-                    self.cont()?;
-                }
-                Err(why)
-            }
-        }
-    }
-
-    /// Takes on the state that another machine has written to a file, and goes on unless it is to wait.
-    ///
-    /// # Errors
-    /// In one line; the machine is then as after power-on, and goes on waiting.
-    pub fn migrate_from(&mut self, path: &Path) -> Result<(), String> {
-        let bytes = read_snapshot(path, self.config.memory)?;
-        if let Err(why) = self.board.machine.load(&bytes) {
-            self.board.power_on().map_err(|e| e.to_string())?;
-            return Err(why.to_string());
-        }
-        self.set_status(RunState::Paused);
-        if self.options.paused { Ok(()) } else { self.cont() }
     }
 }

@@ -74,6 +74,27 @@ pub(super) trait Backend {
         Err(ChardevError::Spec(format!("{}: takes no clients", self.info())))
     }
 
+    /// As [`Handle::lend`].
+    fn lend(&mut self) -> bool {
+        false
+    }
+
+    /// As [`Handle::seek`].
+    fn seek(&mut self, _changes: &mut Vec<Change>) {}
+
+    /// As [`Handle::may_come`].
+    fn may_come(&self) -> bool {
+        false
+    }
+
+    /// As [`Handle::connection`].
+    fn connection(&self) -> Option<Descriptor> {
+        None
+    }
+
+    /// As [`Handle::disconnect`].
+    fn disconnect(&mut self, _changes: &mut Vec<Change>) {}
+
     /// The ring, if it is one.
     fn ring(&mut self) -> Option<&mut super::plain::Ring> {
         None
@@ -149,6 +170,39 @@ impl Handle {
     pub fn add_client(&self, client: Descriptor) -> Result<(), ChardevError> {
         let shell = &mut *self.0.borrow_mut();
         shell.backend.add_client(client, &mut shell.changes)
+    }
+
+    /// Lends the connection to somebody who speaks over it himself ([`Handle::connection`]): nothing is read here any more.
+    /// False if it is no local socket.
+    #[must_use]
+    pub fn lend(&self) -> bool {
+        self.0.borrow_mut().backend.lend()
+    }
+
+    /// Looks for a peer of a connection that is lent.
+    pub fn seek(&self) {
+        let shell = &mut *self.0.borrow_mut();
+        shell.backend.seek(&mut shell.changes);
+        shell.trim();
+    }
+
+    /// Can a peer still come?
+    #[must_use]
+    pub fn may_come(&self) -> bool {
+        self.0.borrow().backend.may_come()
+    }
+
+    /// Another descriptor of the connection that is lent, if there is one now.
+    #[must_use]
+    pub fn connection(&self) -> Option<Descriptor> {
+        self.0.borrow().backend.connection()
+    }
+
+    /// Ends the connection that is lent; its peer may come back, if it was one that does.
+    pub fn disconnect(&self) {
+        let shell = &mut *self.0.borrow_mut();
+        shell.backend.disconnect(&mut shell.changes);
+        shell.trim();
     }
 
     /// Takes up to `size` of the oldest bytes out of a ring (`ringbuf-read`); none if it is no ring.

@@ -30,6 +30,8 @@ pub(super) struct Line {
     passed: Vec<Descriptor>,
     /// Nothing will come any more, and that has been said.
     ended: bool,
+    /// Somebody else reads.
+    lent: bool,
 }
 
 impl Line {
@@ -49,6 +51,7 @@ impl Line {
             deaf: false,
             passed: Vec::new(),
             ended: false,
+            lent: false,
         };
         if spec.server && spec.wait {
             line.end.await_peer().map_err(failed)?;
@@ -160,6 +163,9 @@ impl Backend for Line {
     }
 
     fn fds(&self) -> Vec<i32> {
+        if self.lent && self.is_open() {
+            return Vec::new();
+        }
         self.end.watch(Interest::READ).filter(|(_, interest)| interest.read).map(|(fd, _)| fd).into_iter().collect()
     }
 
@@ -174,6 +180,9 @@ impl Backend for Line {
     }
 
     fn poll(&mut self, inbox: &mut Inbox) {
+        if self.lent {
+            return self.seek(&mut inbox.changes);
+        }
         self.send();
         if self.end.seek(clock::monotonic_ns()) {
             inbox.changes.push(Change::Opened);
@@ -211,6 +220,32 @@ impl Backend for Line {
 
     fn take_fds(&mut self) -> Vec<Descriptor> {
         core::mem::take(&mut self.passed)
+    }
+
+    fn lend(&mut self) -> bool {
+        let local = matches!(self.spec.address, Address::Unix { .. } | Address::Fd(_)) && !self.spec.telnet;
+        self.lent |= local;
+        local
+    }
+
+    fn seek(&mut self, changes: &mut Vec<Change>) {
+        if self.end.seek(clock::monotonic_ns()) {
+            changes.push(Change::Opened);
+        }
+    }
+
+    fn may_come(&self) -> bool {
+        self.end.may_come()
+    }
+
+    fn connection(&self) -> Option<Descriptor> {
+        Some(self.end.socket()?.try_clone().ok()?.into())
+    }
+
+    fn disconnect(&mut self, changes: &mut Vec<Change>) {
+        if self.is_open() {
+            self.lose(changes);
+        }
     }
 
     fn add_client(&mut self, client: Descriptor, changes: &mut Vec<Change>) -> Result<(), ChardevError> {

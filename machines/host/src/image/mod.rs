@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`raw`] | a file or block device, byte for byte |
 //! | [`qcow2`] | QEMU's format, by the crate `imago`; [`header`] checks what it is given |
+//! | [`snapshots`] | snapshots inside of qcow2 images |
 //! | [`memory`] | a sparse disk in memory |
 //! | [`overlay`] | writes go to another disk, the lower one stays as it is (`-snapshot`) |
 //! | [`wrap`] | statistics, write-protection, write-through |
@@ -20,6 +21,7 @@ pub mod memory;
 pub mod overlay;
 pub mod qcow2;
 pub mod raw;
+pub mod snapshots;
 pub mod wrap;
 
 use crate::file;

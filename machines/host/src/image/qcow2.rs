@@ -13,14 +13,14 @@ pub use without::{create, open, open_raw};
 mod with_imago {
     use crate::image::{
         Backing, Cache, Format, ImageError, Options, SECTOR, beside, block_error, header, inside, open_file, plain,
-        probe,
+        probe, snapshots,
     };
     use imago::format::PreallocateMode;
     use imago::{DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, StorageOpenOptions};
     use std::fs::File;
     use std::io;
     use std::path::{Path, PathBuf};
-    use tern_core::backend::{Block, BlockError};
+    use tern_core::backend::{Block, BlockError, SnapshotInfo, Snapshots};
 
     type Storage = imago::file::File;
     type Access = FormatAccess<Storage>;
@@ -30,7 +30,10 @@ mod with_imago {
 
     /// An image that `imago` reads and writes.
     pub struct Image {
-        image: Access,
+        /// None while snapshots are worked on; for good if it could not be opened again.
+        image: Option<Access>,
+        /// The file again, which keeps the lock, and how to open it again; none of a raw image.
+        again: Option<(File, Options)>,
         path: PathBuf,
         size: u64,
         read_only: bool,
@@ -45,8 +48,10 @@ mod with_imago {
     /// # Errors
     /// [`ImageError`] of the image or of one of those.
     pub fn open(path: &Path, file: File, options: &Options) -> Result<Box<dyn Block>, ImageError> {
+        let again = file.try_clone().map_err(ImageError::io(path, "cannot open"))?;
         let image = chain(path, file, options, 1)?;
-        Ok(Box::new(Image::new(path, image, options)))
+        let again = Some((again, options.clone()));
+        Ok(Box::new(Image { again, ..Image::new(path, image, options) }))
     }
 
     /// Opens a raw image whose file was opened with `O_DIRECT`.
@@ -142,7 +147,8 @@ mod with_imago {
         fn new(path: &Path, image: Access, options: &Options) -> Image {
             let size = image.size();
             Image {
-                image,
+                image: Some(image),
+                again: None,
                 path: path.to_owned(),
                 size: size - size % SECTOR,
                 read_only: options.read_only,
@@ -150,6 +156,41 @@ mod with_imago {
                 flushes: options.cache != Cache::Unsafe,
                 lost: false,
             }
+        }
+
+        fn access(&mut self) -> io::Result<&mut Access> {
+            self.image.as_mut().ok_or_else(|| io::Error::other("it could not be opened again"))
+        }
+
+        /// Works on the file while nothing else does: all is written before, and what was read is read again afterwards.
+        fn at_rest<T>(
+            &mut self,
+            work: impl FnOnce(&mut snapshots::Qcow2) -> Result<T, ImageError>,
+        ) -> Result<T, BlockError> {
+            let text = |e: ImageError| BlockError::Io(e.to_string());
+            if self.lost {
+                return Err(BlockError::Io(format!("{}: an earlier flush failed", self.path.display())));
+            }
+            let flushes = self.flushes;
+            let sync = |image: &Access| if flushes { image.sync() } else { Ok(()) };
+            let result = self.access().and_then(|image| image.flush().and_then(|()| sync(image)));
+            self.done(result)?;
+            let (file, options) = self.again.as_ref().ok_or(BlockError::Unsupported)?;
+            let file = file.try_clone().map_err(|e| block_error(&self.path, &e))?;
+            let plain = match options.cache.direct() {
+                true => Some(File::options().read(true).write(true).open(&self.path)),
+                false => None,
+            };
+            let plain = plain.transpose().map_err(|e| block_error(&self.path, &e))?;
+            self.image = None;
+            let result = snapshots::Qcow2::open(&self.path, plain.as_ref().unwrap_or(&file), self.flushes)
+                .and_then(|mut image| work(&mut image))
+                .map_err(text);
+            let image = chain(&self.path, file, options, 1).map_err(text)?;
+            let size = image.size();
+            self.size = size - size % SECTOR;
+            self.image = Some(image);
+            result
         }
 
         fn done(&self, result: io::Result<()>) -> Result<(), BlockError> {
@@ -164,10 +205,40 @@ mod with_imago {
         }
     }
 
+    impl Snapshots for Image {
+        fn list(&mut self) -> Result<Vec<SnapshotInfo>, BlockError> {
+            // Tables of snapshots change in `at_rest` only, so that there is nothing to wait for.
+            let Some((file, options)) = &self.again else { return Err(BlockError::Unsupported) };
+            let text = |e: ImageError| BlockError::Io(e.to_string());
+            let plain = plain(&self.path, options.cache).map_err(text)?;
+            snapshots::list(&self.path, plain.as_ref().unwrap_or(file)).map_err(text)
+        }
+
+        fn create(&mut self, info: &SnapshotInfo, state: &[u8]) -> Result<(), BlockError> {
+            self.at_rest(|image| image.create(info, state))
+        }
+
+        fn state(&mut self, id: &str) -> Result<Vec<u8>, BlockError> {
+            self.at_rest(|image| image.state(id))
+        }
+
+        fn apply(&mut self, id: &str) -> Result<(), BlockError> {
+            self.at_rest(|image| image.apply(id))
+        }
+
+        fn delete(&mut self, id: &str) -> Result<(), BlockError> {
+            self.at_rest(|image| image.delete(id))
+        }
+    }
+
     impl Block for Image {
+        fn snapshots(&mut self) -> Option<&mut dyn Snapshots> {
+            (self.again.is_some() && !self.read_only).then_some(self)
+        }
+
         fn resize(&mut self, size: u64) -> Result<(), BlockError> {
             self.may_write(0, 0)?;
-            let result = self.image.resize(size, PreallocateMode::None);
+            let result = self.access().and_then(|image| image.resize(size, PreallocateMode::None));
             self.done(result)?;
             self.size = size.next_multiple_of(SECTOR);
             Ok(())
@@ -183,12 +254,14 @@ mod with_imago {
 
         fn read(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError> {
             inside(offset, buf.len() as u64, self.size)?;
-            self.done(self.image.read(buf, offset))
+            let result = self.access().and_then(|image| image.read(buf, offset));
+            self.done(result)
         }
 
         fn write(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
             self.may_write(offset, buf.len() as u64)?;
-            self.done(self.image.write(buf, offset))
+            let result = self.access().and_then(|image| image.write(buf, offset));
+            self.done(result)
         }
 
         fn flush(&mut self) -> Result<(), BlockError> {
@@ -198,7 +271,8 @@ mod with_imago {
             if self.read_only || !self.flushes {
                 return Ok(());
             }
-            let result = self.done(self.image.flush().and_then(|()| self.image.sync()));
+            let result = self.access().and_then(|image| image.flush().and_then(|()| image.sync()));
+            let result = self.done(result);
             self.lost = result.is_err();
             result
         }
@@ -208,7 +282,7 @@ mod with_imago {
             if !self.discard || len == 0 {
                 return Ok(());
             }
-            match self.image.discard_to_any(offset, len) {
+            match self.access().and_then(|image| image.discard_to_any(offset, len)) {
                 // Version 2 has no zero clusters.
                 Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(()),
                 result => self.done(result),
@@ -217,11 +291,11 @@ mod with_imago {
 
         fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError> {
             self.may_write(offset, len)?;
-            let result = if unmap && self.discard {
-                self.image.discard_to_zero(offset, len)
-            } else {
-                self.image.write_zeroes(offset, len)
-            };
+            let unmap = unmap && self.discard;
+            let result = self.access().and_then(|image| match unmap {
+                true => image.discard_to_zero(offset, len),
+                false => image.write_zeroes(offset, len),
+            });
             match result {
                 Err(e) if e.kind() == io::ErrorKind::Unsupported => {}
                 result => return self.done(result),
@@ -230,7 +304,8 @@ mod with_imago {
             let mut at = offset;
             while at < offset + len {
                 let n = (offset + len - at).min(zeros.len() as u64);
-                self.done(self.image.write(&zeros[..n as usize], at))?;
+                let result = self.access().and_then(|image| image.write(&zeros[..n as usize], at));
+                self.done(result)?;
                 at += n;
             }
             Ok(())

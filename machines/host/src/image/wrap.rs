@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use tern_core::backend::{Block, BlockError};
+use tern_core::backend::{Block, BlockError, Snapshots};
 
 /// What a disk did, as `query-blockstats` names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -182,6 +182,10 @@ impl Block for WriteThrough {
     fn write(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
         self.0.write(offset, buf)?;
         self.0.flush()
+    }
+
+    fn snapshots(&mut self) -> Option<&mut dyn Snapshots> {
+        self.0.snapshots()
     }
 
     fn resize(&mut self, size: u64) -> Result<(), BlockError> {

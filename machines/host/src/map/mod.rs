@@ -15,12 +15,16 @@ mod heap;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod os;
 mod ram;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod shared;
 
 #[cfg(any(not(target_os = "linux"), miri))]
 pub use heap::{HostMap, page_size};
 #[cfg(all(target_os = "linux", not(miri)))]
 pub use os::{HostMap, page_size};
 pub use ram::GuestRam;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub use shared::{FileSpec, SharedRam};
 
 use core::ops::Range;
 

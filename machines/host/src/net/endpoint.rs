@@ -253,7 +253,7 @@ impl Endpoint {
     }
 }
 
-fn bind(at: &SockAddr) -> io::Result<(Socket, Option<SocketFile>)> {
+pub(crate) fn bind(at: &SockAddr) -> io::Result<(Socket, Option<SocketFile>)> {
     let socket = Socket::new(at.domain(), Type::STREAM, None)?;
     if at.domain() != Domain::UNIX {
         socket.set_reuse_address(true)?;
@@ -270,7 +270,7 @@ fn bind(at: &SockAddr) -> io::Result<(Socket, Option<SocketFile>)> {
 }
 
 /// Connects, and waits until it is done.
-fn connect_now(to: &SockAddr) -> io::Result<Socket> {
+pub(crate) fn connect_now(to: &SockAddr) -> io::Result<Socket> {
     let socket = Socket::new(to.domain(), Type::STREAM, None)?;
     if to.domain() == Domain::UNIX {
         socket.connect(to)?
@@ -292,7 +292,7 @@ fn dial(to: &SockAddr) -> io::Result<Socket> {
 }
 
 /// Makes a connected socket ours.
-fn prepare(socket: &Socket, keep_alive: bool) -> io::Result<()> {
+pub(crate) fn prepare(socket: &Socket, keep_alive: bool) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     if socket.local_addr()?.as_socket().is_some() {
         socket.set_tcp_nodelay(true)?;

@@ -7,7 +7,7 @@
 //! [`open`] reads the text of `-netdev`, [`open_with`] also lets it use what the backends of a machine share
 //! ([`Commons`]).  To add a backend, write its file and its row there.
 
-mod address;
+pub(crate) mod address;
 mod descriptors;
 #[cfg(unix)]
 pub mod dgram;

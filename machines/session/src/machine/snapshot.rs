@@ -138,11 +138,36 @@ impl Machine {
     /// # Errors
     /// A part that cannot be saved.
     pub fn save(&self) -> Result<Vec<u8>, SnapshotError> {
+        let mut out = Vec::new();
+        frame(&mut out, &self.saved()?)?;
+        for page in self.fabric.space.saved_pages() {
+            frame(&mut out, &page)?;
+        }
+        Ok(out)
+    }
+
+    /// The names of its parts.
+    #[must_use]
+    pub fn part_names(&self) -> Vec<String> {
+        self.fabric.parts.iter().flatten().map(|part| part.name.clone()).collect()
+    }
+
+    /// The machine but for the contents of its memory, as bytes.  To be called between runs.
+    ///
+    /// # Errors
+    /// A part that cannot be saved.
+    pub fn save_state(&self) -> Result<Vec<u8>, SnapshotError> {
+        let mut out = Vec::new();
+        frame(&mut out, &self.saved()?)?;
+        Ok(out)
+    }
+
+    fn saved(&self) -> Result<Saved, SnapshotError> {
         let part = |name: &str| {
             let name = name.to_owned();
             move |e| SnapshotError::Part(name, e)
         };
-        let saved = Saved {
+        Ok(Saved {
             magic: MAGIC.to_owned(),
             version: VERSION,
             isa: self.frontend.layout().rows().iter().map(|r| r.name.clone()).collect(),
@@ -163,13 +188,7 @@ impl Machine {
             parts: self.save_parts()?,
             map: self.fabric.space.save_map().map_err(part("memory map"))?,
             layout: self.fabric.space.layout(),
-        };
-        let mut out = Vec::new();
-        frame(&mut out, &saved)?;
-        for page in self.fabric.space.saved_pages() {
-            frame(&mut out, &page)?;
-        }
-        Ok(out)
+        })
     }
 
     /// Takes a snapshot on: this machine must have been built alike.
@@ -179,6 +198,37 @@ impl Machine {
     /// switch it on anew.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let (head, mut rest) = next_frame(bytes)?;
+        let saved = self.load_saved(head)?;
+        self.fabric.space.begin_restore(&saved.layout).map_err(|e| SnapshotError::Part("memory".into(), e))?;
+        while !rest.is_empty() {
+            let (page, after) = next_frame(rest)?;
+            let page = codec::decode(page).map_err(|e| SnapshotError::Malformed(format!("a page: {e}")))?;
+            self.fabric.space.restore_page(&page).map_err(|e| SnapshotError::Part("memory".into(), e))?;
+            rest = after;
+        }
+        self.go_on_from(&saved);
+        Ok(())
+    }
+
+    /// Takes on what [`Machine::save_state`] has saved; the contents of memory have been restored before.
+    ///
+    /// # Errors
+    /// As [`Machine::load`].
+    pub fn load_state(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let (head, rest) = next_frame(bytes)?;
+        if !rest.is_empty() {
+            return Err(SnapshotError::Malformed(format!("{} bytes are left over", rest.len())));
+        }
+        let saved = self.load_saved(head)?;
+        if saved.layout != self.fabric.space.layout() {
+            return Err(SnapshotError::Other("it has other memory".into()));
+        }
+        self.go_on_from(&saved);
+        Ok(())
+    }
+
+    /// All but the contents of memory, and the position.
+    fn load_saved(&mut self, head: &[u8]) -> Result<Saved, SnapshotError> {
         let saved: Saved = codec::decode(head).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         if saved.magic != MAGIC || saved.version != VERSION {
             return Err(SnapshotError::Malformed(format!("it says `{}`, version {}", saved.magic, saved.version)));
@@ -201,13 +251,10 @@ impl Machine {
             _ => return Err(SnapshotError::Other("one has built-in firmware, one has not".into())),
         }
         self.fabric.space.load_map(&saved.map).map_err(part("memory map"))?;
-        self.fabric.space.begin_restore(&saved.layout).map_err(part("memory"))?;
-        while !rest.is_empty() {
-            let (page, after) = next_frame(rest)?;
-            let page = codec::decode(page).map_err(|e| SnapshotError::Malformed(format!("a page: {e}")))?;
-            self.fabric.space.restore_page(&page).map_err(part("memory"))?;
-            rest = after;
-        }
+        Ok(saved)
+    }
+
+    fn go_on_from(&mut self, saved: &Saved) {
         let position = &mut self.fabric.position;
         position.retired = saved.retired;
         position.skipped = saved.skipped;
@@ -222,7 +269,6 @@ impl Machine {
         self.fabric.position.host_zero = self.fabric.outside.now().saturating_sub(elapsed);
         self.fabric.changes.clear();
         self.fabric.requests.clear();
-        Ok(())
     }
 
     fn load_cpus(&mut self, saved: &Saved) -> Result<(), SnapshotError> {

@@ -8,7 +8,7 @@ mod tx;
 use super::mac::{COMMON, Mac, SCALING, Spec};
 use super::phy::NEGOTIATION;
 use super::ring::Ring;
-use super::{Capabilities, UP, power_and_errors};
+use super::{UP, power_and_errors};
 use crate::model::Wants;
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::MsixState;
@@ -112,7 +112,7 @@ impl Gbe {
             config.add_bar(Bar { number: 3, kind: BarKind::Memory32, size: super::MSIX_SIZE });
             msix = Some(Msix::placed(&mut config, VECTORS as u16, (3, 0), (3, super::MSIX_PENDING as u32)));
             msi = Some(Msi::new(&mut config));
-            power_and_errors(&mut config, address, Capabilities { flr: false });
+            power_and_errors(&mut config, address, false);
         } else {
             config.add_bar(Bar { number: 1, kind: BarKind::Io, size: 64 });
         }

@@ -147,7 +147,7 @@ kept! {
     0x3420 TDFHS mask 0x1fff reset 0, "8254x 13.8.8";
     0x3428 TDFTS mask 0x1fff reset 0, "8254x 13.8.9";
     0x3430 TDFPC mask 0x1fff reset 0, "8254x 13.8.10";
-    0x3828 TXDCTL mask 0xfe3f_3f3f reset 0, "8254x 13.4.43";
+    0x3828 TXDCTL mask 0xff3f_3f3f reset 0, "8254x 13.4.43";
     0x3830 TSPMT mask 0xffff_ffff reset 0x0100_0400, "8254x 13.4.46";
     0x5800 WUC mask 0xf reset 0, "8254x 13.6.1";
     0x5808 WUFC mask 0xf_80ff reset 0, "8254x 13.6.2";
@@ -201,9 +201,9 @@ kept! {
     0x3420 TDFHS mask 0x1fff reset 0x0600, "82574 10.2.10.8";
     0x3428 TDFTS mask 0x1fff reset 0x0600, "82574 10.2.10.9";
     0x3430 TDFPC mask 0x1fff reset 0, "82574 10.2.10.10";
-    0x3828 TXDCTL mask 0xfe7f_3f3f reset 0, "82574 10.2.6.11";
+    0x3828 TXDCTL mask 0xff7f_3f3f reset 0, "82574 10.2.6.11";
     0x3840 TARC0 mask 0xffff_ffff reset 0x0403, "82574 10.2.6.13";
-    0x3928 TXDCTL1 mask 0xfe7f_3f3f reset 0, "82574 10.2.6.11";
+    0x3928 TXDCTL1 mask 0xff7f_3f3f reset 0, "82574 10.2.6.11";
     0x3940 TARC1 mask 0xffff_ffff reset 0x0403, "82574 10.2.6.13";
     0x5800 WUC mask 0x7 reset 0, "82574 10.2.8.1";
     0x5808 WUFC mask 0x80ff reset 0, "82574 10.2.8.2";

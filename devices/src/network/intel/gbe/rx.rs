@@ -80,7 +80,7 @@ impl Gbe {
         let mut frame = frame.to_vec();
         frame.resize(frame.len().max(SHORTEST), 0);
         let longest = if self.s.mac.rctl & rctl::LPE != 0 { LONGEST_LONG } else { LONGEST };
-        if frame.len() > LONGEST_LONG || !self.s.mac.passes(&frame, longest, false) {
+        if frame.len() > LONGEST_LONG || !self.s.mac.passes(&frame, longest) {
             return;
         }
         let whole = frame.clone();

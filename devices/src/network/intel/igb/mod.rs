@@ -8,7 +8,7 @@ mod tx;
 
 use super::mac::{COMMON, Mac, SCALING, Spec};
 use super::phy::{IGP3, NEGOTIATION, Phy};
-use super::{Capabilities, UP, power_and_errors};
+use super::{RESET_FUNCTION, UP, power_and_errors};
 use crate::model::Wants;
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::MsixState;
@@ -107,6 +107,8 @@ pub(super) struct Igb {
     config: Config,
     msi: Msi,
     msix: Msix,
+    /// Where device control is in the configuration space, if it resets the function.
+    control: Option<usize>,
     s: State,
 }
 
@@ -127,10 +129,11 @@ impl Igb {
         config.add_bar(Bar { number: 3, kind: BarKind::Memory64, size: super::MSIX_SIZE });
         let msix = Msix::placed(&mut config, VECTORS as u16, (3, 0), (3, super::MSIX_PENDING as u32));
         let msi = Msi::new(&mut config);
-        power_and_errors(&mut config, address, Capabilities { flr: wants.props.bool("x-pcie-flr-init") });
+        let flr = wants.props.bool("x-pcie-flr-init");
+        let control = power_and_errors(&mut config, address, flr);
         config.seal();
         let s = Igb::new_state(address, true);
-        Ok(Igb { kit, link, address, config, msi, msix, s })
+        Ok(Igb { kit, link, address, config, msi, msix, control: flr.then_some(control), s })
     }
 
     fn new_state(address: [u8; 6], cable: bool) -> State {
@@ -323,6 +326,14 @@ impl PciFunction for Igb {
     }
 
     fn write_config(&mut self, at: usize, size: Size, value: u64) {
+        let reset = |control: usize| match control.checked_sub(at) {
+            Some(below) if below + 2 <= size.bytes() as usize => value >> (8 * below) & RESET_FUNCTION != 0,
+            None if at == control + 1 => value << 8 & RESET_FUNCTION != 0,
+            _ => false,
+        };
+        if self.control.is_some_and(reset) {
+            return self.reset();
+        }
         self.config.write(at, size, value);
         self.msi.written(&mut self.config, &self.kit.messenger);
         self.msix.written(&self.config, &self.kit.messenger);

@@ -90,7 +90,7 @@ impl Igb {
         frame.resize(frame.len().max(SHORTEST), 0);
         let most = (self.s.mac.kept.get(0x5004) as usize).saturating_sub(4);
         let longest = if self.s.mac.rctl & rctl::LPE != 0 { most } else { LONGEST };
-        if frame.len() > LONGEST_LONG || !self.s.mac.passes(&frame, longest, false) {
+        if frame.len() > LONGEST_LONG || !self.s.mac.passes(&frame, longest) {
             return;
         }
         if self.s.mac.mrqc & 1 != 0 {

@@ -303,6 +303,20 @@ fn the_link_goes_by_phy_and_cable() {
 }
 
 #[test]
+fn the_function_resets_itself() {
+    let mut d = Driver::start(1);
+    let control = d.card.control.unwrap();
+    d.card.write_config(control, Size::B2, 0x2810);
+    assert_eq!((d.get(0x400), d.card.config.half(control)), (2, 0x2810));
+    for (at, size, value) in [(control, Size::B2, 0x8000), (control - 4, Size::B8, 0x8000 << 32), (control + 1, Size::B1, 0x80)] {
+        d.set(0x400, 2);
+        d.card.write_config(at, size, value);
+        assert_ne!(d.get(0x400), 2);
+        assert_eq!((d.card.config.half(4), d.card.config.half(control)), (0, 0));
+    }
+}
+
+#[test]
 fn nvm_and_semaphores_are_as_drivers_want_them() {
     let mut d = Driver::new();
     let mut sum = 0u16;

@@ -139,7 +139,10 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     "query-migrationthreads" (Empty) -> Vec<MigrationThread> = none;
     "query-cryptodev" (Empty) -> Vec<Cryptodev> = none;
     "query-stats-schemas" (StatsArgs) -> Vec<StatsSchema> = none;
-    "query-audiodevs" (Empty) -> Vec<Audiodev> = none;
+    "query-audiodevs" (Empty) -> Vec<Audiodev> = |vm, _| {
+        let one = |id: &String| Audiodev { id: id.clone(), driver: "none".to_owned(), timer_period: None };
+        Ok(vm.config.audiodevs.iter().map(one).collect())
+    };
     "query-vm-generation-id" (Empty) -> Guid = |_, _| refuse("VM Generation ID device not found");
     "query-hv-balloon-status-report" (Empty) -> HvBalloon = |_, _| refuse("hv-balloon device not enabled in this build");
     "query-acpi-ospm-status" (Empty) -> Vec<Status> = |_, _| refuse("command is not supported, missing ACPI device");

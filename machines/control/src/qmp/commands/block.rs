@@ -375,7 +375,7 @@ fn resize(vm: &mut Vm, args: Resize) -> Result<Empty, Error> {
         _ => return Err(Error::new("Need exactly one of 'device' and 'node-name'")),
     };
     let size = u64::try_from(args.size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
-    vm.block_resize(&name, size).map_err(Error::new)?;
+    vm.block_resize(&name, size)?;
     Ok(Empty {})
 }
 

@@ -1,4 +1,5 @@
-//! Dumps of the guest's memory (QEMU QMP Reference Manual, "Dump guest memory"): none can be written yet.
+//! Dumps of the guest's memory (QEMU QMP Reference Manual, "Dump guest memory"), of which none can be written yet, and
+//! of its device tree.
 
 use crate::qmp::command::{Command, Empty, commands};
 use crate::qmp::qapi::qapi;
@@ -13,10 +14,16 @@ qapi! {
     enum DumpFormat { Elf }
     /// What formats there are.
     struct DumpFormats { formats: Vec<DumpFormat> }
+    /// Where the device tree is written to.
+    struct DumpDtb { filename: String }
 }
 
 /// The commands of this chapter.
 pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     "query-dump" (Empty) -> DumpResult = |_, _| Ok(DumpResult { status: DumpStatus::None, completed: 0, total: 0 });
     "query-dump-guest-memory-capability" (Empty) -> DumpFormats = |_, _| Ok(DumpFormats { formats: Vec::new() });
+    "dumpdtb" (DumpDtb) -> Empty = |vm, args| {
+        vm.dump_dtb(&args.filename)?;
+        Ok(Empty {})
+    };
 };

@@ -8,6 +8,7 @@ use crate::qmp::jobs::Verb;
 use crate::qmp::qapi::qapi;
 use crate::qmp::schema::Type as _;
 use crate::vm::Vm;
+use crate::vm::save::Nodes;
 
 qapi! {
     /// Kinds of jobs.
@@ -59,19 +60,21 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     "block-job-dismiss" [preconfig] (JobId) -> Empty = |vm, args| block_job(vm, &args.id);
     "block-job-finalize" [preconfig] (JobId) -> Empty = |vm, args| block_job(vm, &args.id);
     "snapshot-save" (SnapshotArgs) -> Empty = |vm, args| {
-        let nodes = core::iter::once(&args.vmstate).chain(&args.devices);
-        let result = nodes.into_iter().try_for_each(|node| check(vm, node));
-        job(vm, &args.job_id, JobType::SnapshotSave, result)
+        job(vm, &args.job_id, JobType::SnapshotSave, |vm| vm.save_in(&args.tag, args.nodes(), false))
     };
     "snapshot-load" (SnapshotArgs) -> Empty = |vm, args| {
-        let result = args.devices.iter().chain([&args.vmstate]).try_for_each(|node| check(vm, node));
-        job(vm, &args.job_id, JobType::SnapshotLoad, result)
+        job(vm, &args.job_id, JobType::SnapshotLoad, |vm| vm.load_from(&args.tag, args.nodes()))
     };
     "snapshot-delete" (SnapshotDelete) -> Empty = |vm, args| {
-        let result = args.devices.iter().try_for_each(|node| check(vm, node));
-        job(vm, &args.job_id, JobType::SnapshotDelete, result)
+        job(vm, &args.job_id, JobType::SnapshotDelete, |vm| vm.delete_in(&args.tag, Some(&args.devices)))
     };
 };
+
+impl SnapshotArgs {
+    fn nodes(&self) -> Nodes<'_> {
+        Nodes { keeper: Some(&self.vmstate), all: Some(&self.devices) }
+    }
+}
 
 fn verb(vm: &mut Vm, job: &JobId, verb: Verb) -> Result<Empty, Error> {
     let mut told = Vec::new();
@@ -90,21 +93,14 @@ fn tell(vm: &mut Vm, events: Vec<JobChanged>) {
     }
 }
 
-/// A job that is done, or has failed, as soon as it has begun.
-fn job(vm: &mut Vm, id: &str, kind: JobType, result: Result<(), String>) -> Result<Empty, Error> {
+/// A job that does its work at once; how it went is seen in the job.
+fn job(vm: &mut Vm, id: &str, kind: JobType, work: impl FnOnce(&mut Vm) -> Result<(), String>) -> Result<Empty, Error> {
     let mut told = Vec::new();
     let begun = vm.qmp.jobs.begin(id, kind, &mut |event| told.push(event));
-    if begun.is_ok() {
-        vm.qmp.jobs.end(id, result, &mut |event| told.push(event));
-    }
+    tell(vm, core::mem::take(&mut told));
+    begun?;
+    let result = work(vm);
+    vm.qmp.jobs.end(id, result, &mut |event| told.push(event));
     tell(vm, told);
-    begun.map(|()| Empty {})
-}
-
-/// Can a node hold a snapshot?  No image of tern can yet.
-fn check(vm: &Vm, node: &str) -> Result<(), String> {
-    match vm.host.world().blocks.node(node) {
-        None => Err(format!("No block device node '{node}'")),
-        Some(_) => Err(format!("Device '{node}' is writable but does not support snapshots")),
-    }
+    Ok(Empty {})
 }

@@ -5,7 +5,7 @@ use crate::qmp::command::{Class, Command, Empty, Error, commands};
 use crate::qmp::events::TrayMoved;
 use crate::qmp::qapi::qapi;
 use crate::qmp::schema::Type as _;
-use crate::vm::Vm;
+use crate::vm::{Vm, device_name};
 use tern_board::config::Drive;
 
 qapi! {
@@ -78,7 +78,7 @@ fn move_tray(vm: &mut Vm, name: &str, look: &Look, open: bool) {
     if let Some(backend) = vm.host.world().blocks.drive_of(name) {
         backend.set_tray(open);
     }
-    let moved = TrayMoved { device: look.id.clone(), id: look.path.clone(), tray_open: open };
+    let moved = TrayMoved { device: look.id.clone(), id: device_name(&look.path).to_owned(), tray_open: open };
     vm.emit("DEVICE_TRAY_MOVED", moved.encode());
 }
 
@@ -86,6 +86,10 @@ fn open(vm: &mut Vm, name: &str, force: bool) -> Result<(), Error> {
     let look = look(vm, name)?;
     if !look.removable {
         return Err(Error::new(format!("Device '{name}' is not removable")));
+    }
+    if look.locked {
+        // The guest may let it go.
+        vm.request_eject(name, force);
     }
     if look.locked && !force {
         let hint = "Device is locked and force was not specified, wait for tray to open and try again";

@@ -1,14 +1,14 @@
 //! Migration (QEMU QMP Reference Manual, "Migration").
 
-use super::net::SocketAddress;
+use super::net::{SocketAddress, address_of};
 use crate::qmp::command::{Command, Empty, Error, commands};
 use crate::qmp::events::Migrated;
 use crate::qmp::qapi::qapi;
 use crate::qmp::schema::Type as _;
+use crate::vm::migrate::place;
 use crate::vm::{RunState, Vm};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use tern_host::clock::monotonic_ns;
+use tern_host::channel::Place;
 
 qapi! {
     /// Where a migration is.
@@ -81,16 +81,78 @@ qapi! {
 /// A page, as far as migrations count them.
 const PAGE: i64 = 4096;
 
+/// What a migration has done so far.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Figures {
+    /// Bytes sent, and bytes that are known to be left.
+    pub transferred: i64,
+    /// See `transferred`.
+    pub remaining: i64,
+    /// Bytes of memory.
+    pub total: i64,
+    /// Pages sent that were all zeros, and others.
+    pub duplicate: i64,
+    /// See `duplicate`.
+    pub normal: i64,
+    /// Rounds over memory.
+    pub syncs: i64,
+    /// Pages written in a second, and sent in a second.
+    pub dirty_rate: i64,
+    /// See `dirty_rate`.
+    pub pages_per_second: u64,
+    /// Megabits sent in a second.
+    pub mbps: f64,
+    /// Bytes sent while the machine ran, and while it stood.
+    pub precopy_bytes: u64,
+    /// See `precopy_bytes`.
+    pub downtime_bytes: u64,
+    /// Times in milliseconds.
+    pub setup_ms: i64,
+    /// Since the beginning.
+    pub total_ms: i64,
+    /// How long the machine would stand if it did now.
+    pub expected_downtime_ms: i64,
+    /// How long the machine stood.
+    pub downtime_ms: Option<i64>,
+}
+
 /// The migration, and what it goes by.
 #[derive(Debug)]
 pub struct Migration {
     status: Option<MigrationStatus>,
     error: Option<String>,
-    /// What was sent, in bytes, and how long it took, in milliseconds.
-    sent: i64,
-    took: i64,
     events: bool,
+    /// Capabilities that are on and change nothing here.
+    harmless: BTreeSet<String>,
     parameters: MigrationParameters,
+    /// What it has done so far.
+    pub figures: Figures,
+}
+
+impl Migration {
+    /// Are there events of what it does?
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.events
+    }
+
+    /// Why the last one failed.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Most bytes that are sent in a second.
+    #[must_use]
+    pub fn bandwidth(&self) -> Option<u64> {
+        self.parameters.max_bandwidth.filter(|limit| *limit != 0)
+    }
+
+    /// How long the machine may stand, in milliseconds.
+    #[must_use]
+    pub fn downtime_ms(&self) -> u64 {
+        self.parameters.downtime_limit.unwrap_or(0)
+    }
 }
 
 impl Default for Migration {
@@ -126,16 +188,20 @@ impl Default for Migration {
             zero_page_detection: Some(ZeroPages::Multifd),
             direct_io: Some(false),
         };
-        Migration { status: None, error: None, sent: 0, took: 0, events: false, parameters }
+        let (harmless, figures) = (BTreeSet::new(), Figures::default());
+        Migration { status: None, error: None, events: false, harmless, parameters, figures }
     }
 }
 
 /// The commands of this chapter.
 pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
-    "query-migrate" (Empty) -> MigrationInfo = |vm, _| Ok(info(&vm.qmp.migration));
+    "query-migrate" (Empty) -> MigrationInfo = |vm, _| Ok(info(vm));
     "query-migrate-capabilities" (Empty) -> Vec<CapabilityStatus> = |vm, _| {
-        let events = vm.qmp.migration.events;
-        let state = |capability| capability == MigrationCapability::Events && events;
+        let migration = &vm.qmp.migration;
+        let state = |capability: MigrationCapability| match capability {
+            MigrationCapability::Events => migration.events,
+            other => migration.harmless.contains(&other.name()),
+        };
         let all = MigrationCapability::ALL.iter();
         Ok(all.map(|c| CapabilityStatus { capability: *c, state: state(*c) }).collect())
     };
@@ -144,8 +210,10 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     "migrate-set-parameters" (MigrationParameters) -> Empty = set_parameters;
     "migrate" (Migrate) -> Empty = migrate;
     "migrate-incoming" (MigrateIncoming) -> Empty = incoming;
-    // A migration is over when its command is answered.
-    "migrate_cancel" (Empty) -> Empty = |_, _| Ok(Empty {});
+    "migrate_cancel" (Empty) -> Empty = |vm, _| {
+        vm.migrate_cancel();
+        Ok(Empty {})
+    };
     "migrate-continue" (MigrateContinue) -> Empty = |vm, _| {
         let status = vm.qmp.migration.status.unwrap_or(MigrationStatus::None);
         Err(Error::new(format!("Migration not in expected state: {}", status.name())))
@@ -161,37 +229,42 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     };
 };
 
-fn info(migration: &Migration) -> MigrationInfo {
-    let done = migration.status == Some(MigrationStatus::Completed);
-    let ram = done.then_some(MigrationStats {
-        transferred: migration.sent,
-        remaining: 0,
-        total: migration.sent,
-        duplicate: 0,
-        normal: migration.sent / PAGE,
-        normal_bytes: migration.sent,
-        dirty_pages_rate: 0,
-        mbps: 0.0,
-        dirty_sync_count: 1,
+fn info(vm: &Vm) -> MigrationInfo {
+    use MigrationStatus as S;
+    let migration = &vm.qmp.migration;
+    let f = migration.figures;
+    let begun = matches!(migration.status, Some(S::Active | S::Device | S::Completed | S::Cancelling | S::Cancelled));
+    let going = migration.status.is_some_and(|s| matches!(s, S::Active | S::Device));
+    let ram = (begun && vm.status() != RunState::Inmigrate).then_some(MigrationStats {
+        transferred: f.transferred,
+        remaining: f.remaining,
+        total: f.total,
+        duplicate: f.duplicate,
+        normal: f.normal,
+        normal_bytes: f.normal * PAGE,
+        dirty_pages_rate: f.dirty_rate,
+        mbps: f.mbps,
+        dirty_sync_count: f.syncs,
         postcopy_requests: 0,
         page_size: PAGE,
         multifd_bytes: 0,
-        pages_per_second: 0,
-        precopy_bytes: migration.sent as u64,
-        downtime_bytes: 0,
+        pages_per_second: f.pages_per_second,
+        precopy_bytes: f.precopy_bytes,
+        downtime_bytes: f.downtime_bytes,
         postcopy_bytes: 0,
         dirty_sync_missed_zero_copy: 0,
     });
+    let address = vm.migration_address();
     MigrationInfo {
         status: migration.status,
+        total_time: ram.is_some().then_some(f.total_ms),
+        expected_downtime: going.then_some(f.expected_downtime_ms).filter(|_| ram.is_some()),
+        downtime: f.downtime_ms.filter(|_| ram.is_some()),
+        setup_time: ram.is_some().then_some(f.setup_ms),
         ram,
-        total_time: done.then_some(migration.took),
-        expected_downtime: None,
-        downtime: done.then_some(migration.took),
-        setup_time: done.then_some(0),
         error_desc: migration.error.clone(),
         blocked_reasons: None,
-        socket_address: None,
+        socket_address: address.map(|address| vec![address_of(&address)]),
     }
 }
 
@@ -203,6 +276,17 @@ fn set_capabilities(vm: &mut Vm, args: SetCapabilities) -> Result<Empty, Error> 
         let fine = wanted.capability == MigrationCapability::Events || HARMLESS.contains(&wanted.capability);
         if wanted.state && !fine {
             return Err(Error::new(format!("migration capability '{}' is not supported", wanted.capability.name())));
+        }
+    }
+    if vm.is_migrating() {
+        return Err(Error::new("There's a migration process in progress"));
+    }
+    for wanted in args.capabilities.iter().filter(|w| HARMLESS.contains(&w.capability)) {
+        let name = wanted.capability.name();
+        if wanted.state {
+            vm.qmp.migration.harmless.insert(name);
+        } else {
+            vm.qmp.migration.harmless.remove(&name);
         }
     }
     let events = args.capabilities.iter().rev().find(|w| w.capability == MigrationCapability::Events);
@@ -236,50 +320,61 @@ fn set_parameters(vm: &mut Vm, args: MigrationParameters) -> Result<Empty, Error
     Ok(Empty {})
 }
 
-/// The file that a migration goes to or comes from.
-fn file(uri: Option<String>, channels: Option<Vec<MigrationChannel>>) -> Result<PathBuf, Error> {
-    let name = match (uri, channels) {
-        (Some(uri), None) => match uri.strip_prefix("file:") {
-            Some(name) => name.split(",offset=").next().unwrap_or(name).to_owned(),
-            None => {
-                let known = ["tcp", "unix", "exec", "fd", "vsock", "rdma"];
-                let protocol = uri.split(':').next().unwrap_or_default();
-                return Err(Error::new(match known.contains(&protocol) {
-                    true => format!("migration over {protocol} is not built yet, only to files"),
-                    false => format!("unknown migration protocol: {uri}"),
-                }));
-            }
-        },
+/// Where a migration goes or comes from.
+fn place_in(uri: Option<String>, channels: Option<Vec<MigrationChannel>>) -> Result<Place, Error> {
+    match (uri, channels) {
+        (Some(uri), None) => place::uri(&uri).map_err(Error::new),
         (None, Some(channels)) => {
             let mut types = BTreeSet::new();
-            if channels.iter().any(|c| !types.insert(c.channel_type.name())) {
-                return Err(Error::new("Channel list has more than one main entry"));
+            if let Some(twice) = channels.iter().find(|c| !types.insert(c.channel_type.name())) {
+                let name = twice.channel_type.name();
+                return Err(Error::new(format!("Channel list has more than one {name} entry")));
             }
             let main = channels.iter().find(|c| c.channel_type == ChannelType::Main);
             let addr = &main.ok_or_else(|| Error::new("Channel list has no main entry"))?.addr;
-            match (addr.transport.as_str(), addr.rest.get("filename").and_then(serde_json::Value::as_str)) {
-                ("file", Some(name)) => name.to_owned(),
-                ("file", None) => return Err(Error::new("Parameter 'channels[0].addr.filename' is missing")),
-                (other, _) => {
-                    return Err(Error::new(format!("migration over {other} is not built yet, only to files")));
-                }
-            }
+            place::channel(&addr.transport, &addr.rest).map_err(Error::new)
         }
-        _ => return Err(Error::new("need either 'uri' or 'channels' argument")),
-    };
-    Ok(name.into())
+        _ => Err(Error::new("need either 'uri' or 'channels' argument")),
+    }
 }
 
-fn status(vm: &mut Vm, status: MigrationStatus) {
+/// What a channel in JSON stands for, as `-incoming` takes one.
+///
+/// # Errors
+/// In one line.
+pub fn place_of(text: &str) -> Result<Place, String> {
+    let value = serde_json::from_str(text).map_err(|e| format!("-incoming: {e}"))?;
+    let channel = MigrationChannel::decode(value, &crate::qmp::schema::Path::Root).map_err(|e| e.to_string())?;
+    place_in(None, Some(vec![channel])).map_err(|e| e.to_string())
+}
+
+/// A migration begins.
+pub fn begin(vm: &mut Vm) {
+    vm.qmp.migration.error = None;
+    vm.qmp.migration.figures = Figures::default();
+    set_status(vm, MigrationStatus::Setup);
+}
+
+/// A migration is so far; clients that want to hear it do.
+pub fn set_status(vm: &mut Vm, status: MigrationStatus) {
     vm.qmp.migration.status = Some(status);
     if vm.qmp.migration.events {
         vm.emit("MIGRATION", Migrated { status }.encode());
     }
 }
 
+/// A migration has failed.
+pub fn failed(vm: &mut Vm, why: String) {
+    vm.qmp.migration.error = Some(why);
+    set_status(vm, MigrationStatus::Failed);
+}
+
 fn migrate(vm: &mut Vm, args: Migrate) -> Result<Empty, Error> {
     if args.resume == Some(true) {
         return Err(Error::new("Cannot resume if there is no paused migration"));
+    }
+    if vm.is_migrating() {
+        return Err(Error::new("There's a migration process in progress"));
     }
     if vm.status() == RunState::Inmigrate {
         return Err(Error::new("Guest is waiting for an incoming migration"));
@@ -287,44 +382,18 @@ fn migrate(vm: &mut Vm, args: Migrate) -> Result<Empty, Error> {
     if vm.status() == RunState::Postmigrate {
         return Err(Error::new("Can't migrate the vm that was paused due to previous migration"));
     }
-    let path = file(args.uri, args.channels)?;
-    let begin = monotonic_ns();
-    vm.qmp.migration.error = None;
-    status(vm, MigrationStatus::Setup);
-    status(vm, MigrationStatus::Active);
-    match vm.migrate_to(&path) {
-        Ok(sent) => {
-            vm.qmp.migration.sent = i64::try_from(sent).unwrap_or(i64::MAX);
-            vm.qmp.migration.took = (monotonic_ns().saturating_sub(begin) / 1_000_000) as i64;
-            status(vm, MigrationStatus::Completed);
-        }
-        Err(why) => {
-            vm.qmp.migration.error = Some(why);
-            status(vm, MigrationStatus::Failed);
-        }
-    }
+    let place = place_in(args.uri, args.channels)?;
+    vm.migrate(&place).map_err(Error::new)?;
     Ok(Empty {})
 }
 
 fn incoming(vm: &mut Vm, args: MigrateIncoming) -> Result<Empty, Error> {
-    if vm.status() != RunState::Inmigrate {
-        return Err(Error::new(match vm.options.incoming {
-            Some(_) => "The incoming migration has already been started",
-            None => "'-incoming' was not specified on the command line",
-        }));
+    match vm.options.incoming.as_deref() {
+        None => return Err(Error::new("'-incoming' was not specified on the command line")),
+        Some("defer") if vm.status() == RunState::Inmigrate => {}
+        Some(_) => return Err(Error::new("The incoming migration has already been started")),
     }
-    let path = file(args.uri, args.channels)?;
-    status(vm, MigrationStatus::Active);
-    match vm.migrate_from(&path) {
-        Ok(()) => status(vm, MigrationStatus::Completed),
-        Err(why) => {
-            vm.qmp.migration.error = Some(why.clone());
-            status(vm, MigrationStatus::Failed);
-            if args.exit_on_error != Some(false) {
-                vm.tell(&format!("load of migration failed: {why}"));
-                vm.shutdown(crate::vm::Cause::HostError, 1);
-            }
-        }
-    }
+    let place = place_in(args.uri, args.channels)?;
+    vm.migrate_incoming(&place, args.exit_on_error != Some(false)).map_err(Error::new)?;
     Ok(Empty {})
 }

@@ -139,7 +139,8 @@ fn human(vm: &mut Vm, args: HumanCommand) -> Result<String, Error> {
         let cpu = usize::try_from(cpu).ok().filter(|n| *n < vm.board.machine.cpus());
         vm.current_cpu = cpu.ok_or_else(|| Error::new("Parameter 'cpu-index' expects a CPU number"))?;
     }
-    let text = crate::hmp::run(vm, &args.command_line);
+    // Lines end as on a terminal.
+    let text = crate::hmp::run(vm, &args.command_line).replace('\n', "\r\n");
     if args.cpu_index.is_some() {
         vm.current_cpu = before;
     }
@@ -169,10 +170,10 @@ fn parameters(arg: &str) -> Vec<ParameterInfo> {
     parts
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| {
-            let r#type = match value.trim_end_matches([']', '.']) {
+            let r#type = match value.trim_matches(['[', ']', '.']) {
                 "on|off" => ParameterType::Boolean,
-                "n" | "]n" => ParameterType::Number,
-                "size" | "]size" => ParameterType::Size,
+                "n" => ParameterType::Number,
+                "size" => ParameterType::Size,
                 _ => ParameterType::String,
             };
             ParameterInfo { name, r#type, help: None, default: None }

@@ -16,6 +16,8 @@ pub mod net;
 pub mod pci;
 pub mod qom;
 pub mod run;
+#[cfg(all(test, feature = "riscv64"))]
+mod tests;
 
 use super::command::{Command, Error};
 use crate::grammar::Keys;

@@ -71,9 +71,9 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         }
         Some(name) => Err(Error::new(format!("invalid net client name: {name}"))),
     };
-    "announce-self" (Announce) -> Empty = |vm, _| match vm.host.world().nets.cables().any(|(_, c)| c.user.is_some()) {
-        true => Err(Error::new("no network device can announce itself yet")),
-        false => Ok(Empty {}),
+    "announce-self" (Announce) -> Empty = |vm, args| {
+        vm.announce(&args.interfaces.unwrap_or_default());
+        Ok(Empty {})
     };
 };
 

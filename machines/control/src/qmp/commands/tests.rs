@@ -1,0 +1,291 @@
+//! Tests of the commands on machines whose CPUs stand.
+
+use super::ALL;
+use crate::qmp::command::{Answer, Error};
+use crate::qmp::events::EVENTS;
+use crate::qmp::introspect::introspect;
+use crate::qmp::schema::{Kind, Type as _};
+use crate::run::RunOptions;
+use crate::vm::Vm;
+use serde_json::{Value, json};
+use tern_board::config::{Bios, BoardConfig, DeviceConfig};
+use tern_board::host::Host;
+use tern_board::{Plan, build};
+use tern_host::entropy::Seeded;
+use tern_session::machine::Settings;
+
+fn machine(board: &str, devices: &[DeviceConfig]) -> Vm {
+    let mut config = BoardConfig { bios: Bios::None, ..BoardConfig::new(format!("riscv64/{board}")) };
+    config.memory = if board == "none" { 0 } else { 8 << 20 };
+    config.devices = devices.to_vec();
+    let mut options = RunOptions::new("test");
+    options.qtest_only = true;
+    let plan = Plan::new(&config, &mut Seeded::new(1)).unwrap();
+    let mut host = Host::new(&config, Box::new(|text| panic!("{text}"))).unwrap();
+    let board = build(plan, &config, Settings::default(), &mut host).unwrap();
+    let mut vm = Vm::new(board, host.clone(), config, options);
+    vm.board.machine.set_outside(Box::new(host));
+    vm.board.power_on().unwrap();
+    vm
+}
+
+fn ask(vm: &mut Vm, name: &str, arguments: Value) -> Result<Value, Error> {
+    let command = ALL.iter().copied().flatten().find(|c| c.name == name).unwrap();
+    let Value::Object(arguments) = arguments else { panic!("{arguments}") };
+    match (command.run)(vm, arguments)? {
+        Answer::Now(value) => Ok(value),
+        Answer::Later(mut later) => loop {
+            if let Some(result) = later(vm) {
+                return result;
+            }
+        },
+    }
+}
+
+fn good(vm: &mut Vm, name: &str, arguments: Value) -> Value {
+    ask(vm, name, arguments).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn bad(vm: &mut Vm, name: &str, arguments: Value) -> String {
+    let why = ask(vm, name, arguments).unwrap_err();
+    format!("{}: {}", why.class.name(), why.text)
+}
+
+/// Every command without arguments that asks only answers, or refuses as it does in QEMU.
+#[test]
+fn questions() {
+    let refused = [
+        ("query-acpi-ospm-status", "GenericError"),
+        ("query-balloon", "DeviceNotActive"),
+        ("query-hotpluggable-cpus", "GenericError"),
+        ("query-hv-balloon-status-report", "GenericError"),
+        ("query-vm-generation-id", "GenericError"),
+        ("x-query-usb", "GenericError"),
+        ("x-query-jit", "GenericError"),
+        ("x-query-opcount", "GenericError"),
+        ("x-query-virtio", "GenericError"),
+    ];
+    for board in ["none", "virt"] {
+        let mut vm = machine(board, &[]);
+        for command in ALL.iter().copied().flatten() {
+            let Kind::Object(members, _) = (command.args)().kind else { panic!("{}: no object", command.name) };
+            if !command.name.contains("query-") || members.iter().any(|m| !m.optional) {
+                continue;
+            }
+            let class = refused.iter().find(|(name, _)| *name == command.name).map(|(_, class)| *class);
+            match (ask(&mut vm, command.name, json!({})), class) {
+                (Ok(_), None) => {}
+                (Err(why), Some(class)) => assert_eq!(why.class.name(), class, "{}", command.name),
+                (result, _) => panic!("{} on {board}: {result:?}", command.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tables_are_sound() {
+    let names: Vec<&str> = ALL.iter().copied().flatten().map(|c| c.name).collect();
+    for (n, name) in names.iter().enumerate() {
+        assert_eq!(names.iter().position(|m| m == name), Some(n), "{name} twice");
+    }
+    let schema = introspect(ALL, EVENTS).encode();
+    let list = schema.as_array().unwrap();
+    // Two types of one name would be taken for one.
+    let mut described: Vec<&str> = list.iter().map(|i| i["name"].as_str().unwrap()).collect();
+    described.sort_unstable();
+    assert!(described.windows(2).all(|w| w[0] != w[1]));
+    assert!(list.len() > 300, "{}", list.len());
+    let oob: Vec<&Value> = list.iter().filter(|i| i["allow-oob"] == json!(true)).map(|i| &i["name"]).collect();
+    assert_eq!(oob, ["migrate-recover", "migrate-pause", "query-yank", "yank"]);
+}
+
+#[test]
+fn the_run() {
+    let mut vm = machine("none", &[]);
+    assert_eq!(good(&mut vm, "query-status", json!({})), json!({"running": true, "status": "running"}));
+    good(&mut vm, "stop", json!({}));
+    assert_eq!(good(&mut vm, "query-status", json!({})), json!({"running": false, "status": "paused"}));
+    good(&mut vm, "cont", json!({}));
+    good(&mut vm, "system_reset", json!({}));
+    good(&mut vm, "set-action", json!({"shutdown": "pause", "panic": "none"}));
+    good(&mut vm, "quit", json!({}));
+    let names: Vec<&str> = vm.take_events().iter().map(|e| e.name).collect();
+    assert_eq!(names, ["STOP", "RESUME", "RESET", "SHUTDOWN"]);
+    assert_eq!(vm.ended(), Some(0));
+    assert_eq!(
+        bad(&mut vm, "x-exit-preconfig", json!({})),
+        "GenericError: The command is permitted only before machine initialization"
+    );
+}
+
+#[test]
+fn objects() {
+    let mut vm = machine("none", &[]);
+    let ram = |size: Value| json!({"qom-type": "memory-backend-ram", "id": "ram1", "size": size});
+    assert_eq!(bad(&mut vm, "object-add", json!({"id": "r"})), "GenericError: Parameter 'qom-type' is missing");
+    let plain = json!({"qom-type": "memory-backend-ram", "id": "ram1"});
+    assert_eq!(bad(&mut vm, "object-add", plain), "GenericError: Parameter 'size' is missing");
+    assert_eq!(bad(&mut vm, "object-add", ram(json!("1048576"))), "GenericError: Parameter 'size' expects uint64");
+    let more = json!({"qom-type": "memory-backend-ram", "id": "ram1", "sized": 1});
+    assert_eq!(bad(&mut vm, "object-add", more), "GenericError: Parameter 'sized' is unexpected");
+    good(&mut vm, "object-add", ram(json!(1_048_576)));
+    assert!(bad(&mut vm, "object-add", ram(json!(1_048_576))).starts_with("GenericError: attempt to add duplicate"));
+    assert_eq!(good(&mut vm, "qom-get", json!({"path": "/objects/ram1", "property": "size"})), json!(1_048_576));
+    assert_eq!(good(&mut vm, "query-memdev", json!({}))[0]["id"], json!("ram1"));
+    assert_eq!(
+        bad(&mut vm, "qom-set", json!({"path": "/machine", "property": "x"})),
+        "GenericError: Parameter 'value' is missing"
+    );
+    assert_eq!(bad(&mut vm, "qom-list", json!({"path": "/no"})), "DeviceNotFound: Device '/no' not found");
+    good(&mut vm, "object-del", json!({"id": "ram1"}));
+    assert_eq!(bad(&mut vm, "object-del", json!({"id": "ram1"})), "GenericError: object 'ram1' not found");
+}
+
+#[test]
+fn nodes() {
+    let mut vm = machine("virt", &[]);
+    let zeros = |name: &str| json!({"driver": "null-co", "node-name": name, "size": 65536, "read-zeroes": true});
+    good(&mut vm, "blockdev-add", zeros("n0"));
+    assert_eq!(
+        bad(&mut vm, "blockdev-add", json!({"driver": "null-co"})),
+        "GenericError: 'node-name' must be specified for the root node"
+    );
+    let faulty = json!({"driver": "blkdebug", "node-name": "n1", "image": zeros("x")});
+    assert!(
+        bad(&mut vm, "blockdev-add", json!({"driver": "blkdebug", "node-name": "n1"})).contains("'image' is missing")
+    );
+    good(&mut vm, "blockdev-add", faulty);
+    let nodes = good(&mut vm, "query-named-block-nodes", json!({}));
+    assert_eq!((&nodes[0]["node-name"], &nodes[1]["node-name"]), (&json!("n0"), &json!("n1")));
+    assert_eq!(nodes[0]["image"]["virtual-size"], json!(65536));
+    // The device's medium is in use until it is gone; no slot for it can be emptied.
+    good(&mut vm, "blockdev-del", json!({"node-name": "n1"}));
+    assert!(bad(&mut vm, "blockdev-del", json!({"node-name": "n1"})).starts_with("GenericError: Failed to find node"));
+    assert_eq!(bad(&mut vm, "eject", json!({"device": "d"})), "DeviceNotFound: Device 'd' not found");
+    assert_eq!(bad(&mut vm, "eject", json!({})), "GenericError: Need exactly one of 'device' and 'id'");
+    let snapshot = json!({"job-id": "s0", "tag": "t", "vmstate": "n0", "devices": ["n0"]});
+    good(&mut vm, "snapshot-save", snapshot.clone());
+    let states: Vec<Value> = vm.take_events().into_iter().map(|e| e.data["status"].clone()).collect();
+    assert_eq!(states, ["created", "running", "aborting", "concluded"]);
+    assert_eq!(bad(&mut vm, "snapshot-save", snapshot), "GenericError: Job ID 's0' already in use");
+    assert_eq!(
+        bad(&mut vm, "job-cancel", json!({"id": "s0"})),
+        "GenericError: Job 's0' in state 'concluded' cannot accept command verb 'cancel'"
+    );
+    let job = &good(&mut vm, "query-jobs", json!({}))[0];
+    assert_eq!(job["error"], json!("Device 'n0' is writable but does not support snapshots"));
+    good(&mut vm, "job-dismiss", json!({"id": "s0"}));
+    assert_eq!(vm.take_events().len(), 1);
+    assert_eq!(bad(&mut vm, "job-dismiss", json!({"id": "s0"})), "GenericError: Job not found");
+}
+
+#[test]
+fn devices_and_networks() {
+    let port = DeviceConfig { id: Some("rp0".to_owned()), ..DeviceConfig::new("pcie-root-port") };
+    let mut vm = machine("virt", &[port]);
+    good(&mut vm, "netdev_add", json!({"type": "user", "id": "n0"}));
+    let card =
+        json!({"driver": "virtio-net-pci", "id": "c0", "netdev": "n0", "bus": "rp0", "mac": "52:54:00:00:00:01"});
+    good(&mut vm, "device_add", card.clone());
+    assert_eq!(bad(&mut vm, "device_add", card), "GenericError: Duplicate device ID 'c0'");
+    let wrong = json!({"driver": "virtio-net-pci", "bus": "rp0", "event_idx": "on"});
+    assert_eq!(
+        bad(&mut vm, "device_add", wrong),
+        "GenericError: Invalid parameter type for 'event_idx', expected: boolean"
+    );
+    good(&mut vm, "set_link", json!({"name": "c0", "up": false}));
+    assert!(!vm.host.world().nets.find("n0").unwrap().link().is_up());
+    good(&mut vm, "set_link", json!({"name": "n0", "up": true}));
+    assert_eq!(bad(&mut vm, "set_link", json!({"name": "x", "up": true})), "DeviceNotFound: Device 'x' not found");
+    assert_eq!(good(&mut vm, "x-query-virtio", json!({}))[0]["name"], json!("virtio-net"));
+    let bus = good(&mut vm, "query-pci", json!({}));
+    let behind = bus[0]["devices"].as_array().unwrap().iter().find(|d| d.get("pci_bridge").is_some()).unwrap();
+    assert_eq!(behind["pci_bridge"]["devices"][0]["qdev_id"], json!("c0"));
+    assert_eq!(behind["pci_bridge"]["devices"][0]["id"]["vendor"], json!(0x1af4));
+    assert_eq!(bad(&mut vm, "device_del", json!({"id": "x"})), "DeviceNotFound: Device 'x' not found");
+    assert_eq!(bad(&mut vm, "netdev_del", json!({"id": "x"})), "DeviceNotFound: Device 'x' not found");
+    assert_eq!(
+        bad(&mut vm, "send-key", json!({"keys": [{"type": "qcode", "data": "a"}]})),
+        "GenericError: there is no virtio-keyboard that could take this"
+    );
+}
+
+#[test]
+fn character_devices() {
+    let mut vm = machine("none", &[]);
+    let ring = json!({"id": "r0", "backend": {"type": "ringbuf", "data": {"size": 16}}});
+    good(&mut vm, "chardev-add", ring.clone());
+    assert_eq!(bad(&mut vm, "chardev-add", ring), "GenericError: Chardev with id 'r0' already exists");
+    good(&mut vm, "ringbuf-write", json!({"device": "r0", "data": "aGk=", "format": "base64"}));
+    assert_eq!(good(&mut vm, "ringbuf-read", json!({"device": "r0", "size": 8})), json!("hi"));
+    good(&mut vm, "chardev-change", json!({"id": "r0", "backend": {"type": "null", "data": {}}}));
+    assert_eq!(
+        bad(&mut vm, "ringbuf-read", json!({"device": "r0", "size": 8})),
+        "GenericError: r0 is not a ringbuf device"
+    );
+    good(&mut vm, "chardev-send-break", json!({"id": "r0"}));
+    good(&mut vm, "chardev-remove", json!({"id": "r0"}));
+    assert_eq!(bad(&mut vm, "chardev-remove", json!({"id": "r0"})), "GenericError: Chardev 'r0' not found");
+    assert_eq!(
+        bad(&mut vm, "getfd", json!({"fdname": "a"})),
+        "GenericError: No file descriptor supplied via SCM_RIGHTS"
+    );
+    assert_eq!(
+        bad(&mut vm, "remove-fd", json!({"fdset-id": 1, "fd": 3})),
+        "GenericError: File descriptor named 'fdset-id:1, fd:3' not found"
+    );
+}
+
+#[test]
+fn migration_through_a_file() {
+    let path = std::env::temp_dir().join(format!("tern-migration-{}", std::process::id()));
+    let uri = format!("file:{}", path.display());
+    let mut vm = machine("virt", &[]);
+    assert!(bad(&mut vm, "migrate", json!({"uri": "nowhere:1"})).contains("unknown migration protocol"));
+    assert!(bad(&mut vm, "migrate", json!({})).contains("need either 'uri' or 'channels'"));
+    let events = json!({"capabilities": [{"capability": "events", "state": true}]});
+    good(&mut vm, "migrate-set-capabilities", events);
+    let postcopy = json!({"capabilities": [{"capability": "postcopy-ram", "state": true}]});
+    assert!(bad(&mut vm, "migrate-set-capabilities", postcopy).contains("is not supported"));
+    good(&mut vm, "migrate-set-parameters", json!({"downtime-limit": 100}));
+    let parameters = good(&mut vm, "query-migrate-parameters", json!({}));
+    assert_eq!((&parameters["downtime-limit"], &parameters["announce-max"]), (&json!(100), &json!(550)));
+    good(&mut vm, "migrate", json!({"uri": uri}));
+    let names: Vec<String> = vm.take_events().iter().map(|e| format!("{} {}", e.name, e.data["status"])).collect();
+    assert_eq!(names, ["MIGRATION \"setup\"", "MIGRATION \"active\"", "STOP null", "MIGRATION \"completed\""]);
+    assert_eq!(good(&mut vm, "query-migrate", json!({}))["status"], json!("completed"));
+    assert_eq!(good(&mut vm, "query-status", json!({}))["status"], json!("postmigrate"));
+    assert!(bad(&mut vm, "migrate-incoming", json!({"uri": uri})).contains("'-incoming' was not specified"));
+    let mut other = machine("virt", &[]);
+    other.migrate_from(&path).unwrap();
+    assert!(other.is_running());
+    std::fs::remove_file(&path).unwrap();
+    assert!(other.migrate_from(&path).is_err());
+}
+
+#[test]
+fn memory() {
+    let path = std::env::temp_dir().join(format!("tern-memory-{}", std::process::id()));
+    let mut vm = machine("virt", &[DeviceConfig::new("virtio-balloon-pci")]);
+    vm.board.machine.physical().write(0x8000_0000, b"hello");
+    good(&mut vm, "pmemsave", json!({"val": 0x8000_0000_u64, "size": 5, "filename": path}));
+    assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(good(&mut vm, "query-balloon", json!({})), json!({"actual": 8 << 20}));
+    good(&mut vm, "balloon", json!({"value": 4 << 20}));
+    assert_eq!(bad(&mut vm, "balloon", json!({"value": 0})), "GenericError: Parameter 'target' expects a size");
+    assert_eq!(good(&mut vm, "query-memory-size-summary", json!({}))["base-memory"], json!(8 << 20));
+}
+
+#[test]
+fn options_of_the_command_line() {
+    let mut vm = machine("none", &[]);
+    let smp = good(&mut vm, "query-command-line-options", json!({"option": "smp"}));
+    let names: Vec<&Value> = smp[0]["parameters"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
+    assert_eq!(names, ["cpus", "sockets", "cores", "threads"]);
+    assert_eq!(smp[0]["parameters"][0]["type"], json!("number"));
+    assert_eq!(
+        bad(&mut vm, "query-command-line-options", json!({"option": "no"})),
+        "GenericError: invalid option name: no"
+    );
+}
