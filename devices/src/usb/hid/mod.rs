@@ -243,7 +243,8 @@ impl Hid {
         state.next.wheel = 0;
         let full = state.frames.len() >= MOST;
         let (x, y) = if absolute { (state.sent.x, state.sent.y) } else { (0, 0) };
-        let same = frame == Frame { buttons: state.sent.buttons, x, y, wheel: 0 };
+        let sent = Frame { buttons: state.sent.buttons, x, y, wheel: 0 };
+        let same = state.frames.is_empty() && frame == sent;
         match state.frames.back_mut().filter(|last| full || last.buttons == frame.buttons) {
             Some(last) => {
                 let within = |n: i32| n.clamp(-AXIS_MAX, AXIS_MAX);

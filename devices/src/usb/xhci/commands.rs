@@ -113,14 +113,16 @@ impl Xhci {
     }
 
     fn disable_slot(&mut self, number: usize) -> Result<u32, BusError> {
+        let mut written = Ok(());
         if let Some(slot) = self.slot(number) {
             slot.state = slot_state::DISABLED;
             if slot.context != 0 {
-                self.write_slot(number)?;
+                written = self.write_slot(number);
             }
         }
+        // It is free, also when memory did not answer.
         self.state.slots[number - 1] = Slot::default();
-        Ok(code::SUCCESS)
+        written.map(|()| code::SUCCESS)
     }
 
     /// Where the device of a slot context is: the port, from 0, and the path on the bus.

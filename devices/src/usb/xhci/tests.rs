@@ -46,8 +46,12 @@ impl Driver {
         let number = d.hc.plug(&props, child).unwrap();
         d.hc.config_mut().write(4, Size::B2, 6);
         d.put(TABLE, &[EVENTS as u32, (EVENTS >> 32) as u32, EVENT_BLOCKS as u32, 0]);
-        [(0x58, COMMANDS as u32 | 1), (0x70, CONTEXTS as u32), (0x78, 8), (0x1028, 1)].map(|(at, v)| d.set(at, v));
-        [(0x1038, EVENTS as u32), (0x1030, TABLE as u32), (0x1020, 2)].map(|(at, v)| d.set(at, v));
+        for (at, value) in [(0x58, COMMANDS as u32 | 1), (0x70, CONTEXTS as u32), (0x78, 8), (0x1028, 1)] {
+            d.set(at, value);
+        }
+        for (at, value) in [(0x1038, EVENTS as u32), (0x1030, TABLE as u32), (0x1020, 2)] {
+            d.set(at, value);
+        }
         d.put(CONTEXTS + 8, &[DEVICE as u32, 0]);
         d.set(0x40, 5);
         (d, number)
