@@ -2,8 +2,8 @@
 //!
 //! A slot may be empty: it then says so by device ID 0, as the slots of QEMU's `virt` do.
 
-use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use super::VirtioDevice;
+use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use crate::bench::Bench;
 use crate::catalogue::{Class, Part};
 use crate::model::{Child, Props};

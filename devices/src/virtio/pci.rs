@@ -2,8 +2,8 @@
 //!
 //! Base address 0 is the legacy ports, 1 the MSI-X table, 4 the modern structures, one page each.
 
-use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use super::VirtioDevice;
+use super::transport::{Options, Ring, Saved, Signals, Transport, status};
 use crate::model::{Child, Props, Value};
 use crate::pci::config::{ConfigState, command};
 use crate::pci::msi::{MSIX_SIZE, MsixState};

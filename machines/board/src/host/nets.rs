@@ -57,7 +57,10 @@ impl Nets {
                 let hub = hub.ok_or_else(|| "Parameter 'hubid' is missing".to_owned())?;
                 let cable = self.cables.get(other).ok_or_else(|| format!("there is no netdev '{other}'"))?;
                 self.commons.hub(hub).attach(Some(&netdev.id), cable.link.clone());
-                net::open_with(&Options::parse(&format!("hubport,hubid={hub}")).map_err(|e| e.to_string())?, &mut self.commons)
+                net::open_with(
+                    &Options::parse(&format!("hubport,hubid={hub}")).map_err(|e| e.to_string())?,
+                    &mut self.commons,
+                )
             }
             _ => net::open_with(&options, &mut self.commons),
         };
@@ -65,7 +68,8 @@ impl Nets {
         if let Some(path) = &netdev.dump {
             link = Box::new(Dump::create(link, path, SNAP).map_err(|e| e.to_string())?);
         }
-        self.cables.insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
+        self.cables
+            .insert(netdev.id.clone(), Cable { spec: netdev.spec.clone(), user: None, link: net::Port::new(link) });
         Ok(())
     }
 

@@ -60,7 +60,11 @@ pub(super) fn commit(vm: &mut Vm, args: &Args<'_>) -> Result<String> {
         return Err(format!("Device '{name}' not found"));
     }
     let held = world.blocks.nodes().any(|(_, n)| n.drive.snapshot);
-    if held { Err("what drives with snapshot=on hold back cannot be committed yet".to_owned()) } else { Ok(String::new()) }
+    if held {
+        Err("what drives with snapshot=on hold back cannot be committed yet".to_owned())
+    } else {
+        Ok(String::new())
+    }
 }
 
 fn content(drive: &Drive) -> String {
@@ -90,7 +94,12 @@ pub(super) fn block(vm: &mut Vm, _: &Args<'_>) -> Result<String> {
         }
         let (open, locked) = backend.tray();
         if open || locked {
-            let _ = writeln!(out, "    Removable device: {}, tray {}", if locked { "locked" } else { "not locked" }, if open { "open" } else { "closed" });
+            let _ = writeln!(
+                out,
+                "    Removable device: {}, tray {}",
+                if locked { "locked" } else { "not locked" },
+                if open { "open" } else { "closed" }
+            );
         }
         let cache = node.and_then(|(_, n)| n.drive.cache.clone()).unwrap_or_else(|| "writeback".to_owned());
         let _ = writeln!(out, "    Cache mode:       {cache}");

@@ -229,7 +229,9 @@ fn functions(out: &mut String, list: Option<&Vec<Value>>) {
     for f in list.into_iter().flatten() {
         let number = |v: &Value| v.as_u64().unwrap_or(0);
         let _ = writeln!(out, "  Bus {:2}, device {:3}, function {}:", f["bus"], f["slot"], f["function"]);
-        let class = f["class_info"]["desc"].as_str().map_or_else(|| format!("Class {:04x}", number(&f["class_info"]["class"])), str::to_owned);
+        let class = f["class_info"]["desc"]
+            .as_str()
+            .map_or_else(|| format!("Class {:04x}", number(&f["class_info"]["class"])), str::to_owned);
         let (vendor, device) = (number(&f["id"]["vendor"]), number(&f["id"]["device"]));
         let _ = writeln!(out, "    {class}: PCI device {vendor:04x}:{device:04x}");
         for bar in f["regions"].as_array().into_iter().flatten() {

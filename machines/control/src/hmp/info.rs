@@ -69,7 +69,8 @@ fn snapshots(vm: &mut Vm, _: &Args<'_>) -> Result<String> {
     if list.is_empty() {
         return Ok("There is no snapshot available.\n".to_owned());
     }
-    let mut out = "List of snapshots present on all disks:\nID        TAG               VM_SIZE  INSTRUCTIONS\n".to_owned();
+    let mut out =
+        "List of snapshots present on all disks:\nID        TAG               VM_SIZE  INSTRUCTIONS\n".to_owned();
     for (n, image) in list.iter().enumerate() {
         let _ = writeln!(out, "{:<9} {:<17} {:<8} {}", n + 1, image.tag, image.size, image.retired);
     }
@@ -127,7 +128,9 @@ pub(super) static ROWS: &[Row] = &[
     row("iothreads", "", "show iothreads", |vm, _| lines(vm, "query-iothreads")),
     row("balloon", "", "show balloon information", |vm, _| lines(vm, "query-balloon")),
     row("migrate", "", "show migration status", |vm, _| lines(vm, "query-migrate")),
-    row("migrate_capabilities", "", "show current migration capabilities", |vm, _| lines(vm, "query-migrate-capabilities")),
+    row("migrate_capabilities", "", "show current migration capabilities", |vm, _| {
+        lines(vm, "query-migrate-capabilities")
+    }),
     row("migrate_parameters", "", "show current migration parameters", |vm, _| lines(vm, "query-migrate-parameters")),
     row("replay", "", "show record/replay information", |vm, _| lines(vm, "query-replay")),
     row("tpm", "", "show the TPM device", |vm, _| lines(vm, "query-tpm")),
@@ -137,7 +140,9 @@ pub(super) static ROWS: &[Row] = &[
     row("accelerators", "", "show the accelerator", |vm, _| {
         Ok(format!("{}\n", if vm.options.qtest_only { "qtest" } else { "tcg (tern's engine)" }))
     }),
-    row("hotpluggable-cpus", "", "show information about hotpluggable CPUs", |vm, _| lines(vm, "query-hotpluggable-cpus")),
+    row("hotpluggable-cpus", "", "show information about hotpluggable CPUs", |vm, _| {
+        lines(vm, "query-hotpluggable-cpus")
+    }),
     row("dump", "", "display the latest dump status", |vm, _| lines(vm, "query-dump")),
     row("capture", "", "show capture information", nothing),
     row("trace-events", "", "show available trace-events & their state", nothing),

@@ -128,7 +128,9 @@ fn help(_: &mut Vm, args: &Args<'_>) -> Result<String> {
         None => Ok(sorted(table::ROWS).into_iter().map(|r| line("", r)).collect()),
         Some("info") => match args.get(1) {
             None => Ok(sorted(info::ROWS).into_iter().map(|r| line("info ", r)).collect()),
-            Some(name) => find(info::ROWS, name).map(|r| line("info ", r)).ok_or_else(|| format!("unknown command: 'info {name}'")),
+            Some(name) => find(info::ROWS, name)
+                .map(|r| line("info ", r))
+                .ok_or_else(|| format!("unknown command: 'info {name}'")),
         },
         Some(name) => find(table::ROWS, name).map(|r| line("", r)).ok_or_else(|| format!("unknown command: '{name}'")),
     }
@@ -161,7 +163,8 @@ pub(crate) fn quiet(vm: &mut Vm, name: &str, arguments: Value) -> Result<String>
 
 /// The names that may complete what has been typed.
 fn complete(vm: &Vm, line: &str) -> Vec<String> {
-    let all = |rows: &[Row]| -> Vec<String> { rows.iter().flat_map(|r| r.names.split('|')).map(str::to_owned).collect() };
+    let all =
+        |rows: &[Row]| -> Vec<String> { rows.iter().flat_map(|r| r.names.split('|')).map(str::to_owned).collect() };
     let typed = words(line);
     let fresh = line.ends_with(char::is_whitespace);
     let (word, before) = match (fresh, typed.split_last()) {

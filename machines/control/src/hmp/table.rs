@@ -25,7 +25,12 @@ pub(super) static ROWS: &[Row] = &[
     row("migrate_cancel", "", "cancel the current VM migration", machine::migrate_cancel),
     row("migrate_incoming", "uri", "continue an incoming migration", machine::migrate_incoming),
     row("migrate_set_parameter", "parameter value", "set a migration parameter", machine::migrate_set_parameter),
-    row("migrate_set_capability", "capability state", "enable or disable a capability", machine::migrate_set_capability),
+    row(
+        "migrate_set_capability",
+        "capability state",
+        "enable or disable a capability",
+        machine::migrate_set_capability,
+    ),
     row("boot_set", "bootdevice", "define new values for the boot device list", no_hardware),
     row("gdbserver", "[device]", "start gdbserver on given device (default 'tcp::1234')", not_built),
     row("log", "item1[,...]", "activate logging of the specified items", log),
@@ -72,8 +77,18 @@ pub(super) static ROWS: &[Row] = &[
         let text = super::qmp(vm, "ringbuf-read", json!({ "device": args.need(0, "a device")?, "size": size }))?;
         Ok(format!("{}\n", text.as_str().unwrap_or_default()))
     }),
-    row("hostfwd_add", "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport", "redirect TCP or UDP connections from host to guest", devices::hostfwd_add),
-    row("hostfwd_remove", "[netdev_id] [tcp|udp]:[hostaddr]:hostport", "remove host-to-guest TCP or UDP redirection", devices::hostfwd_remove),
+    row(
+        "hostfwd_add",
+        "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
+        "redirect TCP or UDP connections from host to guest",
+        devices::hostfwd_add,
+    ),
+    row(
+        "hostfwd_remove",
+        "[netdev_id] [tcp|udp]:[hostaddr]:hostport",
+        "remove host-to-guest TCP or UDP redirection",
+        devices::hostfwd_remove,
+    ),
     row("set_link", "name on|off", "change the link status of a network adapter", devices::set_link),
     row("announce_self", "", "trigger GARP/RARP announcements", devices::announce_self),
     row("balloon", "target", "request VM to change its memory allocation (in MB)", devices::balloon),

@@ -35,7 +35,8 @@ impl Vm {
         self.board.plug(config, &mut host)
     }
 
-    /// Asks a device, by name or path, to go; where the guest has no say in it, it is gone at once.
+    /// Asks a device, by name or path, to go; where the guest has no say in it, it is gone at once, else when the guest has
+    /// let it go.
     ///
     /// # Errors
     /// There is none, or its bus does not let it go.
@@ -117,7 +118,8 @@ impl Vm {
         for p in self.board.plugged() {
             let wanted = only.is_empty() || p.config.id.as_ref().is_some_and(|id| only.contains(id));
             let find = |kind: PropKind| p.props.iter().find(|(prop, _)| prop.kind == kind).and_then(|(_, v)| v);
-            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev)) else {
+            let (Some(Value::Mac(mac)), Some(Value::Text(netdev))) = (find(PropKind::Mac), find(PropKind::Netdev))
+            else {
                 continue;
             };
             if let Some(cable) = world.nets.find(netdev).filter(|_| wanted) {
