@@ -107,6 +107,7 @@ impl Machine {
             Request::CrashLoaded => Ended::CrashLoaded,
             Request::Shutdown => Ended::Shutdown,
             Request::Watchdog => Ended::Watchdog,
+            Request::Attend => Ended::Attend,
         })
     }
 

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tern_board::config::{Bios, BoardConfig, DeviceConfig};
 use tern_board::host::Host;
 use tern_board::{Plan, build};
+use tern_core::device::Device;
+use tern_core::mem::Size;
 use tern_host::entropy::Seeded;
 use tern_session::machine::Settings;
 
@@ -208,6 +210,83 @@ fn devices_and_networks() {
         bad(&mut vm, "send-key", json!({"keys": [{"type": "qcode", "data": "a"}]})),
         "GenericError: there is no virtio-keyboard that could take this"
     );
+}
+
+/// What the guest writes to the port's slot control.
+fn slot_control(vm: &mut Vm, value: u64) {
+    let host = vm.board.pci().unwrap();
+    Device::write(host, 0, (1 << 15) + 0x58, Size::B2, value);
+    vm.board.machine.settle();
+}
+
+fn deleted(vm: &mut Vm) -> Vec<Value> {
+    vm.hear();
+    let events = vm.take_events();
+    events.into_iter().filter(|e| e.name == "DEVICE_DELETED").map(|e| e.data["device"].clone()).collect()
+}
+
+#[test]
+fn guests_let_devices_go() {
+    let device = |driver: &str, id: &str, props: &[(&str, &str)]| {
+        let mut config = DeviceConfig { id: Some(id.to_owned()), ..DeviceConfig::new(driver) };
+        config.props = props.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        config
+    };
+    let mut rng = device("virtio-rng-pci", "r0", &[]);
+    rng.bus = Some("rp0".to_owned());
+    let ports = [
+        device("pcie-root-port", "rp0", &[]),
+        device("pcie-root-port", "rp1", &[("chassis", "1"), ("hotplug", "off")]),
+        rng,
+        device("virtio-rng-pci", "r1", &[]),
+    ];
+    let mut vm = machine("virt", &ports);
+    for (id, bus) in [("r1", "pcie.0"), ("rp0", "pcie.0")] {
+        let why = format!("GenericError: Bus '{bus}' does not support hotplugging");
+        assert_eq!(bad(&mut vm, "device_del", json!({"id": id})), why);
+    }
+    for bus in ["pcie.0", "rp1"] {
+        let why = format!("GenericError: Bus '{bus}' does not support hotplugging");
+        assert_eq!(bad(&mut vm, "device_add", json!({"driver": "virtio-rng-pci", "bus": bus})), why);
+    }
+    let cold = vm.board.machine.save().unwrap();
+    good(&mut vm, "device_del", json!({"id": "r0"}));
+    assert_eq!(
+        bad(&mut vm, "device_del", json!({"id": "r0"})),
+        "GenericError: Device r0 is already in the process of unplug"
+    );
+    assert_eq!(deleted(&mut vm), [json!(null); 0]);
+    // A reset forgets the question.
+    vm.board.power_on().unwrap();
+    good(&mut vm, "device_del", json!({"id": "r0"}));
+    slot_control(&mut vm, 0x0600);
+    assert_eq!(deleted(&mut vm), [json!(null); 0]);
+    slot_control(&mut vm, 0x0700);
+    assert_eq!(deleted(&mut vm), [json!("r0")]);
+    assert_eq!(bad(&mut vm, "device_del", json!({"id": "r0"})), "DeviceNotFound: Device 'r0' not found");
+    let gone = vm.board.machine.save().unwrap();
+    // The slot takes another; before the guest has switched it on, it goes at once.
+    good(&mut vm, "device_add", json!({"driver": "virtio-scsi-pci", "id": "s0", "bus": "rp0"}));
+    good(&mut vm, "chardev-add", json!({"id": "n0", "backend": {"type": "null", "data": {}}}));
+    let other = json!({"driver": "virtio-rng-pci", "bus": "rp0", "addr": "0.1"});
+    assert_eq!(
+        bad(&mut vm, "device_add", other),
+        "GenericError: PCI: slot 0 function 0 already occupied by virtio-scsi-pci, new func cannot be exposed to guest."
+    );
+    good(&mut vm, "device_del", json!({"id": "s0"}));
+    assert_eq!(deleted(&mut vm), [json!("s0")]);
+    good(&mut vm, "device_add", json!({"driver": "virtio-serial-pci", "id": "s1", "bus": "rp0"}));
+    good(&mut vm, "device_add", json!({"driver": "virtconsole", "id": "c1", "bus": "s1.0", "chardev": "n0"}));
+    good(&mut vm, "device_del", json!({"id": "s1"}));
+    assert_eq!(deleted(&mut vm), [json!("c1"), json!("s1")]);
+    good(&mut vm, "chardev-remove", json!({"id": "n0"}));
+    // Machines like the one that was switched on take both states on; the second lets the device go there too.
+    let mut other = machine("virt", &ports);
+    other.board.machine.load(&cold).unwrap();
+    assert_eq!(deleted(&mut other), [json!(null); 0]);
+    other.board.machine.load(&gone).unwrap();
+    assert_eq!(deleted(&mut other), [json!("r0")]);
+    assert!(other.board.machine.load(&cold).is_err());
 }
 
 #[test]
