@@ -7,7 +7,7 @@ mod support {
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use support::machine::{NONE, VIRT, harmless_command, machine, settle};
+use support::machine::{NONE, VIRT, harmless_command, settle, with};
 use tern_control::qmp::command::{Answer, Error};
 use tern_control::qmp::commands::ALL;
 use tern_control::qmp::event::{Event, Throttle};
@@ -33,9 +33,7 @@ fn run(vm: &mut Vm, session: &mut Session, call: Call<Vm>) {
     session.answer(call.ticket, result);
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let Some((kind, mut bytes)) = bytes.split_first() else { return };
-    let mut vm = machine(if kind & 1 == 0 { VIRT } else { NONE });
+fn talk(vm: &mut Vm, kind: u8, mut bytes: &[u8]) {
     let mut session = Session::new(&json!({}), kind & 2 != 0, true);
     if kind & 4 == 0 {
         session.feed(b"{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}");
@@ -44,9 +42,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut now_ns = 0;
     loop {
         while let Some(call) = session.next(ALL, vm.options.preconfig) {
-            run(&mut vm, &mut session, call);
+            run(vm, &mut session, call);
             now_ns += 100_000_000;
-            for event in settle(&mut vm) {
+            for event in settle(vm) {
                 let event = Event { name: event.name.to_owned(), data: event.data, at_ns: event.time_ns };
                 if let Some(event) = throttle.push(event, now_ns) {
                     session.event(&event);
@@ -65,4 +63,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(taken > 0, "a client whose commands are answered is heard");
         bytes = &bytes[taken..];
     }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((kind, rest)) = bytes.split_first() else { return };
+    with(if kind & 1 == 0 { VIRT } else { NONE }, bytes, |vm| talk(vm, *kind, rest));
 });

@@ -6,7 +6,7 @@ mod support {
 }
 
 use libfuzzer_sys::fuzz_target;
-use support::machine::{VIRT, machine, settle};
+use support::machine::{VIRT, settle, with};
 use tern_control::qtest::execute;
 use tern_control::vm::Vm;
 
@@ -63,13 +63,15 @@ fn short(line: &str) -> bool {
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut vm = machine(VIRT);
-    assign(&mut vm);
-    for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| short(line)) {
-        let reply = execute(&mut vm, line);
+fn drive(vm: &mut Vm, text: &str) {
+    vm.board.power_on().expect("the machine can be switched on again");
+    assign(vm);
+    for line in text.split('\n').filter(|line| short(line)) {
+        let reply = execute(vm, line);
         assert!(reply.starts_with("OK") || reply.starts_with("FAIL "), "{line}: {reply}");
         let _ = vm.board.machine.take_line_events();
-        let _ = settle(&mut vm);
+        let _ = settle(vm);
     }
-});
+}
+
+fuzz_target!(|bytes: &[u8]| with(VIRT, bytes, |vm| drive(vm, &String::from_utf8_lossy(bytes))));

@@ -1,7 +1,10 @@
 //! Machines that targets drive, and what they must not do to the host: nothing that reaches files, sockets, processes.
 
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::ffi::OsString;
+use std::panic::{set_hook, take_hook};
+use std::sync::Once;
 use tern_board::host::Host;
 use tern_board::{Plan, build};
 use tern_control::qemu::{Command, parse};
@@ -10,6 +13,7 @@ use tern_host::entropy::Seeded;
 use tern_session::machine::Settings;
 
 /// No machine at all.
+#[allow(dead_code, reason = "qtest has devices to drive")]
 pub const NONE: &str = "-machine none -nodefaults -display none -accel qtest";
 
 /// A board with buses of several kinds, and memory that is soon made.
@@ -22,8 +26,48 @@ pub const VIRT: &str = "-machine virt -accel qtest -m 8 -nodefaults -display non
     -device virtio-rng-device,id=rng -device virtio-balloon-pci,id=balloon,addr=7 -device pcie-root-port,id=rp,addr=8 \
     -device megasas,id=raid,addr=9 -drive if=none,id=cd,media=cdrom -device scsi-cd,id=tray,drive=cd,bus=raid.0";
 
+/// How many inputs a machine gets: making one takes longer than most inputs do.
+const INPUTS: usize = 64;
+
+/// A machine, and what it has been given.
+struct Used {
+    line: &'static str,
+    vm: Vm,
+    inputs: Vec<Vec<u8>>,
+}
+
+thread_local! {
+    static USED: RefCell<Vec<Used>> = const { RefCell::new(Vec::new()) };
+    /// What a machine that is being used has been given.
+    static GIVEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives an input to a machine that others may have had before it.  When that panics, all of them are written to files
+/// `input-00`, `input-01` ... of the current folder: the target does the same again when it is run on those.
+pub fn with(line: &'static str, bytes: &[u8], give: impl FnOnce(&mut Vm)) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let inner = take_hook();
+        set_hook(Box::new(move |info| {
+            for (n, input) in GIVEN.take().iter().enumerate() {
+                let _ = std::fs::write(format!("input-{n:02}"), input);
+            }
+            inner(info);
+        }));
+    });
+    let found = USED.with_borrow_mut(|all| all.iter().position(|u| u.line == line).map(|n| all.swap_remove(n)));
+    let mut used = found.unwrap_or_else(|| Used { line, vm: machine(line), inputs: Vec::new() });
+    used.inputs.push(bytes.to_vec());
+    GIVEN.set(used.inputs);
+    give(&mut used.vm);
+    used.inputs = GIVEN.take();
+    if used.inputs.len() < INPUTS && used.vm.ended().is_none() {
+        USED.with_borrow_mut(|all| all.push(used));
+    }
+}
+
 /// The machine of a command line; its CPUs never run.
-pub fn machine(line: &str) -> Vm {
+fn machine(line: &str) -> Vm {
     let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
     let (config, options) = match parse("qemu-system-riscv64", &words) {
         Ok(Command::Run(config, options)) => (*config, *options),
