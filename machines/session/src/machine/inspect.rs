@@ -3,9 +3,10 @@
 use super::Machine;
 use std::any::Any;
 use tern_core::device::{Bus as _, Device};
+use tern_core::frontend::HelperCx;
 use tern_core::mem::{Access, GuestMemory, MemFault, PAGE_MASK, PAGE_SIZE, Size};
 use tern_core::state::State;
-use tern_core::system::{System, Virtual};
+use tern_core::system::{Flush, System, Virtual};
 use tern_core::time::Owner;
 
 /// An input pin of the watched device has a new level.
@@ -240,10 +241,16 @@ impl Machine {
 
     /// Reads or writes a control register of a CPU: see [`System::control_register`].
     pub fn control_register(&mut self, cpu: usize, number: u32, write: Option<u64>) -> Option<u64> {
-        self.fabric.current = cpu as u32;
-        let state = self.engine.state_mut(self.harts[cpu].cpu);
+        let id = self.harts[cpu].cpu;
+        let icount = self.engine.icount(id);
+        // As at the start of a slice of this CPU.
+        (self.fabric.current, self.fabric.position.base) = (cpu as u32, icount);
         let system = self.frontend.system().expect("looked at when the machine was made");
-        let value = system.control_register(state, &mut self.fabric, number, write);
+        let (state, platform) = (self.engine.state_mut(id), &mut self.fabric);
+        let mut cx = HelperCx { state, platform, system: Some(system), flush: Flush::None, icount };
+        let value = system.control_register(&mut cx, number, write);
+        let flush = cx.flush;
+        self.engine.forget(id, flush);
         self.settle();
         value
     }
