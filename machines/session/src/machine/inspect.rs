@@ -219,7 +219,7 @@ impl Machine {
     /// A CPU's registers, to be changed.
     pub fn state_mut(&mut self, cpu: usize) -> &mut State {
         let id = self.harts[cpu].cpu;
-        self.engine.forget(id, tern_core::system::Flush::All);
+        self.engine.forget(id, Flush::All);
         self.engine.state_mut(id)
     }
 

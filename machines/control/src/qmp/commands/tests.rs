@@ -316,9 +316,7 @@ fn character_devices() {
 }
 
 #[test]
-fn migration_through_a_file() {
-    let path = std::env::temp_dir().join(format!("tern-migration-{}", std::process::id()));
-    let uri = format!("file:{}", path.display());
+fn settings_of_migrations() {
     let mut vm = machine("virt", &[]);
     assert!(bad(&mut vm, "migrate", json!({"uri": "nowhere:1"})).contains("unknown migration protocol"));
     assert!(bad(&mut vm, "migrate", json!({})).contains("need either 'uri' or 'channels'"));
@@ -329,17 +327,9 @@ fn migration_through_a_file() {
     good(&mut vm, "migrate-set-parameters", json!({"downtime-limit": 100}));
     let parameters = good(&mut vm, "query-migrate-parameters", json!({}));
     assert_eq!((&parameters["downtime-limit"], &parameters["announce-max"]), (&json!(100), &json!(550)));
-    good(&mut vm, "migrate", json!({"uri": uri}));
-    let names: Vec<String> = vm.take_events().iter().map(|e| format!("{} {}", e.name, e.data["status"])).collect();
-    assert_eq!(names, ["MIGRATION \"setup\"", "MIGRATION \"active\"", "STOP null", "MIGRATION \"completed\""]);
-    assert_eq!(good(&mut vm, "query-migrate", json!({}))["status"], json!("completed"));
-    assert_eq!(good(&mut vm, "query-status", json!({}))["status"], json!("postmigrate"));
-    assert!(bad(&mut vm, "migrate-incoming", json!({"uri": uri})).contains("'-incoming' was not specified"));
-    let mut other = machine("virt", &[]);
-    other.migrate_from(&path).unwrap();
-    assert!(other.is_running());
-    std::fs::remove_file(&path).unwrap();
-    assert!(other.migrate_from(&path).is_err());
+    assert!(
+        bad(&mut vm, "migrate-incoming", json!({"uri": "tcp:127.0.0.1:0"})).contains("'-incoming' was not specified")
+    );
 }
 
 #[test]
