@@ -263,7 +263,7 @@ fn networks() {
         ("-netdev user", "-netdev user: Parameter 'id' is missing"),
         (
             "-netdev vde,id=x",
-            "-netdev vde,id=x: netdev 'vde' is not supported, only dgram, hubport, socket, stream, tap, user",
+            "-netdev vde,id=x: netdev 'vde' is not supported, only dgram, hubport, socket, stream, tap, user, vhost-user",
         ),
         (
             "-netdev tap,id=x,script=/etc/up",
