@@ -235,7 +235,11 @@ pub fn read_node(mut keys: Keys, nodes: &dyn Fn(&str) -> Option<Drive>) -> Resul
         "null-co" | "null-aio" => null_drive(&mut keys)?,
         "raw" | "qcow2" => {
             let mut drive = match keys.take("file") {
-                Some(node) => nodes(&node).ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?,
+                Some(node) => {
+                    let below = nodes(&node);
+                    let below = below.ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?;
+                    Drive { over: Some(node), ..below }
+                }
                 None => {
                     keys.fixed("file.driver", &["file", "host_device"])?;
                     let mut drive = Drive::new(plain(&keys.need("file.filename")?)?);

@@ -358,3 +358,29 @@ fn options_of_the_command_line() {
         "GenericError: invalid option name: no"
     );
 }
+
+#[test]
+fn a_format_has_its_file_to_itself() {
+    let path = std::env::temp_dir().join(format!("tern-nodes-{}", std::process::id()));
+    std::fs::write(&path, vec![7; 8192]).unwrap();
+    let mut vm = machine("virt", &[DeviceConfig::new("virtio-scsi-pci")]);
+    let file = json!({"driver": "file", "node-name": "file", "filename": path, "auto-read-only": true});
+    good(&mut vm, "blockdev-add", file);
+    good(&mut vm, "blockdev-add", json!({"driver": "raw", "node-name": "format", "file": "file"}));
+    let again = json!({"driver": "raw", "node-name": "other", "file": "file"});
+    let used = "GenericError: Node 'file' is in use by 'format', as its 'file'";
+    assert_eq!(bad(&mut vm, "blockdev-add", again.clone()), used);
+    let disk = |node: &str| json!({"driver": "scsi-hd", "id": node, "drive": node});
+    assert!(bad(&mut vm, "device_add", disk("file")).contains("is in use by 'format'"));
+    good(&mut vm, "device_add", disk("format"));
+    assert!(bad(&mut vm, "blockdev-del", json!({"node-name": "file"})).contains("is busy"));
+    let nodes = good(&mut vm, "query-named-block-nodes", json!({}));
+    assert_eq!(nodes.as_array().map(Vec::len), Some(2));
+    good(&mut vm, "device_del", json!({"id": "format"}));
+    good(&mut vm, "blockdev-del", json!({"node-name": "format"}));
+    // Without the format it is a node like others.
+    good(&mut vm, "blockdev-add", again);
+    good(&mut vm, "blockdev-del", json!({"node-name": "other"}));
+    good(&mut vm, "device_add", disk("file"));
+    std::fs::remove_file(&path).unwrap();
+}
