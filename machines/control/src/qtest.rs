@@ -243,3 +243,56 @@ fn unhex(text: &str) -> Result<Vec<u8>, String> {
     }
     (0..digits.len()).step_by(2).map(|n| u8::from_str_radix(&digits[n..n + 2], 16).map_err(|_| bad())).collect()
 }
+
+#[cfg(all(test, feature = "riscv64"))]
+mod tests {
+    use super::*;
+    use crate::qemu::{Command, parse};
+    use std::ffi::OsString;
+    use tern_board::host::Host;
+    use tern_board::{Plan, build};
+    use tern_host::entropy::Seeded;
+    use tern_session::machine::Settings;
+
+    fn machine(line: &str) -> Vm {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let Ok(Command::Run(config, options)) = parse("qemu-system-riscv64", &words) else { panic!("{line}") };
+        let plan = Plan::new(&config, &mut Seeded::new(1)).unwrap();
+        let mut host = Host::new(&config, Box::new(|_| {})).unwrap();
+        let board = build(plan, &config, Settings::default(), &mut host).unwrap();
+        let mut vm = Vm::new(board, host.clone(), *config, *options);
+        vm.board.machine.set_outside(Box::new(host));
+        vm.board.power_on().unwrap();
+        vm
+    }
+
+    #[test]
+    fn time_stands_unless_it_is_moved() {
+        let mut vm = machine("-M virt -accel qtest -m 8 -nodefaults -display none");
+        for (line, reply) in [
+            ("clock_step 0", "OK 0\n"),
+            ("clock_step 5", "OK 5\n"),
+            ("clock_set 1000000", "OK 1000000\n"),
+            // The MTIMER counts at 10 MHz.
+            ("readq 0x200bff8", "OK 0x0000000000002710\n"),
+            ("clock_set 7", "OK 1000000\n"),
+            ("clock_step -1", "OK 18446744073709551615\n"),
+            ("clock_step -1", "OK 18446744073709551615\n"),
+            ("clock_set -1", "OK 18446744073709551615\n"),
+        ] {
+            assert_eq!(execute(&mut vm, line), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_none() {
+        let mut vm = machine("-M virt -accel qtest -m 8 -nodefaults -display none");
+        for line in
+            ["", " ", "read", "read 0", "read 0 -1", "write 0 4 0x1", "b64write 0 4 *", "csr get_csr 9 0 0", "é"]
+        {
+            assert!(execute(&mut vm, line).starts_with("FAIL "), "{line}");
+        }
+        assert_eq!(execute(&mut vm, "write 0x80000000 4 0x1122"), "OK\n");
+        assert_eq!(execute(&mut vm, "readl 0x80000000"), "OK 0x0000000000002211\n");
+    }
+}

@@ -183,7 +183,7 @@ impl Machine {
     fn skip_to(&mut self, to: u64) {
         let fabric = &mut self.fabric;
         let now = fabric.now(fabric.position.base);
-        fabric.position.skipped += to.saturating_sub(now);
+        fabric.position.skip(to.saturating_sub(now));
         fabric.now(fabric.position.base);
     }
 
