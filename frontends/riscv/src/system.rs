@@ -119,7 +119,7 @@ impl System for Privileged {
         interrupt::enabled(state) != 0
     }
 
-    /// Any register that the CPU has, whether or not its unit is switched on; see [`access`].
+    /// Any register that the CPU has, whether or not its unit is switched on; see `access`.
     fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
         access::control_register(cx, self.cpu, &self.layout, number, write)
     }
