@@ -24,7 +24,7 @@ use tern_core::snapshot::{self, StateError};
 /// The part's row.
 pub static PART: Part = Part {
     name: "gpex-pcihost",
-    aliases: &["pcie-host"],
+    aliases: &[],
     class: Class::Bus,
     about: "generic PCI Express host bridge with ECAM, 256 buses, bridges, root ports",
     sample: |bench: &mut Bench| {

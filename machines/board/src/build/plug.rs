@@ -1,7 +1,7 @@
 //! Devices that come to a board, before it is switched on or while it runs, and go again.
 
 use super::Board;
-use crate::backends::{Backends, ForDevice, Port};
+use crate::backends::{Backends, ForDevice, Port, VIRTIO_INSIDE};
 use crate::config::DeviceConfig;
 use crate::part::Kind;
 use tern_core::device::Sink;
@@ -46,6 +46,14 @@ pub struct Plugged {
 }
 
 impl Plugged {
+    /// Where the virtio device that a PCI function holds is among objects.
+    #[must_use]
+    pub fn virtio_inside(&self) -> Option<String> {
+        let kind = self.kind()?;
+        let inside = kind.via == Via::Pci && matches!(kind.model.build, Build::Virtio(..));
+        inside.then(|| format!("{}/{VIRTIO_INSIDE}", self.path))
+    }
+
     /// Its type.
     #[must_use]
     pub fn kind(&self) -> Option<Type> {

@@ -1,7 +1,7 @@
 //! Media: nodes that hold images, and the drives that devices see, whose node can change while the machine runs.
 
 use super::snapshots::{open_as, send_away};
-use crate::backends::{Port, User};
+use crate::backends::{Port, User, VIRTIO_INSIDE};
 use crate::config::{Content, Drive, Medium};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -379,6 +379,7 @@ impl Blocks {
     /// The drive with this name, or of the device with this name or path.
     #[must_use]
     pub fn drive_of(&self, name: &str) -> Option<&Backend> {
+        let name = name.strip_suffix(VIRTIO_INSIDE).and_then(|n| n.strip_suffix('/')).unwrap_or(name);
         let of_device = |b: &&Backend| {
             let path = b.user.as_ref().map_or("", |u| u.path.as_str());
             path == name || path.strip_prefix("/machine/peripheral/") == Some(name)
