@@ -180,6 +180,10 @@ impl Machine {
             self.skip_to(at);
             self.events();
             self.apply();
+            if at == u64::MAX {
+                // Time has come to its end; what is due then would be due for ever.
+                break;
+            }
         }
         self.skip_to(to);
     }
@@ -233,14 +237,10 @@ impl Machine {
         self.engine.icount(self.harts[cpu].cpu)
     }
 
-    fn system(&self) -> &dyn System {
-        self.frontend.system().expect("looked at when the machine was made")
-    }
-
     /// The privileged side of a CPU's model.
     #[must_use]
     pub fn privileged(&self) -> &dyn System {
-        self.system()
+        self.frontend.system().expect("looked at when the machine was made")
     }
 
     /// Reads or writes a control register of a CPU: see [`System::control_register`].
