@@ -453,16 +453,17 @@ impl Parent for VirtioMmio {
     }
 }
 
-/// `addr=`: device and function, hexadecimal as people write PCI addresses; empty: the first free one.
+/// `addr=`: device and function, both hexadecimal as people write PCI addresses; empty: the first free one.
 pub(crate) fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let (device, function) = digits.split_once('.').unwrap_or((digits, "0"));
-    let device = u8::from_str_radix(device, 16).ok().filter(|n| *n < 32);
-    let function = function.parse::<u8>().ok().filter(|n| *n < 8);
-    match device.zip(function) {
+    let number = |text: &str, limit: u8| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        u8::from_str_radix(digits, 16).ok().filter(|n| *n < limit)
+    };
+    let (device, function) = text.split_once('.').unwrap_or((text, "0"));
+    match number(device, 32).zip(number(function, 8)) {
         Some(place) => Ok(Some(place)),
         None => Err(format!("Property 'addr' doesn't take value '{text}'")),
     }

@@ -363,7 +363,7 @@ impl FirmwareHost for Host<'_> {
     }
 
     fn wait_cpu(&mut self, cpu: usize) {
-        if !self.privileged().wakes(self.engine.state(self.harts[cpu].cpu)) {
+        if !self.system().wakes(self.engine.state(self.harts[cpu].cpu)) {
             self.harts[cpu].state = CpuState::Waiting;
         }
     }

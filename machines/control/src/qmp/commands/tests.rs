@@ -384,3 +384,32 @@ fn a_format_has_its_file_to_itself() {
     good(&mut vm, "device_add", disk("file"));
     std::fs::remove_file(&path).unwrap();
 }
+
+#[test]
+fn places_of_functions() {
+    let at = |id: &str, addr: &str| {
+        let config = DeviceConfig { id: Some(id.to_owned()), ..DeviceConfig::new("virtio-rng-pci") };
+        config.with("addr", addr).with("multifunction", "on")
+    };
+    let mut vm = machine("virt", &[at("a", "0x1f.0x0"), at("b", "0x1f.0x1"), at("c", "1e.7"), at("d", "3")]);
+    let buses = good(&mut vm, "query-pci", json!({}));
+    let all = buses[0]["devices"].as_array().unwrap();
+    let place = |id: &str| all.iter().find(|d| d["qdev_id"] == json!(id)).map(|d| (&d["slot"], &d["function"]));
+    for (id, slot, function) in [("a", 31, 0), ("b", 31, 1), ("c", 30, 7), ("d", 3, 0)] {
+        assert_eq!(place(id), Some((&json!(slot), &json!(function))), "{id}");
+    }
+}
+
+#[test]
+fn drives_of_virtio_functions_are_inside() {
+    let port = DeviceConfig { id: Some("rp".to_owned()), ..DeviceConfig::new("pcie-root-port") };
+    let mut vm = machine("virt", &[port]);
+    good(&mut vm, "blockdev-add", json!({"driver": "null-co", "node-name": "n0", "size": 4096}));
+    let disk = json!({"driver": "virtio-blk-pci", "id": "disk", "drive": "n0", "bus": "rp"});
+    good(&mut vm, "device_add", disk);
+    let inside = "/machine/peripheral/disk/virtio-backend";
+    assert_eq!(good(&mut vm, "query-block", json!({}))[0]["qdev"], json!(inside));
+    assert_eq!(good(&mut vm, "query-blockstats", json!({}))[0]["qdev"], json!(inside));
+    let kind = good(&mut vm, "qom-get", json!({"path": inside, "property": "type"}));
+    assert_eq!(kind, json!("virtio-blk-device"));
+}
