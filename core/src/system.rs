@@ -2,6 +2,7 @@
 //! programs has none.
 
 use crate::engine::{Platform, Stop};
+use crate::frontend::HelperCx;
 use crate::mem::{Access, FaultKind, GuestMemory, MemFault, PAGE_MASK, PageFlags, PageRef, Size};
 use crate::state::State;
 
@@ -105,15 +106,10 @@ pub trait System {
     fn wakes(&self, state: &State) -> bool;
 
     /// Reads control register `number` of a CPU, or writes it, as its most privileged software could; the value that it
-    /// had (`None`: there is none of this number).  For people who look at a machine, and tests.
-    fn control_register(
-        &self,
-        state: &mut State,
-        physical: &mut dyn Platform,
-        number: u32,
-        write: Option<u64>,
-    ) -> Option<u64> {
-        let _ = (state, physical, number, write);
+    /// had (`None`: there is none of this number, or it cannot be written).  For people who look at a machine, and tests:
+    /// the CPU stands between two instructions, and what `cx.flush` says afterwards is to be forgotten.
+    fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
+        let _ = (cx, number, write);
         None
     }
 

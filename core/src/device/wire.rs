@@ -61,6 +61,8 @@ pub enum Request {
     Shutdown,
     /// A watchdog has run out.
     Watchdog,
+    /// Whoever has the machine is to look at it: a device has something to tell.
+    Attend,
 }
 
 #[derive(Default)]

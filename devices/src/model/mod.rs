@@ -3,7 +3,7 @@
 //!
 //! # Adding a model
 //! In the device's file: `pub static MODELS: &[Model]`, one row for each name; in the class's `mod.rs`: the file's name in
-//! [`models!`](crate::models).  A row's `build` gets the properties, typed, and what they refer to ([`Wants`]).
+//! [`models!`](macro@crate::models).  A row's `build` gets the properties, typed, and what they refer to ([`Wants`]).
 
 mod props;
 mod wants;

@@ -175,6 +175,11 @@ impl Config {
         self.write[at..at + mask.len()].copy_from_slice(mask);
     }
 
+    /// Lets the guest clear bits by writing ones.
+    pub fn clearable(&mut self, at: usize, mask: &[u8]) {
+        self.clear[at..at + mask.len()].copy_from_slice(mask);
+    }
+
     /// Says which bits the function changes by [`Config::put`] while it runs.
     pub fn volatile(&mut self, at: usize, mask: &[u8]) {
         self.volatile[at..at + mask.len()].copy_from_slice(mask);

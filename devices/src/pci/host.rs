@@ -4,8 +4,11 @@
 //! Window 0 is ECAM; the others are what base address registers decode ([`PciHost::decodes`]), which the bridge moves to
 //! bus addresses: the board gives each a region in the container of its address space.
 
+mod slots;
+
 use super::bridge::Header;
 use super::config::{Bar, BarKind};
+use super::port::{Numbers, RootPort};
 use super::upstream::{Shared, Way};
 use super::{ATTENTION, Config, PciFunction};
 use crate::bench::Bench;
@@ -15,18 +18,20 @@ use std::rc::Rc;
 use tern_core::device::{Device, IrqLine, Kit, Reporter, Window};
 use tern_core::mem::Size;
 use tern_core::registers;
-use tern_core::snapshot::{self, StateError, check};
+use serde::{Deserialize, Serialize};
+use tern_core::snapshot::{self, StateError};
 
 /// The part's row.
 pub static PART: Part = Part {
     name: "gpex-pcihost",
-    aliases: &["pcie-host"],
+    aliases: &[],
     class: Class::Bus,
     about: "generic PCI Express host bridge with ECAM, 256 buses, bridges, root ports",
     sample: |bench: &mut Bench| {
         let mut host = PciHost::new(bench.kit("gpex-pcihost"), core::array::from_fn(|_| bench.line()));
         let report = Reporter::new("bridge", |_, _| {});
-        let port = host.add(None, None, report.clone(), |kit| Box::new(Header::root_port(kit, 1)));
+        let numbers = Numbers { port: 1, slot: 1 };
+        let port = host.add(None, None, report.clone(), |kit| Box::new(RootPort::new(kit, numbers, true)));
         if let Ok(port) = port {
             let bridge = host.add(Some(port), None, report, |kit| Box::new(Header::pci_bridge(kit)));
             debug_assert!(bridge.is_ok());
@@ -57,6 +62,14 @@ pub enum PciError {
     Place(u8, u8),
     /// What it is to be behind is not a bridge.
     NoBridge(usize),
+    /// This function is not behind a port whose functions come and go while the machine runs.
+    NoHotplug(usize),
+    /// Function 0 of this device, of this type, is there: the guest would never look for others.
+    Exposed(u8, &'static str),
+    /// There is no such function.
+    Gone(usize),
+    /// The guest is at work with the slot.
+    Busy,
 }
 
 impl fmt::Display for PciError {
@@ -66,6 +79,13 @@ impl fmt::Display for PciError {
             PciError::Full => f.write_str("the PCI bus is full"),
             PciError::Place(device, function) => write!(f, "this PCI bus has no slot {device:x}.{function}"),
             PciError::NoBridge(n) => write!(f, "PCI function {n} is not a bridge"),
+            PciError::NoHotplug(n) => write!(f, "PCI function {n} does not come or go while the machine runs"),
+            PciError::Exposed(device, kind) => write!(
+                f,
+                "PCI: slot {device} function 0 already occupied by {kind}, new func cannot be exposed to guest."
+            ),
+            PciError::Gone(n) => write!(f, "there is no PCI function {n}"),
+            PciError::Busy => f.write_str("Hot-unplug failed: guest is busy (power indicator blinking)"),
         }
     }
 }
@@ -89,16 +109,34 @@ struct Entry {
     parent: Option<usize>,
     device: u8,
     function: u8,
-    part: Box<dyn PciFunction>,
+    /// The function; none: it has been taken off the bus.
+    part: Option<Box<dyn PciFunction>>,
     /// The first of its windows.
     window: u32,
     decoders: Vec<Decoder>,
     /// The line that it asserts.
     line: Option<u8>,
     way: Rc<Way>,
-    /// It has been taken off the bus.
-    gone: bool,
 }
+
+impl Entry {
+    fn config(&self) -> Option<&Config> {
+        self.part.as_ref().map(|part| part.config())
+    }
+}
+
+/// What is saved of a function, or of the place of one that is gone.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// How many windows it has.
+    windows: u8,
+    state: Option<Vec<u8>>,
+}
+
+/// Version of the state.
+const VERSION: u32 = 2;
+/// Most windows of a function.
+const MAX_WINDOWS: u8 = 6;
 
 /// The host bridge.
 pub struct PciHost {
@@ -108,6 +146,8 @@ pub struct PciHost {
     windows: u32,
     /// The IOMMU that functions are behind.
     iommu: Shared,
+    /// Functions that have gone by themselves since somebody asked.
+    ejected: Vec<usize>,
 }
 
 impl PciHost {
@@ -125,7 +165,7 @@ impl PciHost {
     /// A host bridge whose first bus is empty.
     #[must_use]
     pub fn bare(kit: Kit, lines: [IrqLine; 4]) -> PciHost {
-        PciHost { kit, lines, entries: Vec::new(), windows: 1, iommu: Shared::default() }
+        PciHost { kit, lines, entries: Vec::new(), windows: 1, iommu: Shared::default(), ejected: Vec::new() }
     }
 
     /// Adds a function, behind bridge `parent` or to the first bus, at (device, function) or in the first free device; its
@@ -154,7 +194,22 @@ impl PciHost {
         report: Reporter,
         build: impl FnOnce(Kit) -> Result<Box<dyn PciFunction>, E>,
     ) -> Result<usize, E> {
-        let (device, function) = self.place(parent, place)?;
+        let at = self.place(parent, place)?;
+        let number = self.insert(parent, at, report, build)?;
+        if let Some((port, slot)) = self.slot_of(number).filter(|_| at.1 == 0) {
+            self.with_function(port, |p| slot.settle(p.config_mut(), true));
+        }
+        Ok(number)
+    }
+
+    /// Puts a new function where there is room for it.
+    fn insert<E: From<PciError>>(
+        &mut self,
+        parent: Option<usize>,
+        (device, function): (u8, u8),
+        report: Reporter,
+        build: impl FnOnce(Kit) -> Result<Box<dyn PciFunction>, E>,
+    ) -> Result<usize, E> {
         let number = self.entries.len();
         let kit = Kit { clock: self.kit.clock.part(number as u16 + 1), report, ..self.kit.clone() };
         let (way, kit) = Way::new(kit, &self.iommu);
@@ -164,30 +219,32 @@ impl PciHost {
             way.exempt.set(true);
             *self.iommu.borrow_mut() = Some(iommu);
         }
-        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device && !e.gone) {
-            other.part.config_mut().set_multifunction();
+        for other in self.entries.iter_mut().filter(|e| e.parent == parent && e.device == device) {
+            let Some(other) = &mut other.part else { continue };
+            other.config_mut().set_multifunction();
             part.config_mut().set_multifunction();
         }
         let decoders: Vec<Decoder> =
             part.config().bars().iter().map(|bar| Decoder { bar: *bar, mapped: None }).collect();
         let window = self.windows;
         self.windows += decoders.len() as u32;
-        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, way, gone: false });
+        let part = Some(part);
+        self.entries.push(Entry { parent, device, function, part, window, decoders, line: None, way });
         self.name_requesters();
         Ok(number)
     }
 
     /// The place for a new function: the wanted one, or the first free one.
     fn place(&self, parent: Option<usize>, place: Option<(u8, u8)>) -> Result<(u8, u8), PciError> {
-        let bridge = |n: usize| self.entries.get(n).filter(|e| !e.gone).map(|e| &e.part).ok_or(n);
+        let bridge = |n: usize| self.function(n).ok_or(n);
         let devices = match parent.map(bridge).transpose() {
             Ok(None) => 32,
-            Ok(Some(part)) if part.kind() == "pcie-root-port" => 1,
+            Ok(Some(part)) if part.slot().is_some() => 1,
             Ok(Some(part)) if part.config().is_bridge() => 32,
             Ok(Some(_)) => return Err(PciError::NoBridge(parent.unwrap_or(0))),
             Err(n) => return Err(PciError::NoBridge(n)),
         };
-        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device && !e.gone);
+        let taken = |device: u8| self.entries.iter().any(|e| e.parent == parent && e.device == device && e.part.is_some());
         let (device, function) = match place {
             Some(place) => place,
             None => ((0..devices).find(|d| !taken(*d)).ok_or(PciError::Full)?, 0),
@@ -214,22 +271,25 @@ impl PciHost {
     }
 
     /// Takes function `number` off the bus; its number is not used again.
-    pub fn remove(&mut self, number: usize) {
-        let Some(entry) = self.entries.get_mut(number) else { return };
-        entry.gone = true;
-        if entry.way.exempt.get() {
-            *self.iommu.borrow_mut() = None;
-        }
-        entry.part.config_mut().reset();
+    fn remove(&mut self, number: usize) {
+        self.drop_part(number);
         self.remap();
         self.lines(number);
         self.kit.clock.part(number as u16 + 1).cancel_all();
     }
 
+    /// Drops a function, with its backends.
+    fn drop_part(&mut self, number: usize) {
+        let Some(entry) = self.entries.get_mut(number) else { return };
+        entry.part = None;
+        if entry.way.exempt.replace(false) {
+            *self.iommu.borrow_mut() = None;
+        }
+    }
+
     /// Calls function `number`, if there is one.
     pub fn with_function<T>(&mut self, number: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> Option<T> {
-        let entry = self.entries.get_mut(number).filter(|e| !e.gone)?;
-        let value = f(&mut *entry.part);
+        let value = f(&mut **self.entries.get_mut(number)?.part.as_mut()?);
         self.lines(number);
         Some(value)
     }
@@ -237,18 +297,18 @@ impl PciHost {
     /// Where function `number` is: the bridge that it is behind, device, function.
     #[must_use]
     pub fn place_of(&self, number: usize) -> Option<(Option<usize>, u8, u8)> {
-        self.entries.get(number).filter(|e| !e.gone).map(|e| (e.parent, e.device, e.function))
+        self.entries.get(number).filter(|e| e.part.is_some()).map(|e| (e.parent, e.device, e.function))
     }
 
     /// The numbers of all functions.
     pub fn functions(&self) -> impl Iterator<Item = usize> {
-        self.entries.iter().enumerate().filter(|(_, e)| !e.gone).map(|(n, _)| n)
+        self.entries.iter().enumerate().filter(|(_, e)| e.part.is_some()).map(|(n, _)| n)
     }
 
     /// Function `number`.
     #[must_use]
     pub fn function(&self, number: usize) -> Option<&dyn PciFunction> {
-        self.entries.get(number).filter(|e| !e.gone).map(|e| &*e.part)
+        self.entries.get(number)?.part.as_deref()
     }
 
     /// What window `window` (1 and up) decodes: the kind of addresses.
@@ -273,7 +333,8 @@ impl PciHost {
     }
 
     fn find(&self, parent: Option<usize>, device: u8, function: u8) -> Option<usize> {
-        self.entries.iter().position(|e| !e.gone && (e.parent, e.device, e.function) == (parent, device, function))
+        let place = (parent, device, function);
+        self.entries.iter().position(|e| e.part.is_some() && (e.parent, e.device, e.function) == place)
     }
 
     /// The function at a place in ECAM, as the bridges' bus numbers have it; with the offset in its space.
@@ -283,12 +344,13 @@ impl PciHost {
         let mut own = 0;
         while bus != own {
             let bridge = self.entries.iter().position(|e| {
-                let c = e.part.config();
+                let Some(c) = e.config().filter(|c| e.parent == parent && c.is_bridge()) else { return false };
                 let [_, low, high, _] = c.word(super::config::reg::PRIMARY).to_le_bytes();
-                !e.gone && e.parent == parent && c.is_bridge() && low > own && (low..=high).contains(&bus)
+                low > own && (low..=high).contains(&bus)
             })?;
             parent = Some(bridge);
-            own = self.entries[bridge].part.config().byte_at(super::config::reg::SECONDARY);
+            let bridge = self.function(bridge).filter(|b| is_open(*b))?;
+            own = bridge.config().byte_at(super::config::reg::SECONDARY);
         }
         let entry = self.find(parent, (at >> 15 & 31) as u8, (at >> 12 & 7) as u8)?;
         Some((entry, (at & 0xfff) as usize))
@@ -297,24 +359,25 @@ impl PciHost {
     fn read_ecam(&mut self, at: u64, size: Size) -> u64 {
         // Nobody answers: all ones, as probing expects.
         let Some((entry, offset)) = self.route(at) else { return u64::MAX };
-        let value = self.entries[entry].part.read_config(offset, size);
-        self.lines(entry);
-        value
+        self.with(entry, |f| f.read_config(offset, size))
     }
 
     fn write_ecam(&mut self, at: u64, size: Size, value: u64) {
         let Some((entry, offset)) = self.route(at) else { return };
-        self.entries[entry].part.write_config(offset, size, value);
+        let before = self.slot_state(entry);
+        self.with(entry, |f| f.write_config(offset, size, value));
+        self.slot_written(entry, before);
         self.remap();
         self.lines(entry);
     }
 
     /// Where a function's base address register decodes on the first bus.
     fn address(&self, entry: &Entry, bar: &Bar) -> Option<u64> {
-        let base = entry.part.config().address(bar).filter(|_| !entry.gone)?;
+        let base = entry.config()?.address(bar)?;
         let mut parent = entry.parent;
         while let Some(bridge) = parent.and_then(|n| self.entries.get(n)) {
-            if !bridge.part.config().forwards(bar.kind, base, bar.size) {
+            let part = bridge.part.as_deref()?;
+            if !is_open(part) || !part.config().forwards(bar.kind, base, bar.size) {
                 return None;
             }
             parent = bridge.parent;
@@ -331,12 +394,12 @@ impl PciHost {
     /// Functions are known to an IOMMU by their bus numbers, which bridges give.
     fn name_requesters(&self) {
         for e in &self.entries {
-            let bridge = e.parent.and_then(|n| self.entries.get(n));
-            let bus = bridge.map_or(0, |b| b.part.config().byte_at(super::config::reg::SECONDARY));
+            let bridge = e.parent.and_then(|n| self.config(n));
+            let bus = bridge.map_or(0, |c| c.byte_at(super::config::reg::SECONDARY));
             e.way.requester.set(u16::from(bus) << 8 | u16::from(e.device) << 3 | u16::from(e.function));
         }
         if let Some(iommu) = &*self.iommu.borrow() {
-            let behind = self.entries.iter().filter(|e| !e.gone && !e.way.exempt.get());
+            let behind = self.entries.iter().filter(|e| e.part.is_some() && !e.way.exempt.get());
             iommu.requesters(&behind.map(|e| e.way.requester.get()).collect::<Vec<_>>());
         }
     }
@@ -344,10 +407,9 @@ impl PciHost {
     /// Lets an IOMMU say what it found wrong with accesses of function `entry`.
     fn attend(&mut self, entry: usize) {
         let wants = self.iommu.borrow().as_ref().is_some_and(|iommu| iommu.wants_attention());
-        let at = if wants { self.entries.iter().position(|e| !e.gone && e.way.exempt.get()) } else { None };
+        let at = if wants { self.entries.iter().position(|e| e.way.exempt.get()) } else { None };
         if let Some(at) = at.filter(|at| *at != entry) {
-            self.entries[at].part.changed(ATTENTION);
-            self.lines(at);
+            self.with(at, |f| f.changed(ATTENTION));
         }
     }
 
@@ -369,7 +431,7 @@ impl PciHost {
 
     /// The line that a function asserts: pins turn by the device's number at every bus (PCI-to-PCI Bridge 1.2, 9.1).
     fn line_of(&self, entry: usize) -> Option<u8> {
-        let mut pin = self.entries[entry].part.config().intx().filter(|_| !self.entries[entry].gone)?;
+        let mut pin = self.config(entry)?.intx()?;
         let mut at = Some(entry);
         while let Some(e) = at.and_then(|n| self.entries.get(n)) {
             pin = (pin + e.device) % 4;
@@ -391,10 +453,7 @@ impl PciHost {
 
     /// Calls a function, if there is one of this number.
     fn with<T: Default>(&mut self, entry: usize, f: impl FnOnce(&mut dyn PciFunction) -> T) -> T {
-        let Some(e) = self.entries.get_mut(entry).filter(|e| !e.gone) else { return T::default() };
-        let value = f(&mut *e.part);
-        self.lines(entry);
-        value
+        self.with_function(entry, f).unwrap_or_default()
     }
 
     /// Function and port behind a port of the whole device.
@@ -405,7 +464,7 @@ impl PciHost {
     /// The configuration space of function `number`.
     #[must_use]
     pub fn config(&self, number: usize) -> Option<&Config> {
-        self.entries.get(number).map(|e| e.part.config())
+        self.entries.get(number)?.config()
     }
 }
 
@@ -417,7 +476,10 @@ impl Device for PciHost {
     fn windows(&self) -> Vec<Window> {
         let mut windows = vec![Window { name: "pcie-ecam".into(), size: ECAM_SIZE }];
         for e in &self.entries {
-            let name = |d: &Decoder| format!("{}-{:x}.{}-bar{}", e.part.kind(), e.device, e.function, d.bar.number);
+            let name = |d: &Decoder| {
+                let kind = e.part.as_ref().map_or("gone", |part| part.kind());
+                format!("{kind}-{:x}.{}-bar{}", e.device, e.function, d.bar.number)
+            };
             windows.extend(e.decoders.iter().map(|d| Window { name: name(d), size: d.bar.size }));
         }
         windows
@@ -465,7 +527,9 @@ impl Device for PciHost {
 
     fn reset(&mut self) {
         for entry in &mut self.entries {
-            entry.part.reset();
+            if let Some(part) = &mut entry.part {
+                part.reset();
+            }
             entry.line = None;
         }
         self.remap();
@@ -473,20 +537,24 @@ impl Device for PciHost {
     }
 
     fn save(&self) -> Result<Vec<u8>, StateError> {
-        let functions: Vec<Vec<u8>> = self.entries.iter().map(|e| e.part.save()).collect::<Result<_, _>>()?;
-        snapshot::save(PART.name, 1, &functions)
+        let entry = |e: &Entry| {
+            let state = e.part.as_ref().map(|part| part.save()).transpose()?;
+            Ok(Saved { windows: e.decoders.len() as u8, state })
+        };
+        let functions: Vec<Saved> = self.entries.iter().map(entry).collect::<Result<_, StateError>>()?;
+        snapshot::save(PART.name, VERSION, &functions)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        let functions: Vec<Vec<u8>> = snapshot::load(PART.name, 1, bytes)?;
-        let (saved, here) = (functions.len(), self.entries.len());
-        check(saved == here, "functions", || format!("{saved}, this bridge has {here}"))?;
-        let before: Vec<Vec<u8>> = self.entries.iter().map(|e| e.part.save()).collect::<Result<_, _>>()?;
-        let result = self.entries.iter_mut().zip(&functions).try_for_each(|(e, bytes)| e.part.load(bytes));
-        if result.is_err() {
-            for (entry, bytes) in self.entries.iter_mut().zip(&before) {
-                entry.part.load(bytes)?;
-            }
+        let functions: Vec<Saved> = snapshot::load(PART.name, VERSION, bytes)?;
+        self.check_places(&functions)?;
+        let state = |e: &Entry| e.part.as_ref().map(|part| part.save()).transpose();
+        let before: Vec<Option<Vec<u8>>> = self.entries.iter().map(state).collect::<Result<_, _>>()?;
+        let result = self.load_functions(functions.iter().map(|f| f.state.as_deref()));
+        let result = result.and_then(|()| self.check_slots(&functions));
+        match result {
+            Ok(()) => self.follow(&functions),
+            Err(_) => self.load_functions(before.iter().map(Option::as_deref))?,
         }
         self.name_requesters();
         // The map and the lines come back by themselves: only what is known of them has to.
@@ -501,6 +569,11 @@ impl Device for PciHost {
         }
         result
     }
+}
+
+/// Is what is behind this bridge there for the guest?
+fn is_open(bridge: &dyn PciFunction) -> bool {
+    bridge.slot().is_none_or(|slot| slot.link(bridge.config()))
 }
 
 /// A single function on a bench, for its row in the catalogue.
@@ -524,7 +597,7 @@ impl Solo {
 
 impl Device for Solo {
     fn kind(&self) -> &'static str {
-        self.0.entries.first().map_or(PART.name, |e| e.part.kind())
+        self.0.function(0).map_or(PART.name, |part| part.kind())
     }
 
     fn windows(&self) -> Vec<Window> {

@@ -24,8 +24,10 @@ crate::devices! {
 }
 
 crate::models! {
-    /// Bridges and root ports.
+    /// Bridges.
     bridge,
+    /// Root ports and their slots.
+    port,
     /// The RISC-V IOMMU.
     riscv_iommu,
 }
@@ -112,6 +114,11 @@ pub trait PciFunction {
 
     /// It is an IOMMU: accesses of all other functions pass through this.
     fn iommu(&self) -> Option<Rc<dyn Iommu>> {
+        None
+    }
+
+    /// It is a port with a slot: this is how functions come and go there.
+    fn slot(&self) -> Option<port::Slot> {
         None
     }
 

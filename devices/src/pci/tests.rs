@@ -3,6 +3,7 @@
 use super::bridge::Header;
 use super::config::{BarKind, reg};
 use super::host::{PciError, PciHost};
+use super::port::{Numbers, RootPort};
 use crate::bench::{Bench, RAM};
 use crate::virtio::blk::{Blk, Config};
 use crate::virtio::pci::Interface;
@@ -32,6 +33,13 @@ impl Machine {
         let blk = Box::new(Blk::new(self.bench.disk(1 << 16), Config { queues: 2, ..Config::default() }));
         let report = self.bench.kit("blk").report;
         self.host.add(parent, place, report, |kit| Box::new(VirtioPci::new(kit, blk, Options::default(), interface)))
+    }
+
+    /// A root port.
+    fn port(&mut self, place: Option<(u8, u8)>) -> usize {
+        let numbers = Numbers { port: 1, slot: 5 };
+        let report = self.bench.kit("port").report;
+        self.host.add(None, place, report, |kit| Box::new(RootPort::new(kit, numbers, true))).unwrap()
     }
 
     fn read(&mut self, bdf: u64, at: usize, size: Size) -> u64 {
@@ -244,7 +252,7 @@ fn structures_are_reached_through_configuration_space_too() {
 #[test]
 fn bridges_pass_on_what_they_are_told_to() {
     let mut m = Machine::new();
-    let port = m.host.add(None, Some((2, 0)), quiet(), |kit| Box::new(Header::root_port(kit, 1))).unwrap();
+    let port = m.port(Some((2, 0)));
     let inner = m.host.add(Some(port), None, quiet(), |kit| Box::new(Header::pci_bridge(kit))).unwrap();
     assert_eq!(m.blk(Some(port), None, Interface::Modern), Err(PciError::Full));
     m.blk(Some(inner), Some((5, 0)), Interface::Modern).unwrap();
@@ -312,3 +320,5 @@ fn saved_bridges_are_checked() {
     other.host.reset();
     assert_eq!(other.mapped(), [(1, None)]);
 }
+
+mod hotplug;

@@ -1,6 +1,6 @@
 //! virtio-input: keyboards, mice and tablets (virtio 1.2, 5.8; event codes of Linux' `input-event-codes.h`).
 //!
-//! Events enter at port [`EVENTS`], eight bytes each as they go to the guest: type, code (16 bits), value (32 bits), all
+//! Events enter at port `EVENTS`, eight bytes each as they go to the guest: type, code (16 bits), value (32 bits), all
 //! little-endian; a report ends with `EV_SYN`.  They wait for buffers, so none is lost while there is room.
 
 use super::{Broken, Cx, Kind, VirtioDevice};

@@ -42,16 +42,19 @@ pub mod feature {
 
 /// Declares a kind of virtio device: `KIND`, and its row in the list of models.
 ///
-/// `ID, "name", [aliases], Class, class PCI_CLASS, legacy PCI_ID, "about", [properties], bus, |wants| ...`; for the numbers
+/// `ID, "name" (, mmio "NAME" where it is not the name with `-device`), [aliases], Class, class PCI_CLASS, legacy PCI_ID, "about", [properties], bus, |wants| ...`; for the numbers
 /// see [`Kind`]; `bus` is [`Model::bus`](crate::model::Model::bus), and the rest is its `build`.
 #[macro_export]
 macro_rules! virtio_part {
-    ($id:literal, $name:literal, [$($alias:literal),*], $class:ident, class $code:literal, legacy $legacy:literal,
+    ($id:literal, $name:literal, [$($alias:literal),*], $($rest:tt)*) => {
+        $crate::virtio_part! { $id, $name, mmio concat!($name, "-device"), [$($alias),*], $($rest)* }
+    };
+    ($id:literal, $name:literal, mmio $mmio:expr, [$($alias:literal),*], $class:ident, class $code:literal, legacy $legacy:literal,
         $about:literal, [$($prop:expr),* $(,)?], $bus:expr, $build:expr) => {
         /// What it is called.
         pub static KIND: $crate::virtio::Kind = $crate::virtio::Kind {
             id: $id,
-            mmio: concat!($name, "-device"),
+            mmio: $mmio,
             pci: concat!($name, "-pci"),
             class: $code,
             legacy_id: $legacy,

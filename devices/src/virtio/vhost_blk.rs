@@ -10,7 +10,7 @@ use tern_core::snapshot::{self, StateError};
 use tern_core::time::Clock;
 
 crate::virtio_part! {
-    2, "vhost-user-blk", [], Storage, class 0x01_0000, legacy 0x1001,
+    2, "vhost-user-blk", mmio "vhost-user-blk", [], Storage, class 0x01_0000, legacy 0x1001,
     "disk of another process: vhost-user over a socket",
     [
         Prop::new("chardev", PropKind::Chardev, "the socket of the process"),

@@ -55,7 +55,12 @@ pub struct Reach<'a, 'b> {
     /// The register, by the number of its low half.
     pub(crate) number: u16,
     word: u64,
+    /// Instructions that retire with the access: 1, or none if it is made from outside.
+    retires: u64,
 }
+
+/// In the helper's payload: the access is not an instruction's.
+pub(crate) const OUTSIDE: u64 = 1 << 14;
 
 impl Reach<'_, '_> {
     fn get(&self, slot: Slot) -> u64 {
@@ -105,7 +110,7 @@ fn changed(kind: Kind, old: u64, operand: u64) -> u64 {
     }
 }
 
-/// The helper: payload is number, kind and the instruction's bits; arguments are the operand and the [`Unit`].
+/// The helper: payload is number, kind, [`OUTSIDE`] and the instruction's bits; arguments are the operand and the [`Unit`].
 pub(crate) fn access(cx: &mut HelperCx<'_>, args: [u64; 3], payload: u64) -> R<u64> {
     let number = payload as u16 & 0xfff;
     let kind = match payload >> 12 & 3 {
@@ -115,7 +120,7 @@ pub(crate) fn access(cx: &mut HelperCx<'_>, args: [u64; 3], payload: u64) -> R<u
         _ => Kind::Clear,
     };
     let unit = Unit::unpack(args[1]);
-    let mut reach = Reach { cx, unit, number, word: payload >> 16 };
+    let mut reach = Reach { cx, unit, number, word: payload >> 16, retires: u64::from(payload & OUTSIDE == 0) };
     match Csr::row(number).map(|row| &row.how) {
         Some(How::Raw(raw)) => raw(&mut reach, kind, args[0]),
         Some(How::Slow(slow)) => Ok(slow_access(&mut reach, slow, kind, args[0])),
@@ -338,17 +343,18 @@ fn counter_place(number: u16) -> (u32, Slot) {
 pub(crate) fn set_counter(r: &mut Reach<'_, '_>, v: u64) {
     let (bit, offset) = counter_place(r.number);
     let runs = r.get(MCOUNTINHIBIT) >> bit & 1 == 0;
-    let v = if runs { v.wrapping_sub(r.cx.icount + 1) } else { v };
+    let v = if runs { v.wrapping_sub(r.cx.icount + r.retires) } else { v };
     r.set(offset, v);
 }
 
 pub(crate) fn set_mcountinhibit(r: &mut Reach<'_, '_>, v: u64) {
     let (old, new, now) = (r.get(MCOUNTINHIBIT), v & 5, r.cx.icount);
+    let after = now + r.retires;
     for (bit, offset) in [(0, CYCLE_OFFSET), (2, INSTRET_OFFSET)] {
         let value = r.get(offset);
         match (old >> bit & 1, new >> bit & 1) {
             (0, 1) => r.set(offset, value.wrapping_add(now)),
-            (1, 0) => r.set(offset, value.wrapping_sub(now + 1)),
+            (1, 0) => r.set(offset, value.wrapping_sub(after)),
             _ => {}
         }
     }

@@ -16,6 +16,7 @@
 //! their registers and CSRs are in [`state`] and [`insn::csr`] already, and the row `v` is marked as planned until then.
 #![forbid(unsafe_code)]
 
+mod access;
 mod aia;
 pub mod asm;
 mod crypto;
@@ -70,10 +71,10 @@ impl Riscv {
     #[must_use]
     pub fn machine(features: Features) -> Riscv {
         let disassembler = Disassembler::new(&features.machine_groups()).address_bits(u32::from(features.xlen()));
-        let layout = state::machine_layout(features.shape());
-        let unit = features.privileged();
-        let system = Some(Privileged::new(unit, layout.clone()));
-        Riscv { cpu: Cpu { privileged: unit, ..features.cpu() }, layout, disassembler, features, system }
+        let layout = state::machine_layout(features.shape(), features.ids());
+        let cpu = Cpu { privileged: features.privileged(), ..features.cpu() };
+        let system = Some(Privileged::new(cpu, layout.clone()));
+        Riscv { cpu, layout, disassembler, features, system }
     }
 
     /// Its privileged side, if it has one.

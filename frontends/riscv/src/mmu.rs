@@ -1,12 +1,16 @@
 //! Address translation: Sv32, Sv39, Sv48, Sv57 and their two-stage forms, Svnapot, Svpbmt, Svade, Svadu; physical memory
 //! protection applies to what comes out (privileged manual, "Supervisor-Level ISA", "Hypervisor Extension").
 
+mod list;
+
+pub(crate) use list::mappings;
+
 use crate::pmp;
 use crate::privileged::{M, S, U, Unit, envcfg, hstatus, status};
 use crate::state::{HENVCFG, HGATP, HSTATUS, MENVCFG, MSTATUS, PRIVILEGE, SATP, VIRTUAL, VSATP, VSSTATUS};
 use crate::trap;
 use tern_core::engine::Platform;
-use tern_core::mem::{Access, FaultKind, MemFault, PAGE_MASK, PAGE_SHIFT, Size};
+use tern_core::mem::{Access, FaultKind, MemFault, PAGE_SHIFT, Size};
 use tern_core::state::State;
 use tern_core::system::{Mapping, load_physical, update_physical};
 
@@ -20,6 +24,7 @@ const R: u64 = 1 << 1;
 const W: u64 = 1 << 2;
 const X: u64 = 1 << 3;
 const USER: u64 = 1 << 4;
+const GLOBAL: u64 = 1 << 5;
 const A: u64 = 1 << 6;
 const D: u64 = 1 << 7;
 const PBMT: u64 = 3 << 61;
@@ -182,6 +187,8 @@ struct Walk<'a> {
     actor: Actor,
     /// `hlvx`: execution permission stands for the right to read.
     execute: bool,
+    /// Nothing is written: accessed and dirty bits stay what they are, and do not matter.
+    look: bool,
     /// log2 of the size of the page that the first stage found.
     span: u32,
 }
@@ -208,6 +215,29 @@ struct Stage {
     second: bool,
 }
 
+impl Stage {
+    /// The first stage, for `actor`.
+    fn first(state: &State, actor: Actor) -> Stage {
+        let machine = state.get(MSTATUS);
+        let user = actor.privilege == U;
+        if actor.guest {
+            let guest = state.get(VSSTATUS);
+            // What menvcfg denies, henvcfg cannot grant.
+            let env = state.get(HENVCFG) & state.get(MENVCFG);
+            let mxr = (guest | machine) & status::MXR != 0;
+            return Stage { user, sum: guest & status::SUM != 0, mxr, env, second: false };
+        }
+        let (sum, mxr) = (machine & status::SUM != 0, machine & status::MXR != 0);
+        Stage { user, sum, mxr, env: state.get(MENVCFG), second: false }
+    }
+
+    /// The second stage.
+    fn second(state: &State) -> Stage {
+        let mxr = state.get(MSTATUS) & status::MXR != 0;
+        Stage { user: true, sum: false, mxr, env: state.get(MENVCFG), second: true }
+    }
+}
+
 /// A page table entry that maps a page.
 #[derive(Clone, Copy)]
 struct Leaf {
@@ -222,6 +252,15 @@ struct Leaf {
     format: Format,
 }
 
+/// What a valid page table entry leads to.
+#[derive(Clone, Copy)]
+enum Entry {
+    /// A page.
+    Page,
+    /// The next table, which is here.
+    Table(u64),
+}
+
 /// Translates; see [`tern_core::system::System::walk`].
 pub(crate) fn translate(
     state: &State,
@@ -232,33 +271,18 @@ pub(crate) fn translate(
     mode: u8,
 ) -> Result<Found, Fault> {
     let actor = actor(state, access, mode);
-    let mut walk = Walk { state, physical, unit, access, actor, execute: mode == AS_GUEST_FETCH, span: PAGE_SHIFT };
-    let machine = state.get(MSTATUS);
+    let execute = mode == AS_GUEST_FETCH;
+    let mut walk = Walk { state, physical, unit, access, actor, execute, look: false, span: PAGE_SHIFT };
+    let stage = Stage::first(state, actor);
     let phys = if actor.privilege == M {
         addr
     } else if actor.guest {
-        let guest = state.get(VSSTATUS);
-        let stage = Stage {
-            user: actor.privilege == U,
-            sum: guest & status::SUM != 0,
-            mxr: (guest | machine) & status::MXR != 0,
-            // What menvcfg denies, henvcfg cannot grant.
-            env: state.get(HENVCFG) & state.get(MENVCFG),
-            second: false,
-        };
         let at = match format(unit, state.get(VSATP)) {
             Some((format, root)) => walk.tables(format, root, addr, stage)?,
             None => addr,
         };
         walk.second_stage(at, access, None)?
     } else {
-        let stage = Stage {
-            user: actor.privilege == U,
-            sum: machine & status::SUM != 0,
-            mxr: machine & status::MXR != 0,
-            env: state.get(MENVCFG),
-            second: false,
-        };
         match format(unit, state.get(SATP)) {
             Some((format, root)) => walk.tables(format, root, addr, stage)?,
             None => addr,
@@ -290,13 +314,7 @@ impl Walk<'_> {
     /// A guest physical address; `table`: what is tried there if it is that of a page table entry.
     fn second_stage(&mut self, addr: u64, access: Access, table: Option<Access>) -> Result<u64, Fault> {
         let Some((format, root)) = format(self.unit, self.state.get(HGATP)) else { return Ok(addr) };
-        let stage = Stage {
-            user: true,
-            sum: false,
-            mxr: self.state.get(MSTATUS) & status::MXR != 0,
-            env: self.state.get(MENVCFG),
-            second: true,
-        };
+        let stage = Stage::second(self.state);
         let (outer, execute) = (self.access, self.execute);
         if table.is_some() {
             self.execute = false;
@@ -329,16 +347,11 @@ impl Walk<'_> {
             let at = table + index * format.entry.bytes();
             let place = self.entry_place(at, Access::Load, stage)?;
             let entry = load_physical(self.physical, place, format.entry).ok_or(Fault::access(self.access))?;
-            if entry & V == 0 || entry & (R | W) == W || self.reserved(entry, stage) {
-                return Err(self.page_fault());
-            }
-            if entry & (R | X) != 0 {
-                return self.leaf(Leaf { at, place, entry, level, shift, format }, addr, stage);
-            }
-            if entry & (A | D | USER) != 0 || !self.unit.rv32() && entry & (N | PBMT) != 0 {
-                return Err(self.page_fault());
-            }
-            table = self.frame(entry) << 12;
+            let Some(kind) = self.kind(entry, stage) else { return Err(self.page_fault()) };
+            table = match kind {
+                Entry::Page => return self.leaf(Leaf { at, place, entry, level, shift, format }, addr, stage),
+                Entry::Table(table) => table,
+            };
         }
         Err(self.page_fault())
     }
@@ -359,6 +372,30 @@ impl Walk<'_> {
             }
         };
         if good { Ok(()) } else { Err(self.page_fault()) }
+    }
+
+    /// What an entry is; `None`: nothing that is valid.
+    fn kind(&self, entry: u64, stage: Stage) -> Option<Entry> {
+        if entry & V == 0 || entry & (R | W) == W || self.reserved(entry, stage) {
+            return None;
+        }
+        if entry & (R | X) != 0 {
+            return Some(Entry::Page);
+        }
+        let strange = entry & (A | D | USER) != 0 || !self.unit.rv32() && entry & (N | PBMT) != 0;
+        (!strange).then(|| Entry::Table(self.frame(entry) << 12))
+    }
+
+    /// Where the page of a valid entry of this level begins, and log2 of its size; `None`: it is not aligned, or of a size
+    /// that there is not.
+    fn place(&self, entry: u64, level: u32, shift: u32) -> Option<(u64, u32)> {
+        let frame = self.frame(entry);
+        if !self.unit.rv32() && entry & N != 0 {
+            // 64 KiB: the only size there is.
+            return (level == 0 && frame & 0xf == 8).then_some(((frame & !0xf) << 12, 16));
+        }
+        let below = (1u64 << (shift - 12)) - 1;
+        (frame & below == 0).then_some((frame << 12, shift))
     }
 
     /// Does an entry have bits set that mean nothing?
@@ -397,33 +434,22 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, leaf: Leaf, addr: u64, stage: Stage) -> Result<u64, Fault> {
-        let mut frame = self.frame(leaf.entry);
-        let below = (1u64 << (leaf.shift - 12)) - 1;
-        if !self.permitted(leaf.entry, stage) || frame & below != 0 {
+        if !self.permitted(leaf.entry, stage) {
             return Err(self.page_fault());
         }
-        let mut offset = addr >> 12 & below;
-        let napot = !self.unit.rv32() && leaf.entry & N != 0;
-        if napot {
-            // 64 KiB: the only size there is.
-            if leaf.level != 0 || frame & 0xf != 8 {
-                return Err(self.page_fault());
-            }
-            frame &= !0xf;
-            offset = addr >> 12 & 0xf;
-        }
+        let Some((base, span)) = self.place(leaf.entry, leaf.level, leaf.shift) else { return Err(self.page_fault()) };
         if !stage.second {
-            self.span = if napot { 16 } else { leaf.shift };
+            self.span = span;
         }
         self.accessed(leaf, stage)?;
-        Ok((frame | offset) << 12 | addr & PAGE_MASK)
+        Ok(base | addr & ((1 << span) - 1))
     }
 
     /// Sets the accessed and dirty bits, or faults where software does.
     fn accessed(&mut self, leaf: Leaf, stage: Stage) -> Result<(), Fault> {
         let Leaf { at, place, entry, format, .. } = leaf;
         let wanted = entry | A | if self.access == Access::Store { D } else { 0 };
-        if wanted == entry {
+        if wanted == entry || self.look {
             return Ok(());
         }
         let hardware = match self.unit.has(Unit::SVADU) {

@@ -237,6 +237,12 @@ privileged_slots! {
     STATEEN_REST "stateen_rest" 0;
     /// Number of the hart.
     MHARTID "mhartid" 0xf14;
+    /// Who made it.
+    MVENDORID "mvendorid" 0xf11;
+    /// What it is.
+    MARCHID "marchid" 0xf12;
+    /// Which version of that.
+    MIMPID "mimpid" 0xf13;
 }
 
 /// The slot that holds all of this CSR, if there is one.
@@ -257,9 +263,9 @@ pub const fn pmpcfg(eight: u32, vlen: u32) -> Slot {
     Slot(NEAR as u32 + vlen / 2 + 64 + eight)
 }
 
-/// The layout of a machine's CPU of this shape.
+/// The layout of a machine's CPU of this shape, with its `mvendorid`, `marchid` and `mimpid`.
 #[must_use]
-pub fn machine_layout(shape: Shape) -> StateLayout {
+pub fn machine_layout(shape: Shape, ids: [u64; 3]) -> StateLayout {
     let mut b = integer(shape);
     let unless = |absent: bool, role: Role| if absent { Role::Hidden } else { role };
     for (n, name) in (0u8..).zip(F_NAMES) {
@@ -268,8 +274,12 @@ pub fn machine_layout(shape: Shape) -> StateLayout {
     vector_csrs(&mut b, shape);
     for (name, number) in PRIVILEGED {
         b.near(*name, Ty::I64, 64, if *number == 0 { Role::Hidden } else { Role::Control(*number) });
-        if *name == "priv" {
-            b.reset(3);
+        match *name {
+            "priv" => b.reset(3),
+            "mvendorid" => b.reset(ids[0]),
+            "marchid" => b.reset(ids[1]),
+            "mimpid" => b.reset(ids[2]),
+            _ => {}
         }
     }
     vector_registers(&mut b, shape);
@@ -289,13 +299,14 @@ mod tests {
     #[test]
     fn privileged_slots_are_where_the_layout_puts_them() {
         for vlen in [0, 256] {
-            let layout = machine_layout(Shape { xlen: 64, flen: 64, vlen });
+            let layout = machine_layout(Shape { xlen: 64, flen: 64, vlen }, [0; 3]);
             for (name, slot) in [
                 ("ft11", f(31)),
                 ("vcsr", VCSR),
                 ("priv", PRIVILEGE),
                 ("satp", SATP),
                 ("mhartid", MHARTID),
+                ("mimpid", MIMPID),
                 ("pmpaddr0", pmpaddr(0, vlen)),
                 ("pmpcfg14", pmpcfg(7, vlen)),
             ] {

@@ -6,11 +6,13 @@ use crate::state::{
     HENVCFG, LINES, MCOUNTEREN, MEDELEG, MENVCFG, MHARTID, MIDELEG, MSTATEEN0, MSTATUS, PRIVILEGE, SCOUNTEREN,
     STATEEN_REST, STIMECMP, VSTIMECMP, pmpaddr, pmpcfg, x,
 };
-use crate::{interrupt, mmu, trap};
+use crate::translate::Cpu;
+use crate::{access, interrupt, mmu, trap};
 use tern_core::engine::{Platform, Stop};
+use tern_core::frontend::HelperCx;
 use tern_core::mem::{Access, MemFault, PAGE_SHIFT};
 use tern_core::state::{State, StateLayout};
-use tern_core::system::{Flush, Mapping, Reset, System};
+use tern_core::system::{Flush, Mapped, Mapping, Reset, System};
 
 /// M, S and U modes of one CPU model.
 ///
@@ -18,6 +20,7 @@ use tern_core::system::{Flush, Mapping, Reset, System};
 /// and 6 (`vstimecmp`).
 #[derive(Clone, Debug)]
 pub struct Privileged {
+    cpu: Cpu,
     unit: Unit,
     layout: StateLayout,
     large: LargePages,
@@ -26,8 +29,8 @@ pub struct Privileged {
 impl Privileged {
     /// The privileged side of a CPU with this layout.
     #[must_use]
-    pub fn new(unit: Unit, layout: StateLayout) -> Privileged {
-        Privileged { unit, layout, large: LargePages::default() }
+    pub fn new(cpu: Cpu, layout: StateLayout) -> Privileged {
+        Privileged { cpu, unit: cpu.privileged, layout, large: LargePages::default() }
     }
 
     /// What it has.
@@ -114,6 +117,15 @@ impl System for Privileged {
 
     fn wakes(&self, state: &State) -> bool {
         interrupt::enabled(state) != 0
+    }
+
+    /// Any register that the CPU has, whether or not its unit is switched on; see `access`.
+    fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
+        access::control_register(cx, self.cpu, &self.layout, number, write)
+    }
+
+    fn mappings(&self, state: &State, physical: &mut dyn Platform) -> Option<Vec<Mapped>> {
+        Some(mmu::mappings(state, physical, self.unit))
     }
 
     /// Privileged manual, "Reset"; devices hold the interrupt lines where they are.

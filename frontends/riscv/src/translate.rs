@@ -180,6 +180,24 @@ pub struct Tr<'a> {
 pub type X = Val<I64>;
 
 impl<'a> Tr<'a> {
+    /// At the beginning of a block.
+    pub(crate) fn new(b: Builder<'a>, cpu: Cpu, limits: Limits) -> Tr<'a> {
+        let key = b.key();
+        Tr {
+            b,
+            pc: key.pc,
+            next: key.pc,
+            word: 0,
+            cpu,
+            mode: Mode(key.mode),
+            follow: limits.follow,
+            page: limits.one_page.then_some(key.pc & !PAGE_MASK),
+            depth: 0,
+            resync: None,
+            fork: None,
+        }
+    }
+
     // Registers.
 
     /// Integer register `n`.
@@ -682,19 +700,7 @@ pub(crate) fn block(
     let key = b.key();
     let mut window = Window { start: 0, len: 0, bytes: [0; 64] };
     let mut insn = window.insn(fetch, key.pc, cpu.rv32)?;
-    let mut t = Tr {
-        b: b.take(),
-        pc: key.pc,
-        next: key.pc,
-        word: 0,
-        cpu,
-        mode: Mode(key.mode),
-        follow: limits.follow,
-        page: limits.one_page.then_some(key.pc & !PAGE_MASK),
-        depth: 0,
-        resync: None,
-        fork: None,
-    };
+    let mut t = Tr::new(b.take(), cpu, limits);
     loop {
         let (word, len) = insn;
         t.pc = t.next;

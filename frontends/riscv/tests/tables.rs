@@ -11,7 +11,11 @@ use tern_riscv::{Features, Riscv, Rv};
 
 /// All that is implemented, with the optional extensions.
 fn spec(xlen: u8) -> &'static str {
-    if xlen == 32 { "max32,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia" } else { "max,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia" }
+    if xlen == 32 {
+        "max32,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia"
+    } else {
+        "max,v,zvfh,zvbb,zvknc,zvkng,zvksg,smaia,xventanacondops"
+    }
 }
 
 fn everything(xlen: u8) -> Features {

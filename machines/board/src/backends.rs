@@ -6,6 +6,9 @@ use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Tpm, VhostUs
 use tern_core::mem::space::HostMemory;
 use tern_devices::model;
 
+/// The last part of the path of a virtio device that a PCI function holds.
+pub(crate) const VIRTIO_INSIDE: &str = "virtio-backend";
+
 /// Where input for a device enters: see [`tern_session::machine::Outside::ports`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Port {

@@ -89,6 +89,8 @@ impl Board {
     /// A file that has changed since the machine was planned.
     pub fn power_on(&mut self) -> Result<(), BoardError> {
         self.live = true;
+        // The guest forgets what it was asked.
+        self.plugged.iter_mut().for_each(|p| p.leaving = None);
         self.machine.power_on();
         self.problem.borrow_mut().take().map_or(Ok(()), Err)
     }

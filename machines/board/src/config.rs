@@ -237,6 +237,8 @@ pub struct Drive {
     pub snapshot: bool,
     /// How the host caches it: QEMU's `cache=` modes; `None`: `writeback`.
     pub cache: Option<String>,
+    /// The node that it is a format of, and has to itself.
+    pub over: Option<String>,
 }
 
 impl Drive {
@@ -249,7 +251,7 @@ impl Drive {
     /// The same of any content.
     #[must_use]
     pub fn of(content: Content) -> Drive {
-        Drive { content, format: None, read_only: false, discard: false, snapshot: false, cache: None }
+        Drive { content, format: None, read_only: false, discard: false, snapshot: false, cache: None, over: None }
     }
 }
 

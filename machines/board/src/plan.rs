@@ -29,16 +29,16 @@ pub struct Plan {
     pub is64: bool,
 }
 
-/// The CPU that the configuration names.  Linux takes `ssaia` as a promise of interrupt files, so that harts without have
-/// it only if the user says so.
+/// The CPU that the configuration names; with interrupt files it has what reaches them.
 fn cpu(row: &BoardRow, config: &BoardConfig) -> Result<Cpu, BoardError> {
     let isa = isa::by_name(row.isa).ok_or_else(|| BoardError::Unknown(config.board.clone()))?;
     let spec = config.cpu.as_deref().unwrap_or(isa.default_cpu);
-    let switch = if config.options.aia == Aia::AplicImsic { "on" } else { "off" };
-    let named = |extension: &str| spec.split(',').skip(1).any(|word| word.contains(extension));
     let mut all = spec.to_owned();
-    for extension in ["smaia", "ssaia"].into_iter().filter(|e| !named(e)) {
-        all.push_str(&format!(",{extension}={switch}"));
+    if config.options.aia == Aia::AplicImsic {
+        let named = |extension: &str| spec.split(',').skip(1).any(|word| word.contains(extension));
+        for extension in ["smaia", "ssaia"].into_iter().filter(|e| !named(e)) {
+            all.push_str(&format!(",{extension}=on"));
+        }
     }
     isa.machine(Some(&all)).map_err(|e| BoardError::Config(e.to_string().replace(&all, spec)))
 }

@@ -18,7 +18,6 @@ pub struct Qtest {
     id: String,
     sink: Box<dyn CharSink>,
     line: Vec<u8>,
-    intercepts: bool,
 }
 
 impl Qtest {
@@ -28,14 +27,11 @@ impl Qtest {
     /// One that is not there, or in use.
     pub fn new(vm: &Vm, id: &str) -> Result<Qtest, String> {
         let sink = vm.host.world().chars.attach_surface(id)?;
-        Ok(Qtest { id: id.to_owned(), sink, line: Vec::new(), intercepts: false })
+        Ok(Qtest { id: id.to_owned(), sink, line: Vec::new() })
     }
 
     /// Tells of interrupts that have been intercepted.
     fn interrupts(&mut self, vm: &mut Vm) {
-        if !self.intercepts {
-            return;
-        }
         for event in vm.board.machine.take_line_events() {
             let word = if event.level { "raise" } else { "lower" };
             self.sink.write(format!("IRQ {word} {}\n", event.pin).as_bytes());
@@ -43,18 +39,18 @@ impl Qtest {
     }
 
     fn take(&mut self, vm: &mut Vm, line: &str) {
-        let reply = match command(vm, line) {
-            Ok(Reply::Text(text)) => format!("OK{}{text}\n", if text.is_empty() { "" } else { " " }),
-            Ok(Reply::Intercept(device)) => {
-                vm.board.machine.watch_lines(device);
-                self.intercepts = true;
-                "OK\n".to_owned()
-            }
-            Err(why) => format!("FAIL {why}\n"),
-        };
+        let reply = execute(vm, line);
         // What a command leads to is told before its reply.
         self.interrupts(vm);
         self.sink.write(reply.as_bytes());
+    }
+}
+
+/// Runs a line of the protocol; the reply's line.  What was intercepted waits in the machine.
+pub fn execute(vm: &mut Vm, line: &str) -> String {
+    match command(vm, line) {
+        Ok(text) => format!("OK{}{text}\n", if text.is_empty() { "" } else { " " }),
+        Err(why) => format!("FAIL {why}\n"),
     }
 }
 
@@ -74,12 +70,6 @@ impl Surface for Qtest {
         self.interrupts(vm);
         Ok(())
     }
-}
-
-enum Reply {
-    Text(String),
-    /// The input pins of this device are intercepted.
-    Intercept(u32),
 }
 
 /// A number as C's `strtoull` with base 0 reads it.
@@ -105,16 +95,15 @@ fn length(words: &[&str], n: usize) -> Result<u64, String> {
     if len > MOST { Err(format!("{len} bytes are too many")) } else { Ok(len) }
 }
 
-fn command(vm: &mut Vm, line: &str) -> Result<Reply, String> {
+fn command(vm: &mut Vm, line: &str) -> Result<String, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let text = |text: String| Ok(Reply::Text(text));
-    let nothing = || Ok(Reply::Text(String::new()));
+    let nothing = || Ok(String::new());
     let Some(name) = words.first().copied() else { return Err("there is no command".to_owned()) };
     match name {
-        "endianness" => text("little".to_owned()),
+        "endianness" => Ok("little".to_owned()),
         "readb" | "readw" | "readl" | "readq" => {
             let value = load(vm, number(argument(&words, 1)?)?, size(name))?;
-            text(format!("{value:#018x}"))
+            Ok(format!("{value:#018x}"))
         }
         "writeb" | "writew" | "writel" | "writeq" => {
             let (addr, value) = (number(argument(&words, 1)?)?, number(argument(&words, 2)?)?);
@@ -123,7 +112,7 @@ fn command(vm: &mut Vm, line: &str) -> Result<Reply, String> {
         }
         "read" => {
             let bytes = read(vm, number(argument(&words, 1)?)?, length(&words, 2)?);
-            text(format!("0x{}", hex(&bytes)))
+            Ok(format!("0x{}", hex(&bytes)))
         }
         "write" => {
             let (addr, len) = (number(argument(&words, 1)?)?, length(&words, 2)?);
@@ -134,7 +123,7 @@ fn command(vm: &mut Vm, line: &str) -> Result<Reply, String> {
         }
         "b64read" => {
             let bytes = read(vm, number(argument(&words, 1)?)?, length(&words, 2)?);
-            text(BASE64_STANDARD.encode(&bytes))
+            Ok(BASE64_STANDARD.encode(&bytes))
         }
         "b64write" => {
             let (addr, len) = (number(argument(&words, 1)?)?, length(&words, 2)?);
@@ -156,14 +145,18 @@ fn command(vm: &mut Vm, line: &str) -> Result<Reply, String> {
                 None => machine.next_event().unwrap_or(now),
             };
             machine.pass_time(to.max(now));
-            text(vm.board.machine.time().to_string())
+            Ok(vm.board.machine.time().to_string())
         }
         "clock_set" => {
             let to = number(argument(&words, 1)?)?;
             vm.board.machine.pass_time(to);
-            text(vm.board.machine.time().to_string())
+            Ok(vm.board.machine.time().to_string())
         }
-        "irq_intercept_in" => Ok(Reply::Intercept(device(vm, argument(&words, 1)?)?)),
+        "irq_intercept_in" => {
+            let number_of = device(vm, argument(&words, 1)?)?;
+            vm.board.machine.watch_lines(number_of);
+            nothing()
+        }
         "irq_intercept_out" => Err("interrupts are intercepted where they arrive: irq_intercept_in".to_owned()),
         "set_irq_in" => {
             let number_of = device(vm, argument(&words, 1)?)?;
@@ -216,7 +209,7 @@ fn device(vm: &Vm, path: &str) -> Result<u32, String> {
 }
 
 /// `csr get_csr|set_csr CPU NUMBER VALUE`: a control and status register of a RISC-V hart.
-fn csr(vm: &mut Vm, words: &[&str]) -> Result<Reply, String> {
+fn csr(vm: &mut Vm, words: &[&str]) -> Result<String, String> {
     let (what, cpu) = (argument(words, 1)?, number(argument(words, 2)?)?);
     let (register, value) = (number(argument(words, 3)?)?, number(argument(words, 4)?)?);
     let cpu = usize::try_from(cpu).ok().filter(|n| *n < vm.board.machine.cpus());
@@ -227,10 +220,10 @@ fn csr(vm: &mut Vm, words: &[&str]) -> Result<Reply, String> {
         other => return Err(format!("Unknown csr operation '{other}'")),
     };
     let result = vm.board.machine.control_register(cpu, register as u32, set);
-    Ok(Reply::Text(match result {
+    Ok(match result {
         Some(value) => format!("0 {value:016x}"),
         None => "ffffffffffffffff 0".to_owned(),
-    }))
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -249,4 +242,57 @@ fn unhex(text: &str) -> Result<Vec<u8>, String> {
         return Err(bad());
     }
     (0..digits.len()).step_by(2).map(|n| u8::from_str_radix(&digits[n..n + 2], 16).map_err(|_| bad())).collect()
+}
+
+#[cfg(all(test, feature = "riscv64"))]
+mod tests {
+    use super::*;
+    use crate::qemu::{Command, parse};
+    use std::ffi::OsString;
+    use tern_board::host::Host;
+    use tern_board::{Plan, build};
+    use tern_host::entropy::Seeded;
+    use tern_session::machine::Settings;
+
+    fn machine(line: &str) -> Vm {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let Ok(Command::Run(config, options)) = parse("qemu-system-riscv64", &words) else { panic!("{line}") };
+        let plan = Plan::new(&config, &mut Seeded::new(1)).unwrap();
+        let mut host = Host::new(&config, Box::new(|_| {})).unwrap();
+        let board = build(plan, &config, Settings::default(), &mut host).unwrap();
+        let mut vm = Vm::new(board, host.clone(), *config, *options);
+        vm.board.machine.set_outside(Box::new(host));
+        vm.board.power_on().unwrap();
+        vm
+    }
+
+    #[test]
+    fn time_stands_unless_it_is_moved() {
+        let mut vm = machine("-M virt -accel qtest -m 8 -nodefaults -display none");
+        for (line, reply) in [
+            ("clock_step 0", "OK 0\n"),
+            ("clock_step 5", "OK 5\n"),
+            ("clock_set 1000000", "OK 1000000\n"),
+            // The MTIMER counts at 10 MHz.
+            ("readq 0x200bff8", "OK 0x0000000000002710\n"),
+            ("clock_set 7", "OK 1000000\n"),
+            ("clock_step -1", "OK 18446744073709551615\n"),
+            ("clock_step -1", "OK 18446744073709551615\n"),
+            ("clock_set -1", "OK 18446744073709551615\n"),
+        ] {
+            assert_eq!(execute(&mut vm, line), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_none() {
+        let mut vm = machine("-M virt -accel qtest -m 8 -nodefaults -display none");
+        for line in
+            ["", " ", "read", "read 0", "read 0 -1", "write 0 4 0x1", "b64write 0 4 *", "csr get_csr 9 0 0", "é"]
+        {
+            assert!(execute(&mut vm, line).starts_with("FAIL "), "{line}");
+        }
+        assert_eq!(execute(&mut vm, "write 0x80000000 4 0x1122"), "OK\n");
+        assert_eq!(execute(&mut vm, "readl 0x80000000"), "OK 0x0000000000002211\n");
+    }
 }

@@ -94,7 +94,8 @@ fn cpus(out: &mut String, isa: &Isa) {
 
 fn boards(out: &mut String, isa: &Isa) {
     for board in BOARDS.iter().filter(|b| b.isa == isa.name) {
-        row(out, board.name, &format!("{}; up to {} CPUs", board.about, board.max_cpus));
+        let plural = if board.max_cpus == 1 { "" } else { "s" };
+        row(out, board.name, &format!("{}; up to {} CPU{plural}", board.about, board.max_cpus));
     }
 }
 

@@ -176,8 +176,8 @@ fn wrong_options_are_refused_in_words() {
         (&["--bios", "/dev/null"], "firmware /dev/null: the file is empty"),
         (&["--bios", "/dev"], "firmware /dev: is a directory"),
         (&["--bios", "none", "--memory", "64G", "--kernel", "/dev/zero"], "file is longer than 1073741824 bytes"),
-        (&["--bios", "none", "--share", "/no/such/dir"], "shared folder: /no/such/dir: No such file or directory\n"),
-        (&["--bios", "none", "--net", "user,junk=1"], "network: netdev user: junk: tern does not know this option"),
+        (&["--bios", "none", "--share", "/no/such/dir"], "/no/such/dir: No such file or directory\n"),
+        (&["--bios", "none", "--net", "user,junk=1"], "netdev user: junk: tern does not know this option"),
     ] {
         let ran = finish(command().arg("boot").args(args).stdin(Stdio::null()));
         assert!(ran.code == Some(1) && ran.err.contains(why) && ran.err.lines().count() == 1, "{args:?}: {ran:?}");

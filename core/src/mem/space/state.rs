@@ -202,7 +202,11 @@ impl AddressSpace {
 /// `tree` with everything placed and switched as saved.
 fn restored(tree: &Tree, saved: &SavedMap) -> Result<Tree, StateError> {
     let (here, there) = (tree.nodes.len(), saved.regions.len());
-    check(here == there, "regions", || format!("{there} saved, {here} here"))?;
+    // Regions at the end that hang on nothing of the others are those of devices that have gone, here or there.
+    let alone_there =
+        saved.regions.iter().skip(here).all(|r| r.place.is_none_or(|(parent, ..)| parent as usize >= here));
+    let alone_here = tree.nodes.iter().skip(there).all(|n| n.parent.is_none_or(|parent| parent.0 as usize >= there));
+    check(alone_there && alone_here, "regions", || format!("{there} saved, {here} here"))?;
     let mut new = tree.clone();
     for (node, saved) in new.nodes.iter_mut().zip(&saved.regions) {
         check(node.name == saved.name, "name", || format!("{} saved for {}", saved.name, node.name))?;
@@ -220,7 +224,7 @@ fn restored(tree: &Tree, saved: &SavedMap) -> Result<Tree, StateError> {
             Kind::Container | Kind::Open | Kind::Ram { .. } | Kind::Device { .. } => {}
         }
     }
-    let places = saved.regions.iter().zip(0..).filter_map(|(r, i)| r.place.map(|place| (Region(i), place)));
+    let places = saved.regions.iter().take(here).zip(0..).filter_map(|(r, i)| r.place.map(|place| (Region(i), place)));
     let mut places: Vec<_> = places.collect();
     places.sort_by_key(|(_, (.., order))| *order);
     let mut before = 0;
@@ -271,5 +275,33 @@ mod tests {
             assert_eq!(s.save_map().unwrap(), good);
         }
         s.load_map(&good).unwrap();
+    }
+
+    #[test]
+    fn regions_of_devices_that_are_gone_come_and_go() {
+        let space = || {
+            let s = AddressSpace::new("memory", "system", Reporter::new("memory", |_, _| {}));
+            let a = s.container("a", 0x1000).unwrap();
+            s.add(s.root(), a, 0, 0).unwrap();
+            (s, a)
+        };
+        let ((old, _), (new, a)) = (space(), space());
+        let short = old.save_map().unwrap();
+        let bar = new.container("bar", 0x100).unwrap();
+        new.add(bar, new.container("part", 0x10).unwrap(), 0, 0).unwrap();
+        let long = new.save_map().unwrap();
+        old.load_map(&long).unwrap();
+        let regions = |s: &AddressSpace| {
+            let map: SavedMap = snapshot::load(KIND, VERSION, &s.save_map().unwrap()).unwrap();
+            map.regions.into_iter().map(|r| r.name).collect::<Vec<_>>()
+        };
+        assert_eq!(regions(&old), ["system", "a"]);
+        new.load_map(&short).unwrap();
+        // While it hangs on something, it is missed.
+        new.add(a, bar, 0, 0).unwrap();
+        let there = new.save_map().unwrap();
+        for (map, state) in [(&old, &there), (&new, &short)] {
+            assert!(matches!(map.load_map(state), Err(StateError::Field("regions", _))));
+        }
     }
 }

@@ -3,13 +3,17 @@
 use super::eeprom::{Eeprom, Words};
 use super::filter::{Filter, TABLE};
 use super::kept::{Kept, Row};
-use super::packet::{Network, Packet, TCP, UDP};
+use super::packet::{Network, Packet, SHORTEST, TCP, UDP};
 use super::phy::{Model, Phy};
+use super::segment::insert_tag;
 use super::stats::{Stats, WORDS};
 use crate::virtio::net::offload::{fold, sum};
 use serde::{Deserialize, Serialize};
 use tern_core::registers;
 use tern_core::snapshot::{StateError, check};
+
+/// Transmit control (8254x manual, 13.4.33): short packets are padded.
+const TCTL_PSP: u32 = 1 << 3;
 
 /// What a card is like.
 pub(super) struct Spec {
@@ -231,6 +235,20 @@ impl Mac {
             time: Time::default(),
             port: 0,
         }
+    }
+
+    /// Makes of a frame what goes on the wire: with its tag, and no shorter than frames may be; it is counted.  Its length.
+    pub(super) fn finish(&mut self, frame: &mut Vec<u8>, tag: Option<u16>) -> usize {
+        if let Some(tag) = tag {
+            insert_tag(frame, self.vet(), tag);
+        }
+        if self.tctl & TCTL_PSP != 0 && frame.len() < SHORTEST {
+            frame.resize(SHORTEST, 0);
+        }
+        if !frame.is_empty() {
+            self.stats.sent(frame);
+        }
+        frame.len()
     }
 
     /// EtherType of VLAN tags.

@@ -1,8 +1,8 @@
 //! NVM Express controllers (NVM Express 1.4, and its PCI Express transport) and their namespaces: `nvme` and `nvme-ns`.
 //!
-//! [`regs`] has the registers, [`queue`] takes commands out of the submission queues and puts completions into the others,
-//! [`admin`] with [`identify`], [`features`] and [`log`] serves the admin queue, [`io`] the others, on a [`namespace`] each;
-//! [`reach`] is the memory that commands name.
+//! `regs` has the registers, `queue` takes commands out of the submission queues and puts completions into the others,
+//! `admin` with `identify`, `features` and `log` serves the admin queue, `io` the others, on a `namespace` each;
+//! `reach` is the memory that commands name.
 
 mod admin;
 mod command;

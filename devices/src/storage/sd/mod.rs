@@ -1,6 +1,6 @@
 //! SD memory cards (SD Physical Layer Simplified Specification 3.01): `sd-card`, for any host controller.
 //!
-//! A host gives a card [commands](Card::command), and moves the data that follows with [`Card::take`] and [`Card::put`].
+//! A host gives a card commands, and moves the data that follows with `Card::take` and `Card::put`.
 
 mod data;
 mod registers;

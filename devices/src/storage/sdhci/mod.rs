@@ -1,7 +1,7 @@
 //! SD host controllers (SD Host Controller Simplified Specification 3.00) behind PCI, `sdhci-pci`, with one slot for a
 //! card.
 //!
-//! [`regs`] has the registers and gives the card its commands, [`transfer`] moves the data that follows.
+//! `regs` has the registers and gives the card its commands, `transfer` moves the data that follows.
 
 mod regs;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! UFS: host controllers behind PCI (`ufs`, UFSHCI 4.0 = JEDEC JESD223E) with the device behind them (JESD220F), and its
 //! logical units (`ufs-lu`).
 //!
-//! [`regs`] has the controller's registers, [`mcq`] its multiple queues, [`request`] takes requests, [`query`] answers what
+//! `regs` has the controller's registers, `mcq` its multiple queues, `request` takes requests, `query` answers what
 //! is asked of the device, [`unit`] has the logical units.
 
 mod mcq;

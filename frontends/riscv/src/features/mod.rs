@@ -2,7 +2,8 @@
 //!
 //! A specification is `BASE[,KEY[=VALUE]]...` where BASE is a model (`rv64`, `max`, `rva22u64`) or an ISA string
 //! (`rv64gc_zba_zbb`), KEY an extension (VALUE `true`, `on`, `false`, `off`; none means on) or one of the numbers `vlen`,
-//! `elen`, `cbom_blocksize`, `cbop_blocksize`, `cboz_blocksize`.
+//! `elen`, `cbom_blocksize`, `cbop_blocksize`, `cboz_blocksize`, and of machines `num-pmp-regions`, `mvendorid`, `marchid`,
+//! `mimpid` (these also in hexadecimal, after `0x`).
 
 mod parse;
 mod table;
@@ -120,15 +121,18 @@ enum Paging {
     Sv57,
 }
 
-/// Properties that matter only to machines, by QEMU's names `mmu`, `sv39`, `sv48`, `sv57`, `pmp`, `num-pmp-regions`.
+/// Properties that matter only to machines, by QEMU's names `mmu`, `sv39`, `sv48`, `sv57`, `pmp`, `num-pmp-regions`,
+/// `mvendorid`, `marchid`, `mimpid`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Machine {
     paging: Paging,
     pmp: u32,
+    /// What the last three read as; 0: nothing that is registered.
+    ids: [u64; 3],
 }
 
 impl Machine {
-    const DEFAULT: Machine = Machine { paging: Paging::Sv57, pmp: Machine::PMP };
+    const DEFAULT: Machine = Machine { paging: Paging::Sv57, pmp: Machine::PMP, ids: [0; 3] };
     /// Entries unless it is said otherwise.
     const PMP: u32 = 16;
 }
@@ -327,6 +331,12 @@ impl Features {
         Unit::new(bits, self.machine.pmp, self.vlen())
     }
 
+    /// `mvendorid`, `marchid` and `mimpid` of a machine's CPU, as slots hold them.
+    #[must_use]
+    pub fn ids(&self) -> [u64; 3] {
+        self.machine.ids.map(|id| if self.xlen == 32 { id as i32 as u64 } else { id })
+    }
+
     /// The device tree's `mmu-type`; `None`: there is no translation.
     #[must_use]
     pub fn mmu_type(&self) -> Option<&'static str> {
@@ -359,6 +369,7 @@ impl Features {
             match first {
                 _ if n.len() == 1 => (0, rank(first), ""),
                 Some('s') => (2, 0, *n),
+                Some('x') => (3, 0, *n),
                 _ => (1, rank(chars.next()), *n),
             }
         });

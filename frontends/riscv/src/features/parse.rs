@@ -27,14 +27,8 @@ pub(super) fn features(text: &str, machine: bool) -> Result<Features, FeatureErr
 }
 
 fn base(name: &str, machine: bool) -> Result<Request, FeatureError> {
-    let request = |xlen, base, on| Request {
-        xlen,
-        base,
-        on,
-        off: Set::default(),
-        sizes: Sizes::DEFAULT,
-        machine: Machine::DEFAULT,
-    };
+    let request =
+        |xlen, base, on, machine| Request { xlen, base, on, off: Set::default(), sizes: Sizes::DEFAULT, machine };
     if let Some(model) = MODELS.iter().find(|m| m.name == name) {
         let mut set = if model.exts == "*" { everything(model.xlen) } else { list(model.exts) };
         if machine {
@@ -43,14 +37,14 @@ fn base(name: &str, machine: bool) -> Result<Request, FeatureError> {
         if let Some(planned) = set.iter().find(|&i| EXTENSIONS[i].planned) {
             return Err(FeatureError::NotImplemented(EXTENSIONS[planned].name));
         }
-        return Ok(request(model.xlen, set, Set::default()));
+        return Ok(request(model.xlen, set, Set::default(), model.unit));
     }
     let (xlen, rest) = match (name.strip_prefix("rv32"), name.strip_prefix("rv64")) {
         (Some(rest), _) => (32, rest),
         (_, Some(rest)) => (64, rest),
         _ => return Err(FeatureError::UnknownModel(name.into())),
     };
-    Ok(request(xlen, Set::default(), isa_string(name, rest)?))
+    Ok(request(xlen, Set::default(), isa_string(name, rest)?, Machine::DEFAULT))
 }
 
 /// The extensions of an ISA string after `rv32` or `rv64`.
@@ -151,6 +145,10 @@ fn property(request: &mut Request, text: &str) -> Result<(), FeatureError> {
         request.machine.pmp = good.ok_or_else(bad)?;
         return Ok(());
     }
+    if let Some(which) = ["mvendorid", "marchid", "mimpid"].iter().position(|name| *name == key) {
+        request.machine.ids[which] = id(key, value, request.xlen)?;
+        return Ok(());
+    }
     let wanted = match value {
         "on" | "true" | "yes" => true,
         "off" | "false" | "no" => false,
@@ -172,6 +170,19 @@ fn property(request: &mut Request, text: &str) -> Result<(), FeatureError> {
     to.0 |= set.0;
     *from = from.without(set);
     Ok(())
+}
+
+/// A CPU's identity: 32 bits, or XLEN of them but for `mvendorid`.
+fn id(key: &str, value: &str, xlen: u8) -> Result<u64, FeatureError> {
+    let number = match value.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => value.parse(),
+    };
+    let (most, takes) = match (key, xlen) {
+        ("mvendorid", _) | (_, 32) => (u64::from(u32::MAX), "a number of 32 bits"),
+        _ => (u64::MAX, "a number of 64 bits"),
+    };
+    number.ok().filter(|n| *n <= most).ok_or_else(|| FeatureError::BadValue(key.into(), value.into(), takes))
 }
 
 /// Properties of the privileged architecture that are no extensions; is it one?

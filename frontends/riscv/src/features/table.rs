@@ -1,8 +1,9 @@
 //! The extension table: one row per extension, and the CPU models built from it.
 
+use super::{Machine, Paging};
 use crate::insn::{
     Rv, a, c, cbo, d, f, hints, m, rv_i, v_bits, v_config, v_crypto, v_fixed, v_fp, v_int, v_mask, v_mem, v_perm,
-    v_reduce, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
+    v_reduce, ventana, zabha, zacas, zba, zbb, zbc, zbk, zbs, zcb, zfa, zfh, zicond, zicsr, zk,
 };
 use tern_decode::Group;
 
@@ -117,6 +118,10 @@ pub(super) static EXTENSIONS: &[Ext] = &[
     ext("svnapot", "pages of 64 KiB").only(64).optional(),
     ext("svpbmt", "memory types in page tables").only(64).optional(),
     ext("svvptc", "page tables that become valid are seen soon").optional(),
+    ext("xventanacondops", "conditional operations of Ventana")
+        .only(64)
+        .optional()
+        .groups(&[&ventana::XVENTANACONDOPS]),
     ext("za128rs", "reservation sets of at most 128 bytes"),
     ext("za64rs", "reservation sets of at most 64 bytes"),
     ext("zaamo", "atomic memory operations").hwprobe(56).groups(&[&a::ZAAMO]).rv64(&[&a::ZAAMO64]),
@@ -260,6 +265,13 @@ pub(super) struct Model {
     pub(super) exts: &'static str,
     /// What it has besides in a machine.
     pub(super) machine: &'static str,
+    /// The rest of a machine's CPU.
+    pub(super) unit: Machine,
+}
+
+/// A machine's CPU whose largest page tables are these, and which says nothing about itself.
+const fn paged(paging: Paging) -> Machine {
+    Machine { paging, ..Machine::DEFAULT }
 }
 
 /// What the generic CPUs have in a machine.
@@ -279,6 +291,9 @@ const GENERIC: &str =
 const RVA22: &str = "i m a f d c b za64rs zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif zicclsm ziccrse zicntr zicsr \
             zihintpause zihpm zkt";
 
+/// What the cores of SiFive's U series have; counters are there, if only by their firmware.
+const SIFIVE_U: &str = "i m a f d c zicntr zicsr zifencei zihpm";
+
 /// All models.  Profiles are those of the RISC-V Profiles manual, with their mandatory extensions.
 pub(super) static MODELS: &[Model] = &[
     Model {
@@ -287,6 +302,7 @@ pub(super) static MODELS: &[Model] = &[
         xlen: 64,
         exts: "*",
         machine: MAX_MACHINE64,
+        unit: Machine::DEFAULT,
     },
     Model {
         name: "max32",
@@ -294,25 +310,42 @@ pub(super) static MODELS: &[Model] = &[
         xlen: 32,
         exts: "*",
         machine: MAX_MACHINE,
+        unit: Machine::DEFAULT,
     },
-    Model { name: "rv64", about: "generic RV64", xlen: 64, exts: GENERIC, machine: GENERIC_MACHINE },
-    Model { name: "rv32", about: "generic RV32", xlen: 32, exts: GENERIC, machine: GENERIC_MACHINE },
-    Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i", machine: "" },
-    Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i", machine: "" },
+    Model {
+        name: "rv64",
+        about: "generic RV64",
+        xlen: 64,
+        exts: GENERIC,
+        machine: GENERIC_MACHINE,
+        unit: Machine::DEFAULT,
+    },
+    Model {
+        name: "rv32",
+        about: "generic RV32",
+        xlen: 32,
+        exts: GENERIC,
+        machine: GENERIC_MACHINE,
+        unit: Machine::DEFAULT,
+    },
+    Model { name: "rv64i", about: "bare RV64I", xlen: 64, exts: "i", machine: "", unit: Machine::DEFAULT },
+    Model { name: "rv32i", about: "bare RV32I", xlen: 32, exts: "i", machine: "", unit: Machine::DEFAULT },
     Model {
         name: "rva20u64",
         about: "profile RVA20U64",
         xlen: 64,
         exts: "i m a f d c za128rs ziccamoa ziccif zicclsm ziccrse zicntr zicsr",
         machine: "",
+        unit: Machine::DEFAULT,
     },
-    Model { name: "rva22u64", about: "profile RVA22U64", xlen: 64, exts: RVA22, machine: "" },
+    Model { name: "rva22u64", about: "profile RVA22U64", xlen: 64, exts: RVA22, machine: "", unit: Machine::DEFAULT },
     Model {
         name: "rva22s64",
         about: "profile RVA22S64",
         xlen: 64,
         exts: RVA22,
         machine: "ssccptr sscounterenw sstvala sstvecd svade svbare svinval svpbmt",
+        unit: Machine::DEFAULT,
     },
     Model {
         name: "rva23u64",
@@ -321,5 +354,46 @@ pub(super) static MODELS: &[Model] = &[
         exts: "i m a f d c b v supm za64rs zawrs zcb zcmop zfa zfhmin zic64b zicbom zicbop zicboz ziccamoa ziccif \
             zicclsm ziccrse zicntr zicond zicsr zihintntl zihintpause zihpm zimop zkt zvbb zvfhmin zvkt",
         machine: "",
+        unit: Machine::DEFAULT,
+    },
+    Model {
+        name: "sifive-u54",
+        about: "SiFive U54, with the registers of privileged architecture 1.12",
+        xlen: 64,
+        exts: SIFIVE_U,
+        machine: "svade",
+        unit: paged(Paging::Sv39),
+    },
+    Model {
+        name: "sifive-u34",
+        about: "SiFive's U series with 32 bits, with the registers of privileged architecture 1.12",
+        xlen: 32,
+        exts: SIFIVE_U,
+        machine: "svade",
+        unit: paged(Paging::Sv39),
+    },
+    Model {
+        name: "shakti-c",
+        about: "SHAKTI C, with the registers of privileged architecture 1.12",
+        xlen: 64,
+        exts: SIFIVE_U,
+        machine: "",
+        unit: paged(Paging::Sv39),
+    },
+    Model {
+        name: "xiangshan-nanhu",
+        about: "XiangShan Nanhu",
+        xlen: 64,
+        exts: "i m a f d c b zbc zbkb zbkc zbkx zicntr zicsr zifencei zihpm zknd zkne zknh zksed zksh",
+        machine: "svinval",
+        unit: paged(Paging::Sv39),
+    },
+    Model {
+        name: "veyron-v1",
+        about: "Ventana Veyron V1, without Sscofpmf: performance counters stand still",
+        xlen: 64,
+        exts: "i m a f d c xventanacondops zba zbb zbc zbs zicbom zicboz zicntr zicsr zifencei zihpm",
+        machine: "h smaia smstateen sstc svinval svnapot svpbmt",
+        unit: Machine { ids: [0x61f, 0x8000_0000_0001_0000, 0x111], ..paged(Paging::Sv48) },
     },
 ];

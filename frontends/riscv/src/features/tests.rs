@@ -18,14 +18,18 @@ fn the_table_is_sound() {
     assert!(EXTENSIONS.len() <= 128);
     for (i, e) in EXTENSIONS.iter().enumerate() {
         assert_eq!(index_of(e.name), Some(i), "{} is there twice", e.name);
-        assert!(e.name.len() == 1 || e.name.starts_with(['z', 's']), "{}", e.name);
+        assert!(e.name.len() == 1 || e.name.starts_with(['z', 's', 'x']), "{}", e.name);
         let others = e.with.iter().map(|w| w.0).chain(e.implies.split_whitespace());
         others.for_each(|n| assert!(index_of(n).is_some(), "{} names {n}", e.name));
         let bits = EXTENSIONS.iter().filter(|o| e.hwprobe.is_some() && o.hwprobe == e.hwprobe);
         assert!(bits.count() <= 1, "{}: hwprobe bit", e.name);
     }
     for model in MODELS.iter().filter(|m| m.exts != "*") {
-        model.exts.split_whitespace().for_each(|n| assert!(index_of(n).is_some(), "{} names {n}", model.name));
+        model
+            .exts
+            .split_whitespace()
+            .chain(model.machine.split_whitespace())
+            .for_each(|n| assert!(index_of(n).is_some(), "{} names {n}", model.name));
     }
 }
 
@@ -87,6 +91,13 @@ fn contradictions_and_nonsense_are_refused_in_one_line() {
     assert_eq!(error("rv64,zfoo=off"), "unknown RISC-V extension or CPU property `zfoo`");
     assert_eq!(error("rv64,zba=perhaps"), "CPU property `zba` takes on or off, not `perhaps`");
     assert_eq!(error("rv64,vlen=100"), "CPU property `vlen` takes a power of two from 64 to 65536, not `100`");
+    assert_eq!(
+        error("rv64,mvendorid=0x100000000"),
+        "CPU property `mvendorid` takes a number of 32 bits, not `0x100000000`"
+    );
+    assert_eq!(error("rv64,marchid=x"), "CPU property `marchid` takes a number of 64 bits, not `x`");
+    assert_eq!(error("rv32,mimpid=-1"), "CPU property `mimpid` takes a number of 32 bits, not `-1`");
+    assert_eq!(error("rv32i_xventanacondops"), "RISC-V extension `xventanacondops` exists only on RV64");
     assert_eq!(error("rv64gc_zfoo"), "cannot read `zfoo` in RISC-V ISA string `rv64gc_zfoo`");
     assert_eq!(error("rv64mc"), "cannot read `mc` in RISC-V ISA string `rv64mc`");
     assert_eq!(error("rv64_zba"), "cannot read `_zba` in RISC-V ISA string `rv64_zba`");
@@ -155,6 +166,24 @@ fn machines_have_more() {
     let types = ["rv64", "rv64,sv57=off", "rv32", "rv64,mmu=off"].map(|spec| machine(spec).mmu_type());
     assert_eq!(types, [Some("riscv,sv57"), Some("riscv,sv48"), Some("riscv,sv32"), None]);
     assert_eq!(machine("rv64,zicbom=off").cache_blocks(), [0, 64, 64]);
+}
+
+#[test]
+fn cores_that_exist_are_what_they_are() {
+    let machine = |spec: &str| Features::for_machine(spec).unwrap_or_else(|e| panic!("{spec}: {e}"));
+    let veyron = machine("veyron-v1");
+    assert_eq!(veyron.ids(), [0x61f, 0x8000_0000_0001_0000, 0x111]);
+    assert_eq!(veyron.mmu_type(), Some("riscv,sv48"));
+    assert!(["h", "smaia", "ssaia", "smstateen", "sstc", "svpbmt", "zbc", "zicboz"].iter().all(|e| veyron.has(e)));
+    assert!(veyron.isa_string().ends_with("_xventanacondops") && !veyron.has("v") && !veyron.has("zicond"));
+    assert_eq!(isa(&veyron.isa_string()), veyron.isa_string());
+    assert!(!machine("max").has("xventanacondops"));
+    let rest = ["sifive-u54", "shakti-c", "xiangshan-nanhu", "sifive-u34"];
+    assert_eq!(
+        rest.map(|spec| machine(spec).mmu_type().unwrap_or_default()),
+        ["riscv,sv39", "riscv,sv39", "riscv,sv39", "riscv,sv32"]
+    );
+    assert_eq!(machine("rv32,marchid=0x80000001").ids(), [0, 0xffff_ffff_8000_0001, 0]);
 }
 
 #[test]

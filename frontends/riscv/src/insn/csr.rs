@@ -174,14 +174,39 @@ pub(super) fn access(t: &mut Tr<'_>, d: i64, number: i64, change: Option<Change>
     t.resync_if_wanted();
 }
 
+/// Reads register `number`, writes it too if there is something to write, whatever the current mode may do; the value that
+/// it had, and in the block, the write.  `None`: there is no such register, or it cannot be written.
+pub(crate) fn any_mode(t: &mut Tr<'_>, number: u16, write: Option<u64>) -> Option<X> {
+    let csr = Csr::find(t, number)?;
+    if write.is_some() && read_only(number) {
+        return None;
+    }
+    let change = write.map(|value| Change { kind: Kind::Write, operand: t.b.iconst(value) });
+    match &csr.how {
+        How::Ir(read, write) => {
+            let old = read(t);
+            if let Some(change) = change {
+                write(t, change.operand, change);
+            }
+            Some(old)
+        }
+        How::Slow(_) | How::Raw(_) => Some(call(t, number, change, csr::OUTSIDE)),
+    }
+}
+
 /// Access by the helper; the old value.
 fn by_helper(t: &mut Tr<'_>, number: u16, change: Option<Change>) -> X {
+    call(t, number, change, 0)
+}
+
+/// The call, with `flags` in the payload.
+fn call(t: &mut Tr<'_>, number: u16, change: Option<Change>, flags: u64) -> X {
     let unit = t.b.iconst::<I64>(t.cpu.privileged.pack());
     let (kind, operand) = match change {
         Some(change) => (change.kind, change.operand),
         None => (Kind::Read, t.b.iconst(0)),
     };
-    let payload = u64::from(number) | (kind as u64) << 12 | (t.word & 0xffff_ffff) << 16;
+    let payload = u64::from(number) | (kind as u64) << 12 | flags | (t.word & 0xffff_ffff) << 16;
     t.b.helper(helper::CSR, payload, &[operand.raw(), unit.raw()], true)
 }
 
@@ -493,12 +518,12 @@ csrs! {
     0xe12 hgeip H xlen(csr::slot, csr::ignore);
     /// Top interrupt of VS.
     0xeb0 vstopi HAIA xlen(aia::vstopi, csr::ignore);
-    /// Vendor: none.
-    0xf11 mvendorid M ZERO;
-    /// Architecture: none that is registered.
-    0xf12 marchid M ZERO;
-    /// Implementation.
-    0xf13 mimpid M ZERO;
+    /// Who made it; 0: nobody in particular.
+    0xf11 mvendorid M xlen(csr::slot, csr::ignore);
+    /// What it is; 0: nothing that is registered.
+    0xf12 marchid M xlen(csr::slot, csr::ignore);
+    /// Which version of that.
+    0xf13 mimpid M xlen(csr::slot, csr::ignore);
     /// Number of the hart.
     0xf14 mhartid M xlen(csr::slot, csr::ignore);
     /// Configuration structure: none.

@@ -24,6 +24,7 @@ pub mod v_mem;
 pub mod v_perm;
 pub mod v_reduce;
 mod vector;
+pub mod ventana;
 pub mod zabha;
 pub mod zacas;
 pub mod zba;

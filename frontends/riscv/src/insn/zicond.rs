@@ -6,7 +6,7 @@ use tern_core::ir::I64;
 use tern_decode::insns;
 
 /// `d = b is zero (or is not) ? 0 : a`.
-fn conditional_zero(t: &mut Tr<'_>, d: i64, a: i64, b: i64, if_zero: bool) {
+pub(super) fn conditional_zero(t: &mut Tr<'_>, d: i64, a: i64, b: i64, if_zero: bool) {
     let (a, b) = (t.x(a), t.x(b));
     let cond = if if_zero { t.b.is_zero(b) } else { t.b.is_nonzero(b) };
     let zero = t.b.iconst::<I64>(0);

@@ -187,3 +187,19 @@ fn top_interrupts_are_told() {
     hart.run("csrr s0, mtopi\n csrr s1, stopi\n li t6, 0x80008000\n li a0, 1\n sd a0, 0(t6)\nhalt: j halt\n");
     assert_eq!([hart.get("s0"), hart.get("s1")], [7 << 16 | 1, 9 << 16 | 1]);
 }
+
+#[test]
+fn a_guest_lists_its_own_tables() {
+    let mut hart = guest();
+    let entry = pte(RAM + (VS_LAST & !0xfff), 0x1f);
+    hart.write(G_LAST + (VS_LAST >> 12) * 8, &entry);
+    let own = [(0, 0xa000, 0x1000, "rwx--ad".to_owned())];
+    assert_eq!(hart.mappings(), own, "guest physical addresses");
+    assert_eq!(hart.read(G_LAST + (VS_LAST >> 12) * 8), u64::from_le_bytes(entry), "nothing has changed");
+    hart.write(G_LAST + (VS_LAST >> 12) * 8, &[0; 8]);
+    assert_eq!(hart.mappings(), [], "its last table is gone");
+    hart.write(G_LAST + (VS_LAST >> 12) * 8, &pte(RAM + (VS_LAST & !0xfff), 0xdf));
+    // Without tables of its own, those of its hypervisor.
+    set(&mut hart, "vsatp", 0);
+    assert_eq!(hart.mappings(), [(0, RAM, 0x1_0000, "rwxu-ad".to_owned())]);
+}

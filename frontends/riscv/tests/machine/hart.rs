@@ -4,7 +4,7 @@
 use bumpalo::Bump;
 use std::collections::BTreeMap;
 use tern_core::engine::{Event, Platform, Stop};
-use tern_core::frontend::{Fetch, Frontend, Limits};
+use tern_core::frontend::{Fetch, Frontend, HelperCx, Limits};
 use tern_core::ir::Builder;
 use tern_core::ir::eval::eval_block;
 use tern_core::ir::opt;
@@ -121,6 +121,23 @@ impl Hart {
     pub(crate) fn get(&self, name: &str) -> u64 {
         let row = self.cpu.layout().by_name(name).unwrap_or_else(|| panic!("no register {name}"));
         self.state.get(row.slot)
+    }
+
+    /// Reads or writes a register from outside; `flush` is what is to be forgotten.
+    pub(crate) fn control(&mut self, number: u32, write: Option<u64>) -> Option<u64> {
+        let system = self.cpu.system().expect("machines have one");
+        let (state, platform) = (&mut self.state, &mut self.board);
+        let mut cx = HelperCx { state, platform, system: Some(system), flush: Flush::None, icount: self.retired };
+        let value = system.control_register(&mut cx, number, write);
+        self.flush = cx.flush;
+        value
+    }
+
+    /// What page tables map: address, physical address, size, rights.
+    pub(crate) fn mappings(&mut self) -> Vec<(u64, u64, u64, String)> {
+        let system = self.cpu.system().expect("machines have one");
+        let list = system.mappings(&self.state, &mut self.board).expect("this frontend lists them");
+        list.into_iter().map(|m| (m.virt, m.phys, m.size, m.rights)).collect()
     }
 
     /// Raises the lines of timers that are due.

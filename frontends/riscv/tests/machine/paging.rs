@@ -259,3 +259,82 @@ fn address_spaces_have_numbers() {
     let all = [one, other, guest, another, space(&hart)];
     assert!((0..5).all(|i| (0..i).all(|j| all[i] != all[j])), "{all:x?}");
 }
+
+/// A list of mappings as [`Hart::mappings`] gives it.
+fn list(rows: &[(u64, u64, u64, &str)]) -> Vec<(u64, u64, u64, String)> {
+    rows.iter().map(|(virt, phys, size, rights)| (*virt, *phys, *size, (*rights).to_owned())).collect()
+}
+
+#[test]
+fn neighbours_are_listed_as_one() {
+    let mut hart = sv39("max", pte(RAM, V | RWX));
+    let mut entry = |at: u64, value: u64| hart.write(at, &value.to_le_bytes());
+    entry(LAST + 8, pte(RAM + 0x1000, V | RWX));
+    entry(LAST + 16, pte(RAM + 0x2000, V | RWX | U | AD));
+    entry(LAST + 24, pte(RAM + 0x4000, V | RWX | U | AD));
+    // Not valid, reserved, and a table where none can be.
+    for (n, value) in [pte(RAM, RWX), pte(RAM, V | 4), pte(RAM, V | RWX | 1 << 54), pte(RAM, V)].into_iter().enumerate()
+    {
+        entry(LAST + 32 + 8 * n as u64, value);
+    }
+    // 64 KiB; the last page of the table, which goes on in a page of 2 MiB.
+    (16..32).for_each(|n| entry(LAST + 8 * n, pte(RAM, V | R | 0x20 | 1 << 63) | 8 << 10));
+    entry(LAST + 511 * 8, pte(0x801f_f000, V | X));
+    entry(MIDDLE + 8, pte(0x8020_0000, V | X));
+    entry(MIDDLE + 16, pte(0x8020_1000, V | X));
+    // The last GiB.
+    entry(ROOT + 511 * 8, pte(0xc000_0000, V | RWX | AD));
+    let expected = list(&[
+        (0, RAM, 0x2000, "rwx----"),
+        (0x2000, RAM + 0x2000, 0x1000, "rwxu-ad"),
+        (0x3000, RAM + 0x4000, 0x1000, "rwxu-ad"),
+        (0x1_0000, RAM, 0x1_0000, "r---g--"),
+        (0x1f_f000, 0x801f_f000, 0x20_1000, "--x----"),
+        (0xffff_ffff_c000_0000, 0xc000_0000, 0x4000_0000, "rwx--ad"),
+    ]);
+    assert_eq!(hart.mappings(), expected);
+    assert_eq!(hart.read(LAST), pte(RAM, V | RWX), "nothing has changed");
+    // M-mode is not translated, but has the tables at hand.
+    set(&mut hart, "priv", 3);
+    assert_eq!(hart.mappings(), expected);
+    set(&mut hart, "satp", 0);
+    assert_eq!(hart.mappings(), list(&[]));
+}
+
+#[test]
+fn every_format_is_listed() {
+    for (mode, levels) in [(9, 4), (10, 5)] {
+        let mut hart = sv39("rv64", 0);
+        [ROOT, MIDDLE].into_iter().for_each(|at| hart.write(at, &[0; 8]));
+        for level in 0..levels {
+            let (at, to) = (ROOT + level * 0x1000, ROOT + (level + 1) * 0x1000);
+            let bits = if level + 1 == levels { V | RWX | AD } else { V };
+            hart.write(at + 0xff8, &pte(to, bits).to_le_bytes());
+        }
+        set(&mut hart, "satp", mode << 60 | ROOT >> 12);
+        let last = list(&[(0xffff_ffff_ffff_f000, ROOT + levels * 0x1000, 0x1000, "rwx--ad")]);
+        assert_eq!(hart.mappings(), last, "mode {mode}");
+    }
+    let mut hart = Hart::new(&Features::for_machine("rv32").expect("a model"), 16);
+    hart.write(ROOT, &(pte(MIDDLE, V) as u32).to_le_bytes());
+    hart.write(MIDDLE + 4, &(pte(PAGE, V | RWX | AD) as u32).to_le_bytes());
+    hart.write(ROOT + 0x3ff * 4, &(pte(0x8000_0000, V | R | U) as u32).to_le_bytes());
+    for (name, value) in [("priv", 1), ("satp", 1 << 31 | ROOT >> 12), ("pmpaddr0", 0x3fff_ffff), ("pmpcfg0", 0x1f)] {
+        set(&mut hart, name, value);
+    }
+    let expected = list(&[(0x1000, PAGE, 0x1000, "rwx--ad"), (0xffc0_0000, 0x8000_0000, 0x40_0000, "r--u---")]);
+    assert_eq!(hart.mappings(), expected);
+}
+
+#[test]
+fn lists_end_whatever_tables_say() {
+    // Tables that lead to themselves, with and without pages; and one that is nowhere.
+    let mut hart = sv39("rv64", 0);
+    set(&mut hart, "satp", 10 << 60 | ROOT >> 12);
+    (0..512).for_each(|n| hart.write(ROOT + 8 * n, &pte(ROOT, V).to_le_bytes()));
+    assert_eq!(hart.mappings(), list(&[]));
+    (0..512).step_by(2).for_each(|n| hart.write(ROOT + 8 * n, &pte(0, V | RWX).to_le_bytes()));
+    assert_eq!(hart.mappings().len(), 65536);
+    set(&mut hart, "satp", 8 << 60 | 0x123);
+    assert_eq!(hart.mappings(), list(&[]));
+}

@@ -89,7 +89,10 @@ impl Board {
             Event::GuestError => whole.guest_error(text),
             Event::Unimplemented => whole.unimplemented(text),
         });
-        let function = host.try_add(parent, place, own, build)?;
+        let function = match parent.filter(|_| self.live) {
+            Some(port) => host.hot_add(port, place, own, build)?,
+            None => host.try_add(parent, place, own, build)?,
+        };
         let bridge = self.bridge.as_mut().ok_or_else(no_bus)?;
         bridge.windows(&self.space, host)?;
         self.machine.settle();

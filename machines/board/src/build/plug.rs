@@ -1,12 +1,13 @@
 //! Devices that come to a board, before it is switched on or while it runs, and go again.
 
 use super::Board;
-use crate::backends::{Backends, ForDevice, Port};
+use crate::backends::{Backends, ForDevice, Port, VIRTIO_INSIDE};
 use crate::config::DeviceConfig;
 use crate::part::Kind;
 use tern_core::device::Sink;
 use tern_devices::model::{self, Build, BusKind, Child, PropKind, Props, Type, Value, Via, Wants};
 use tern_devices::pci::PciHost;
+use tern_devices::pci::host::PciError;
 use tern_devices::virtio::pci::Interface;
 use tern_devices::virtio::{Options, VirtioMmio, VirtioPci};
 
@@ -40,9 +41,19 @@ pub struct Plugged {
     pub place: Place,
     /// Did it come to a running machine?
     pub hotplugged: bool,
+    /// The guest has been asked to let it go; until this guest time it is not asked again.
+    pub leaving: Option<u64>,
 }
 
 impl Plugged {
+    /// Where the virtio device that a PCI function holds is among objects.
+    #[must_use]
+    pub fn virtio_inside(&self) -> Option<String> {
+        let kind = self.kind()?;
+        let inside = kind.via == Via::Pci && matches!(kind.model.build, Build::Virtio(..));
+        inside.then(|| format!("{}/{VIRTIO_INSIDE}", self.path))
+    }
+
     /// Its type.
     #[must_use]
     pub fn kind(&self) -> Option<Type> {
@@ -139,57 +150,89 @@ impl Board {
         let serial = self.plugged.last().map_or(0, |p| p.serial + 1);
         self.nameless += u32::from(config.id.is_none());
         let (config, name) = (config.clone(), kind.name());
-        self.plugged.push(Plugged { serial, config, path, name, props, place, hotplugged: self.live });
+        self.plugged.push(Plugged { serial, config, path, name, props, place, hotplugged: self.live, leaving: None });
         self.machine.refresh_ports();
         Ok(())
     }
 
-    /// Removes a device at once, whatever the guest does with it, and all that is behind it; the paths of all that went.
+    /// Lets a device go, and all that is behind it: a PCI function when the guest has switched off its slot
+    /// ([`Board::take_ejected`]), or at once if it is off; others at once, whatever the guest does with them.  The paths of
+    /// all that went.
     ///
     /// # Errors
-    /// There is none, or it cannot go.
+    /// There is none, it cannot go, or is about to.
     pub fn unplug(&mut self, name: &str, backends: &mut dyn Backends) -> Result<Vec<String>, String> {
         let found = self.find(name).ok_or_else(|| format!("Device '{name}' not found"))?;
-        let (serial, place, path) = (found.serial, found.place, found.path.clone());
-        let mut gone = Vec::new();
-        let behind: Vec<String> =
-            self.plugged.iter().filter(|p| self.is_behind(p, serial)).map(|p| p.path.clone()).collect();
-        for path in behind {
-            gone.extend(self.unplug(&path, backends)?);
-        }
+        let (serial, place) = (found.serial, found.place);
         match place {
-            Place::Pci(function) => {
-                if let Some(host) = self.pci() {
-                    host.remove(function);
-                }
-            }
+            Place::Pci(function) => return self.ask_to_go(serial, function, backends),
             Place::Child(parent, child) => self.with_parent(parent, |p| p.unplug(child))?,
             Place::Slot(_) => return Err("Bus 'virtio-mmio-bus' does not support hotplugging".to_owned()),
             Place::System(_) => return Err("Bus 'main-system-bus' does not support hotplugging".to_owned()),
         }
         self.machine.settle();
-        self.plugged.retain(|p| p.serial != serial);
-        backends.release(&path);
+        let mut gone = Vec::new();
+        self.forget(serial, backends, &mut gone);
         self.machine.refresh_ports();
-        gone.push(path);
         Ok(gone)
     }
 
-    fn is_behind(&self, plugged: &Plugged, parent: u32) -> bool {
-        match plugged.place {
-            Place::Child(p, _) => p == parent,
-            Place::Pci(function) => self.function_parent(function) == Some(parent),
-            _ => false,
+    /// Asks the guest to let a PCI function go.
+    fn ask_to_go(&mut self, serial: u32, function: usize, backends: &mut dyn Backends) -> Result<Vec<String>, String> {
+        let now = self.machine.time();
+        let bus = self.function_parent(function).and_then(|p| p.bus()).map_or("pcie.0".to_owned(), |(_, bus)| bus);
+        let Some(at) = self.plugged.iter().position(|p| p.serial == serial) else { return Ok(Vec::new()) };
+        if self.plugged[at].leaving.is_some_and(|until| until > now) {
+            let name = self.plugged[at].config.id.as_deref().unwrap_or(&self.plugged[at].path);
+            return Err(format!("Device {name} is already in the process of unplug"));
+        }
+        let host = self.pci().ok_or_else(|| "this machine has no PCI bus".to_owned())?;
+        host.ask_to_go(function).map_err(|e| match e {
+            PciError::NoHotplug(_) => format!("Bus '{bus}' does not support hotplugging"),
+            e => e.to_string(),
+        })?;
+        self.machine.settle();
+        self.plugged[at].leaving = Some(now.saturating_add(PATIENCE_NS));
+        Ok(self.take_ejected(backends))
+    }
+
+    /// Devices that have gone since the last call because the guest let them: their paths.
+    pub fn take_ejected(&mut self, backends: &mut dyn Backends) -> Vec<String> {
+        let mut gone = Vec::new();
+        let ejected = self.pci().map(PciHost::take_ejected).unwrap_or_default();
+        for function in ejected {
+            let found = self.plugged.iter().find(|p| p.place == Place::Pci(function));
+            if let Some(serial) = found.map(|p| p.serial) {
+                self.forget(serial, backends, &mut gone);
+            }
+        }
+        if !gone.is_empty() {
+            self.machine.refresh_ports();
+        }
+        gone
+    }
+
+    /// A device is gone, and with it the devices on its bus.
+    fn forget(&mut self, serial: u32, backends: &mut dyn Backends, gone: &mut Vec<String>) {
+        let on = |p: &Plugged| matches!(p.place, Place::Child(parent, _) if parent == serial);
+        let children: Vec<u32> = self.plugged.iter().filter(|p| on(p)).map(|p| p.serial).collect();
+        for child in children {
+            self.forget(child, backends, gone);
+        }
+        if let Some(at) = self.plugged.iter().position(|p| p.serial == serial) {
+            let path = self.plugged.remove(at).path;
+            backends.release(&path);
+            gone.push(path);
         }
     }
 
     /// The bridge that a function is behind, among what has come.
-    fn function_parent(&self, function: usize) -> Option<u32> {
+    fn function_parent(&self, function: usize) -> Option<&Plugged> {
         let bridge = self.bridge.as_ref()?;
         let host = self.machine.devices().find(|(n, ..)| *n == bridge.device)?.2;
         let host = (host as &dyn core::any::Any).downcast_ref::<PciHost>()?;
         let parent = host.place_of(function)?.0?;
-        self.plugged.iter().find(|p| p.place == Place::Pci(parent)).map(|p| p.serial)
+        self.plugged.iter().find(|p| p.place == Place::Pci(parent))
     }
 
     /// A bus of the kind: the named one, or the first.
@@ -221,9 +264,12 @@ impl Board {
                 _ => None,
             }),
         };
-        if self.live && parent.is_none() {
-            return Err("Bus 'pcie.0' does not support hotplugging".to_owned());
+        let takes = |host: &mut PciHost| parent.is_some_and(|port| host.takes_hotplug(port));
+        if self.live && !self.pci().is_some_and(takes) {
+            let bus = config.bus.as_deref().filter(|_| !root).unwrap_or("pcie.0");
+            return Err(format!("Bus '{bus}' does not support hotplugging"));
         }
+        self.check_chassis(kind, props)?;
         let place = address(props.text("addr"))?;
         let device = self.bridge.as_ref().ok_or_else(|| "No 'PCI' bus found for device".to_owned())?.device;
         let (build, virtio) = match kind.model.build {
@@ -246,6 +292,19 @@ impl Board {
             _ => Err("this device is no PCI function".to_owned()),
         })?;
         Ok(Place::Pci(function))
+    }
+
+    /// Slots of ports are told apart by the chassis that they are in, and their number there.
+    fn check_chassis(&self, kind: &Type, props: &Props) -> Result<(), String> {
+        if props.declared("chassis").is_none() {
+            return Ok(());
+        }
+        let numbers = |props: &Props| (props.number("chassis"), props.number("slot"));
+        let same = |p: &Plugged| p.name == kind.name() && numbers(&p.props) == numbers(props);
+        if self.plugged.iter().any(same) {
+            return Err("Can't add chassis slot, error -16".to_owned());
+        }
+        Ok(())
     }
 
     fn plug_slot(
@@ -361,6 +420,8 @@ impl Board {
     }
 }
 
+/// How long a guest may take to let a device go before it is asked again (QEMU's figure), in nanoseconds of guest time.
+const PATIENCE_NS: u64 = 5_000_000_000;
 /// The first input of the interrupt controller for devices of the platform bus (QEMU's `virt`).
 const PLATFORM_IRQ: u32 = 64;
 
@@ -392,16 +453,17 @@ impl Parent for VirtioMmio {
     }
 }
 
-/// `addr=`: device and function, hexadecimal as people write PCI addresses; empty: the first free one.
+/// `addr=`: device and function, both hexadecimal as people write PCI addresses; empty: the first free one.
 pub(crate) fn address(text: &str) -> Result<Option<(u8, u8)>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let (device, function) = digits.split_once('.').unwrap_or((digits, "0"));
-    let device = u8::from_str_radix(device, 16).ok().filter(|n| *n < 32);
-    let function = function.parse::<u8>().ok().filter(|n| *n < 8);
-    match device.zip(function) {
+    let number = |text: &str, limit: u8| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        u8::from_str_radix(digits, 16).ok().filter(|n| *n < limit)
+    };
+    let (device, function) = text.split_once('.').unwrap_or((text, "0"));
+    match number(device, 32).zip(number(function, 8)) {
         Some(place) => Ok(Some(place)),
         None => Err(format!("Property 'addr' doesn't take value '{text}'")),
     }

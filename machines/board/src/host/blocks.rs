@@ -1,7 +1,7 @@
 //! Media: nodes that hold images, and the drives that devices see, whose node can change while the machine runs.
 
-use super::snapshots::open_as;
-use crate::backends::{Port, User};
+use super::snapshots::{open_as, send_away};
+use crate::backends::{Port, User, VIRTIO_INSIDE};
 use crate::config::{Content, Drive, Medium};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -294,9 +294,45 @@ impl Blocks {
         if self.nodes.contains_key(&name) || self.find(&name).is_some() {
             return Err(format!("Duplicate nodes with node-name='{name}'"));
         }
-        let image = Rc::new(RefCell::new(open_as(drive, !self.away)?));
-        self.nodes.insert(name.clone(), Node { drive: drive.clone(), image });
-        Ok(name)
+        if let Some(below) = &drive.over {
+            let node = self.nodes.get(below);
+            let node = node.ok_or_else(|| format!("Cannot find device='' nor node-name='{below}'"))?;
+            if let Some(user) = self.user_of(below) {
+                return Err(format!("Node '{below}' is in use by {user}"));
+            }
+            send_away(node);
+        }
+        match open_as(drive, !self.away) {
+            Ok(image) => {
+                self.nodes.insert(name.clone(), Node { drive: drive.clone(), image: Rc::new(RefCell::new(image)) });
+                Ok(name)
+            }
+            Err(why) => {
+                self.give_back(drive.over.as_deref())?;
+                Err(why)
+            }
+        }
+    }
+
+    /// Who has a node: a drive, or the node of a format.
+    fn user_of(&self, name: &str) -> Option<String> {
+        let over = self.nodes.iter().find(|(_, n)| n.drive.over.as_deref() == Some(name));
+        let over = over.map(|(upper, _)| format!("'{upper}', as its 'file'"));
+        over.or_else(|| self.backends.iter().any(|b| b.node.as_deref() == Some(name)).then(|| "a drive".to_owned()))
+    }
+
+    /// A node whose format is gone is one to be used again.
+    fn give_back(&self, below: Option<&str>) -> Result<(), String> {
+        if let Some(node) = below.and_then(|name| self.nodes.get(name)) {
+            *node.image.borrow_mut() = open_as(&node.drive, !self.away)?;
+        }
+        Ok(())
+    }
+
+    /// Nodes that are no other node's `file`.
+    pub(super) fn tops(&self) -> impl Iterator<Item = (&str, &Node)> {
+        let below = |name: &str| self.nodes.values().any(|n| n.drive.over.as_deref() == Some(name));
+        self.nodes().filter(move |(name, _)| !below(name))
     }
 
     /// Closes a node.
@@ -307,11 +343,14 @@ impl Blocks {
         if !self.nodes.contains_key(name) {
             return Err(format!("Failed to find node with node-name='{name}'"));
         }
+        if self.nodes.values().any(|n| n.drive.over.as_deref() == Some(name)) {
+            return Err(format!("Node '{name}' is busy: node is used as 'file' of another"));
+        }
         if self.backends.iter().any(|b| b.node.as_deref() == Some(name)) {
             return Err(format!("Node {name} is in use"));
         }
-        self.nodes.remove(name);
-        Ok(())
+        let node = self.nodes.remove(name);
+        self.give_back(node.and_then(|n| n.drive.over).as_deref())
     }
 
     /// The nodes by their names.
@@ -340,6 +379,7 @@ impl Blocks {
     /// The drive with this name, or of the device with this name or path.
     #[must_use]
     pub fn drive_of(&self, name: &str) -> Option<&Backend> {
+        let name = name.strip_suffix(VIRTIO_INSIDE).and_then(|n| n.strip_suffix('/')).unwrap_or(name);
         let of_device = |b: &&Backend| {
             let path = b.user.as_ref().map_or("", |u| u.path.as_str());
             path == name || path.strip_prefix("/machine/peripheral/") == Some(name)
@@ -366,8 +406,11 @@ impl Blocks {
         if !self.nodes.contains_key(name) {
             return Err(format!("there is no drive '{name}'"));
         }
-        if self.backends.iter().any(|b| b.node.as_deref() == Some(name)) {
-            return Err(format!("node '{name}' is already in use by another device"));
+        if let Some(user) = self.user_of(name) {
+            return Err(match user.as_str() {
+                "a drive" => format!("node '{name}' is already in use by another device"),
+                _ => format!("Node '{name}' is in use by {user}"),
+            });
         }
         Ok(Box::new(Handle(self.insert(String::new(), Some(name.to_owned()), Some(user)))))
     }
@@ -434,10 +477,8 @@ impl Blocks {
             return Err(format!("Drive '{id}' is in use"));
         }
         let backend = self.backends.remove(at);
-        if let Some(node) = backend.node {
-            self.nodes.remove(&node);
-        }
-        Ok(())
+        let node = backend.node.and_then(|node| self.nodes.remove(&node));
+        self.give_back(node.and_then(|n| n.drive.over).as_deref())
     }
 }
 

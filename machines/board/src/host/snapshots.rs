@@ -76,7 +76,7 @@ impl Blocks {
         let nodes: Vec<String> = match wanted {
             Some([]) => return Err("At least one device is required for snapshot".to_owned()),
             Some(names) => names.to_vec(),
-            None => self.nodes().filter(|(_, n)| shared(&n.drive)).map(|(name, _)| name.to_owned()).collect(),
+            None => self.tops().filter(|(_, n)| shared(&n.drive)).map(|(name, _)| name.to_owned()).collect(),
         };
         for name in &nodes {
             let node = self.node(name).ok_or_else(|| format!("No block device node '{name}'"))?;
@@ -224,10 +224,10 @@ impl Blocks {
     /// Something that was written cannot be brought to its medium, or is nowhere but in this process; then nothing is let go.
     pub fn release_media(&mut self) -> Result<(), String> {
         self.may_be_released()?;
-        for (_, node) in self.nodes().filter(|(_, n)| shared(&n.drive)) {
+        for (_, node) in self.tops().filter(|(_, n)| shared(&n.drive)) {
             node.flush().map_err(|e| e.to_string())?;
         }
-        for (_, node) in self.nodes().filter(|(_, n)| shared(&n.drive)) {
+        for (_, node) in self.tops().filter(|(_, n)| shared(&n.drive)) {
             send_away(node);
         }
         self.set_active(false);
@@ -243,7 +243,7 @@ impl Blocks {
             return Ok(());
         }
         let mut taken: Vec<&Node> = Vec::new();
-        for (_, node) in self.nodes().filter(|(_, n)| shared(&n.drive)) {
+        for (_, node) in self.tops().filter(|(_, n)| shared(&n.drive)) {
             match open(&node.drive, false) {
                 Ok(image) => *node.image().borrow_mut() = image,
                 Err(why) => {
@@ -258,7 +258,7 @@ impl Blocks {
     }
 }
 
-fn send_away(node: &Node) {
+pub(super) fn send_away(node: &Node) {
     let mut image = node.image().borrow_mut();
     let away = Away { size: image.size(), read_only: image.read_only(), look: None };
     *image = Box::new(away);

@@ -47,7 +47,9 @@ pub(super) fn migrate_set_parameter(vm: &mut Vm, args: &Args<'_>) -> Result<Stri
     let (name, value) = (args.need(0, "a parameter")?, args.need(1, "a value")?);
     // A bandwidth without a suffix counts mebibytes.
     let value = match (name, value.parse::<u64>()) {
-        ("max-bandwidth" | "avail-switchover-bandwidth" | "max-postcopy-bandwidth", Ok(n)) => json!(n << 20),
+        ("max-bandwidth" | "avail-switchover-bandwidth" | "max-postcopy-bandwidth", Ok(n)) => {
+            json!(n.saturating_mul(1 << 20))
+        }
         _ => number_or_text(value),
     };
     quiet(vm, "migrate-set-parameters", json!({ name: value }))

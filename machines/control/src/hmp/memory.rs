@@ -227,7 +227,7 @@ pub(super) fn registers(vm: &mut Vm, args: &Args<'_>) -> Result<String> {
     for cpu in which {
         let machine = &vm.board.machine;
         let Some(state) = machine.state(cpu) else { continue };
-        let _ = writeln!(out, "\nCPU#{cpu}\n {:12} {:016x}", "pc", state.pc());
+        let _ = writeln!(out, "\nCPU#{cpu}");
         for row in machine.frontend().layout().rows() {
             let _ = writeln!(out, " {:12} {:016x}", row.name, state.get(row.slot));
         }

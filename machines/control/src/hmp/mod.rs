@@ -162,7 +162,8 @@ pub(crate) fn quiet(vm: &mut Vm, name: &str, arguments: Value) -> Result<String>
 }
 
 /// The names that may complete what has been typed.
-fn complete(vm: &Vm, line: &str) -> Vec<String> {
+#[must_use]
+pub fn complete(vm: &Vm, line: &str) -> Vec<String> {
     let all =
         |rows: &[Row]| -> Vec<String> { rows.iter().flat_map(|r| r.names.split('|')).map(str::to_owned).collect() };
     let typed = words(line);

@@ -3,7 +3,7 @@
 use super::{Line, Stop};
 use crate::grammar::{Keys, size};
 use tern_board::config::{Content, Drive, Medium};
-use tern_host::image::{Cache, Format};
+use tern_host::image::{self, Cache, Format};
 
 /// What `-drive` says.
 pub struct Wanted {
@@ -186,11 +186,20 @@ fn options(keys: &mut Keys, drive: &mut Drive) -> Result<(), String> {
     }
     keys.fixed("detect-zeroes", &["off"])?;
     keys.fixed("copy-on-read", &["off"])?;
-    keys.fixed("auto-read-only", &["off"])?;
+    if keys.switch("auto-read-only")?.unwrap_or(false) {
+        read_only_if_it_must(drive);
+    }
     keys.fixed("locking", &["auto", "on"])?;
     keys.fixed("werror", &["report", "enospc"])?;
     keys.fixed("rerror", &["report"])?;
     cache(keys, drive)
+}
+
+/// `auto-read-only`: what cannot be written to is only read.
+fn read_only_if_it_must(drive: &mut Drive) {
+    if let Content::File(path) = &drive.content {
+        drive.read_only |= image::denies_writing(path);
+    }
 }
 
 /// `cache.direct` and `cache.no-flush`: the two sides of the modes.
@@ -226,7 +235,11 @@ pub fn read_node(mut keys: Keys, nodes: &dyn Fn(&str) -> Option<Drive>) -> Resul
         "null-co" | "null-aio" => null_drive(&mut keys)?,
         "raw" | "qcow2" => {
             let mut drive = match keys.take("file") {
-                Some(node) => nodes(&node).ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?,
+                Some(node) => {
+                    let below = nodes(&node);
+                    let below = below.ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?;
+                    Drive { over: Some(node), ..below }
+                }
                 None => {
                     keys.fixed("file.driver", &["file", "host_device"])?;
                     let mut drive = Drive::new(plain(&keys.need("file.filename")?)?);
@@ -243,7 +256,9 @@ pub fn read_node(mut keys: Keys, nodes: &dyn Fn(&str) -> Option<Drive>) -> Resul
             }
             keys.take("file.node-name");
             keys.fixed("file.locking", &["auto", "on"])?;
-            keys.switch("file.auto-read-only")?;
+            if keys.switch("file.auto-read-only")?.unwrap_or(false) {
+                read_only_if_it_must(&mut drive);
+            }
             if matches!(drive.content, Content::File(_)) {
                 drive.format = Some(driver.clone());
             }

@@ -1,7 +1,7 @@
 //! Puts together what the options of a line refer to.
 
 use super::{At, Line, Stop, chars, device, machine, net};
-use tern_board::config::{Bios, DeviceConfig, Medium};
+use tern_board::config::{Bios, ClockMode, DeviceConfig, Medium};
 use tern_devices::model::PropKind;
 
 /// After the last option.
@@ -21,6 +21,10 @@ pub(super) fn finish(line: &mut Line) -> Result<(), Stop> {
         return Err(format!("{option} only allowed with -kernel option").into());
     }
     machine::find_firmware(line);
+    if line.run.qtest_only && !line.icount {
+        // Time stands unless it is moved.
+        line.config.clock = ClockMode::Instructions { shift: Some(0) };
+    }
     if line.run.qtest_only && line.config.bios == Bios::Default {
         // No CPU runs it.
         line.config.bios = Bios::None;

@@ -35,7 +35,8 @@ pub(super) fn readconfig(line: &mut Line, file: &str) -> Result<(), Stop> {
 
 fn apply(line: &mut Line, section: &Section) -> Result<(), Stop> {
     let name = NAMES.iter().find(|(group, _)| *group == section.group).map_or(section.group.as_str(), |(_, name)| name);
-    let row = table::ROWS.iter().find(|r| r.name == name && !r.arg.is_empty());
+    // A file does not lead to another one: it might be itself.
+    let row = table::ROWS.iter().find(|r| r.name == name && !r.arg.is_empty() && name != "readconfig");
     let row = row.ok_or_else(|| format!("There is no option group '{}'", section.group))?;
     let pairs: Vec<String> =
         section.pairs.iter().map(|(name, value)| format!("{name}={}", value.replace(',', ",,"))).collect();
@@ -85,5 +86,16 @@ mod tests {
         for (text, n) in [("a = \"b\"", 1), ("[x", 1), ("[x]\na", 2), ("[x]\n\na = b", 3), ("[x y]", 1)] {
             assert_eq!(sections(text).map(|_| ()).map_err(|e| e.0), Err(n), "{text}");
         }
+    }
+
+    #[cfg(feature = "riscv64")]
+    #[test]
+    fn files_lead_to_no_others() {
+        let path = std::env::temp_dir().join(format!("tern-config={}", std::process::id()));
+        let (folder, name) = (path.parent().unwrap().display(), std::process::id());
+        std::fs::write(&path, format!("[readconfig]\n{folder}/tern-config = \"{name}\"\n")).unwrap();
+        let why = crate::qemu::parse("qemu-system-riscv64", &["-readconfig".into(), path.clone().into()]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(why.unwrap_err().0.ends_with("There is no option group 'readconfig'"));
     }
 }

@@ -263,7 +263,7 @@ fn networks() {
         ("-netdev user", "-netdev user: Parameter 'id' is missing"),
         (
             "-netdev vde,id=x",
-            "-netdev vde,id=x: netdev 'vde' is not supported, only dgram, hubport, socket, stream, tap, user",
+            "-netdev vde,id=x: netdev 'vde' is not supported, only dgram, hubport, socket, stream, tap, user, vhost-user",
         ),
         (
             "-netdev tap,id=x,script=/etc/up",
@@ -272,7 +272,6 @@ fn networks() {
         ("-netdev user,id=x -netdev user,id=x", "-netdev user,id=x: Duplicate ID 'x' for netdev"),
         ("-device virtio-net-pci,netdev=x", "-device virtio-net-pci,netdev=x: there is no netdev 'x'"),
         ("-device virtio-net-pci,mac=x", "-device virtio-net-pci,mac=x: 'x' is no Ethernet address"),
-        ("-device virtio-net-pci,mq=on", "-device virtio-net-pci,mq=on: mq=on is not supported, only off"),
         ("-nic user,model=nonsense", "-nic user,model=nonsense: model 'nonsense' is not supported"),
         ("-net user", "-net user: only none is supported: -nic and -netdev have taken the place of -net"),
         ("-object filter-dump,id=f,netdev=x", "-object filter-dump,id=f,netdev=x: there is no netdev 'x'"),

@@ -1,7 +1,7 @@
 //! The QEMU Machine Protocol (QEMU documentation, "QEMU Machine Protocol Specification", "QEMU QMP Reference Manual").
 //!
-//! * [`json`] and [`write`]: the dialect of JSON.
-//! * [`protocol`]: a connection; [`monitor`]: one on a character device.
+//! * [`json`] and [`mod@write`]: the dialect of JSON.
+//! * [`protocol`]: a connection; [`mod@monitor`]: one on a character device.
 //! * [`schema`]: types, declared with `qapi!`; [`introspect`]: what `query-qmp-schema` says of them.
 //! * [`command`], [`event`]: rows of commands and of events; [`commands`], [`events`]: all of them.
 //! * [`jobs`]: background jobs.  [`fds`]: descriptors that clients send.

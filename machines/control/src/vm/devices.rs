@@ -35,7 +35,8 @@ impl Vm {
         self.board.plug(config, &mut host)
     }
 
-    /// Asks a device, by name or path, to go; where the guest has no say in it, it is gone at once.
+    /// Asks a device, by name or path, to go; where the guest has no say in it, it is gone at once, else when the guest has
+    /// let it go.
     ///
     /// # Errors
     /// There is none, or its bus does not let it go.

@@ -9,6 +9,10 @@ use tern_host::net::LinkEvent;
 impl Vm {
     /// Makes events of what backends have to tell.
     pub fn hear(&mut self) {
+        let mut host = self.host.clone();
+        for path in self.board.take_ejected(&mut host) {
+            self.device_gone(&path);
+        }
         let links = self.host.world().nets.take_events();
         for (id, event) in links {
             match event {

@@ -289,6 +289,9 @@ impl Vm {
                 put(format!("{}/{bus}", p.path), Node::new(kind.name()));
             }
             put(p.path.clone(), node);
+            if let (Some(inside), Some(Build::Virtio(kind, _))) = (p.virtio_inside(), p.kind().map(|k| k.model.build)) {
+                put(inside, device(Node::new(kind.mmio).props(&p.props), p.hotplugged));
+            }
         }
         let world = self.host.world();
         put("/objects".into(), Node::new("container"));

@@ -25,8 +25,8 @@ pub fn read_snapshot(path: &Path, ram: u64) -> Result<Vec<u8>, String> {
 /// In one line.
 pub fn writable(path: &Path) -> Result<(), String> {
     let part = partial(path);
-    fs::File::create(&part).map_err(|e| format!("{}: {e}", part.display()))?;
-    fs::remove_file(&part).map_err(|e| format!("{}: {e}", part.display()))
+    fs::File::create(&part).map_err(|e| format!("{}: {e}", path.display()))?;
+    fs::remove_file(&part).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// The file that becomes this one when it is whole.

@@ -197,6 +197,13 @@ impl ImageError {
     }
 }
 
+/// Is there a file that may not be written to?
+#[must_use]
+pub fn denies_writing(path: &Path) -> bool {
+    let why = OpenOptions::new().write(true).open(path).err().map(|e| e.kind());
+    matches!(why, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem))
+}
+
 /// Opens an image.
 ///
 /// # Errors

@@ -11,7 +11,7 @@
 
 use super::{ImageError, header};
 use crate::file;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tern_core::backend::SnapshotInfo;
@@ -341,8 +341,8 @@ impl<'a> Qcow2<'a> {
 
     /// Compares all that the tables lead to with the refcounts.
     fn audit(&mut self) -> Result<(), ImageError> {
-        let mut used: HashMap<u64, u32> = HashMap::new();
-        let mut tables: HashMap<u64, u32> = HashMap::new();
+        let mut used: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut tables: BTreeMap<u64, u32> = BTreeMap::new();
         let mut l1s = vec![self.l1.clone()];
         let bits = self.bits;
         let span = |offset: u64, bytes: u64| offset >> bits..(offset + bytes).div_ceil(1 << bits);
@@ -359,7 +359,7 @@ impl<'a> Qcow2<'a> {
             own.push(span(row.l1_offset, u64::from(row.l1_size) * 8));
         }
         // Each of these has its clusters for itself.
-        let mut exclusive = HashSet::new();
+        let mut exclusive = BTreeSet::new();
         for cluster in own.into_iter().flatten() {
             *used.entry(cluster).or_default() += 1;
             exclusive.insert(cluster);

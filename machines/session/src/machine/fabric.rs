@@ -49,6 +49,11 @@ impl Position {
             }
         }
     }
+
+    /// So many nanoseconds pass with no CPU running.  Time comes to its end in 584 years, and then stands.
+    pub(super) fn skip(&mut self, ns: u64) {
+        self.skipped = self.skipped.saturating_add(ns);
+    }
 }
 
 /// The fabric of a machine.

@@ -3,9 +3,10 @@
 use super::Machine;
 use std::any::Any;
 use tern_core::device::{Bus as _, Device};
+use tern_core::frontend::HelperCx;
 use tern_core::mem::{Access, GuestMemory, MemFault, PAGE_MASK, PAGE_SIZE, Size};
 use tern_core::state::State;
-use tern_core::system::{System, Virtual};
+use tern_core::system::{Flush, System, Virtual};
 use tern_core::time::Owner;
 
 /// An input pin of the watched device has a new level.
@@ -170,11 +171,19 @@ impl Machine {
     }
 
     /// Lets guest time pass until `to` (nanoseconds) with no CPU running: events happen in their order, each at its time.
+    /// Time that follows the host's clock passes by itself: nothing happens.
     pub fn pass_time(&mut self, to: u64) {
+        if self.fabric.position.ns(self.fabric.position.base).is_none() {
+            return;
+        }
         while let Some(at) = self.fabric.queue.next().filter(|at| *at <= to) {
             self.skip_to(at);
             self.events();
             self.apply();
+            if at == u64::MAX {
+                // Time has come to its end; what is due then would be due for ever.
+                break;
+            }
         }
         self.skip_to(to);
     }
@@ -182,7 +191,7 @@ impl Machine {
     fn skip_to(&mut self, to: u64) {
         let fabric = &mut self.fabric;
         let now = fabric.now(fabric.position.base);
-        fabric.position.skipped += to.saturating_sub(now);
+        fabric.position.skip(to.saturating_sub(now));
         fabric.now(fabric.position.base);
     }
 
@@ -218,7 +227,7 @@ impl Machine {
     /// A CPU's registers, to be changed.
     pub fn state_mut(&mut self, cpu: usize) -> &mut State {
         let id = self.harts[cpu].cpu;
-        self.engine.forget(id, tern_core::system::Flush::All);
+        self.engine.forget(id, Flush::All);
         self.engine.state_mut(id)
     }
 
@@ -228,22 +237,24 @@ impl Machine {
         self.engine.icount(self.harts[cpu].cpu)
     }
 
-    fn system(&self) -> &dyn System {
-        self.frontend.system().expect("looked at when the machine was made")
-    }
-
     /// The privileged side of a CPU's model.
     #[must_use]
     pub fn privileged(&self) -> &dyn System {
-        self.system()
+        self.frontend.system().expect("looked at when the machine was made")
     }
 
     /// Reads or writes a control register of a CPU: see [`System::control_register`].
     pub fn control_register(&mut self, cpu: usize, number: u32, write: Option<u64>) -> Option<u64> {
-        self.fabric.current = cpu as u32;
-        let state = self.engine.state_mut(self.harts[cpu].cpu);
+        let id = self.harts[cpu].cpu;
+        let icount = self.engine.icount(id);
+        // As at the start of a slice of this CPU.
+        (self.fabric.current, self.fabric.position.base) = (cpu as u32, icount);
         let system = self.frontend.system().expect("looked at when the machine was made");
-        let value = system.control_register(state, &mut self.fabric, number, write);
+        let (state, platform) = (self.engine.state_mut(id), &mut self.fabric);
+        let mut cx = HelperCx { state, platform, system: Some(system), flush: Flush::None, icount };
+        let value = system.control_register(&mut cx, number, write);
+        let flush = cx.flush;
+        self.engine.forget(id, flush);
         self.settle();
         value
     }

@@ -107,6 +107,7 @@ impl Machine {
             Request::CrashLoaded => Ended::CrashLoaded,
             Request::Shutdown => Ended::Shutdown,
             Request::Watchdog => Ended::Watchdog,
+            Request::Attend => Ended::Attend,
         })
     }
 
@@ -250,7 +251,7 @@ impl Machine {
         let fabric = &mut self.fabric;
         let Some(now) = fabric.position.ns(self.engine.icount(id)) else { return };
         let gap = fabric.queue.next().map_or(STALL_NS, |at| at.saturating_sub(now));
-        fabric.position.skipped += gap.min(STALL_NS);
+        fabric.position.skip(gap.min(STALL_NS));
     }
 
     fn take_interrupt(&mut self, id: CpuId) {
@@ -311,7 +312,7 @@ impl Machine {
         }
         if !paced {
             match gap {
-                Some(gap) => self.fabric.position.skipped += gap,
+                Some(gap) => self.fabric.position.skip(gap),
                 None => self.fabric.outside.wait(Some(LONGEST_WAIT_NS)),
             }
             return None;
@@ -323,7 +324,7 @@ impl Machine {
         self.fabric.outside.wait(Some(gap.unwrap_or(LONGEST_WAIT_NS).min(LONGEST_WAIT_NS)));
         let waited = self.fabric.outside.now().saturating_sub(before);
         if matches!(self.settings.clock, ClockMode::Instructions { .. }) {
-            self.fabric.position.skipped += waited.min(gap.unwrap_or(waited));
+            self.fabric.position.skip(waited.min(gap.unwrap_or(waited)));
         }
         None
     }

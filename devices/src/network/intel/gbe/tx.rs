@@ -1,17 +1,15 @@
 //! Sending (8254x manual, 3.3 to 3.5; 82574 datasheet, 7.2): legacy, context and data descriptors.
 
-use super::super::packet::SHORTEST;
 use super::super::ring::Ring;
-use super::super::segment::{Large, Sum, cut, insert_tag};
+use super::super::segment::{Large, Sum, cut};
 use super::super::stats::at;
 use super::irq::cause;
 use super::{Gbe, VME, token};
 use crate::network::intel::{BUDGET, MOST_FRAME, PAUSE, field};
 use serde::{Deserialize, Serialize};
 
-/// Transmit control: on, short frames are padded.
+/// Transmit control: on.
 pub(super) const TCTL_EN: u32 = 1 << 1;
-const TCTL_PSP: u32 = 1 << 3;
 
 /// Commands of descriptors, in their third word.
 mod command {
@@ -238,22 +236,16 @@ impl Gbe {
 
     /// Puts a frame on the wire, or back into the card if that is looped; its length.
     fn emit(&mut self, frame: &mut Vec<u8>, tag: Option<u16>) -> usize {
-        if let Some(tag) = tag {
-            insert_tag(frame, self.s.mac.vet(), tag);
-        }
-        if self.s.mac.tctl & TCTL_PSP != 0 && frame.len() < SHORTEST {
-            frame.resize(SHORTEST, 0);
-        }
-        if frame.is_empty() {
+        let len = self.s.mac.finish(frame, tag);
+        if len == 0 {
             return 0;
         }
-        self.s.mac.stats.sent(frame);
         if self.loops() {
             self.accept(frame);
         } else if self.s.mac.cable {
             self.link.send(frame);
         }
-        frame.len()
+        len
     }
 }
 

@@ -1,17 +1,16 @@
 //! Sending (82576 datasheet, 7.2): legacy and advanced descriptors, two contexts to a queue.
 
-use super::super::packet::{SHORTEST, crc32c};
+use super::super::packet::crc32c;
 use super::super::ring::Ring;
-use super::super::segment::{Large, Sum, cut, insert_tag};
+use super::super::segment::{Large, Sum, cut};
 use super::super::stats::at;
 use super::irq::cause;
 use super::{ENABLE, Igb, VME, token};
 use crate::network::intel::{BUDGET, MOST_FRAME, PAUSE, field};
 use serde::{Deserialize, Serialize};
 
-/// Transmit control: on, short frames are padded.
+/// Transmit control: on.
 const TCTL_EN: u32 = 1 << 1;
-const TCTL_PSP: u32 = 1 << 3;
 
 /// Commands of descriptors, in their third word.
 mod command {
@@ -266,22 +265,16 @@ impl Igb {
 
     /// Puts a frame on the wire, or back into the card if that is looped; its length.
     fn emit(&mut self, frame: &mut Vec<u8>, tag: Option<u16>) -> usize {
-        if let Some(tag) = tag {
-            insert_tag(frame, self.s.mac.vet(), tag);
-        }
-        if self.s.mac.tctl & TCTL_PSP != 0 && frame.len() < SHORTEST {
-            frame.resize(SHORTEST, 0);
-        }
-        if frame.is_empty() {
+        let len = self.s.mac.finish(frame, tag);
+        if len == 0 {
             return 0;
         }
-        self.s.mac.stats.sent(frame);
         if self.loops() {
             self.accept(frame);
         } else if self.s.mac.cable {
             self.link.send(frame);
         }
-        frame.len()
+        len
     }
 
     /// Is VLAN tags' stripping on?

@@ -5,6 +5,7 @@ use crate::qemu::block::read_node;
 use crate::qmp::command::{Answer, Command, Empty, Error, commands};
 use crate::qmp::qapi::qapi;
 use crate::vm::Vm;
+use tern_board::Plugged;
 use tern_board::config::{Content, Drive};
 use tern_board::host::blocks::{Backend, Counts, Node};
 use tern_host::slow::Slow;
@@ -193,6 +194,13 @@ pub(super) fn removable(vm: &Vm, backend: &Backend) -> (bool, bool) {
     (tray || name == "floppy" || name == "sd-card", tray)
 }
 
+/// The object that has a drive.
+fn qdev(vm: &Vm, backend: &Backend) -> Option<String> {
+    let path = &backend.user.as_ref()?.path;
+    let plugged = vm.board.plugged().iter().find(|p| p.path == *path);
+    plugged.and_then(Plugged::virtio_inside).or_else(|| Some(path.clone()))
+}
+
 fn query_block(vm: &mut Vm, _: Empty) -> Result<Vec<BlockInfo>, Error> {
     let world = vm.host.world();
     let one = |backend: &Backend| {
@@ -201,7 +209,7 @@ fn query_block(vm: &mut Vm, _: Empty) -> Result<Vec<BlockInfo>, Error> {
         let (open, locked) = backend.tray();
         BlockInfo {
             device: backend.id.clone(),
-            qdev: backend.user.as_ref().map(|u| u.path.clone()),
+            qdev: qdev(vm, backend),
             r#type: "unknown".to_owned(),
             removable,
             locked,
@@ -272,7 +280,7 @@ fn query_stats(vm: &mut Vm, args: BlockStatsArgs) -> Result<Vec<BlockStats>, Err
     }
     let drive = |b: &Backend| BlockStats {
         device: Some(b.id.clone()),
-        qdev: b.user.as_ref().map(|u| u.path.clone()),
+        qdev: qdev(vm, b),
         ..stats(b.node.as_deref(), counts(b.counts(), true))
     };
     Ok(world.blocks.backends().iter().map(drive).collect())

@@ -149,7 +149,10 @@ fn human(vm: &mut Vm, args: HumanCommand) -> Result<String, Error> {
 
 /// What the rows of the command line's options say.
 fn command_line(_: &mut Vm, args: OptionArgs) -> Result<Vec<OptionInfo>, Error> {
-    let all = options().map(|(option, arg)| OptionInfo { option: option.to_owned(), parameters: parameters(arg) });
+    // Managers take a listed option for something that can be on.
+    let all = options()
+        .filter(|(_, arg)| *arg != "off")
+        .map(|(option, arg)| OptionInfo { option: option.to_owned(), parameters: parameters(arg) });
     match args.option {
         None => Ok(all.collect()),
         Some(name) => {
