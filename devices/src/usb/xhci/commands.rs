@@ -2,7 +2,7 @@
 
 use super::ring::{Found, LEN, Trb, code, kind};
 use super::slots::{CONTEXT, DEFAULT, ENDPOINTS, Endpoint, Slot, endpoint_state, slot_state};
-use super::{Xhci, token};
+use super::Xhci;
 use tern_core::device::BusError;
 
 /// Types of commands (table 6-91).
@@ -26,7 +26,6 @@ mod command {
 const FIRMWARE: u32 = 0x3021;
 /// Most commands at once; what is left is done a little later.
 const MOST: usize = 64;
-const LATER_NS: u64 = 125_000;
 
 /// A command's flag: do not send the request, deconfigure, keep the transfer state.
 fn flag(trb: &Trb) -> bool {
@@ -34,29 +33,28 @@ fn flag(trb: &Trb) -> bool {
 }
 
 impl Xhci {
-    /// Executes commands while there are some.
-    pub(super) fn run_commands(&mut self) -> Result<(), BusError> {
+    /// Executes commands; may there be more?
+    pub(super) fn run_commands(&mut self) -> Result<bool, BusError> {
         for _ in 0..MOST {
             if !self.state.fetching || !self.running() || self.clogged() {
-                return Ok(());
+                return Ok(false);
             }
             let td = match self.fetch((self.state.ring, self.state.cycle))? {
-                Found::Nothing => return Ok(()),
+                Found::Nothing => return Ok(false),
                 Found::Endless => {
                     self.kit.report.guest_error(format_args!("a command ring without an end"));
                     self.state.fetching = false;
-                    return Ok(());
+                    return Ok(false);
                 }
                 Found::Td(td) => td,
             };
             // Commands are not chained; whatever bits say so are another's.
-            let Some((at, trb)) = td.blocks.first().copied() else { return Ok(()) };
+            let Some((at, trb)) = td.blocks.first().copied() else { return Ok(false) };
             let link = td.blocks.len() == 1;
             (self.state.ring, self.state.cycle) = if link { td.next } else { (at.wrapping_add(LEN), trb.cycle()) };
             self.command(at, &trb)?;
         }
-        self.kit.clock.schedule(token::WORK, self.kit.clock.now().saturating_add(LATER_NS));
-        Ok(())
+        Ok(true)
     }
 
     fn command(&mut self, at: u64, trb: &Trb) -> Result<(), BusError> {

@@ -110,8 +110,10 @@ impl Slot {
         let (state, len) = (self.state, self.path.len());
         check((state == slot_state::DISABLED) == (len == 0), "path", || format!("{len} ports in state {state}"))?;
         let good = self.endpoints.iter().all(|(n, e)| {
-            (1..ENDPOINTS as u8).contains(n) && (1..=endpoint_state::ERROR).contains(&e.state) && e.kind < 8
+            let sane = (LEAST_NS..=MICROFRAME_NS << MOST_INTERVAL).contains(&e.interval);
+            (1..ENDPOINTS as u8).contains(n) && (1..=endpoint_state::ERROR).contains(&e.state) && e.kind < 8 && sane
         });
+        check(self.used || self.endpoints.is_empty(), "endpoints", || "of a slot that is free".to_owned())?;
         check(good, "endpoints", || "one that cannot be".to_owned())?;
         let sorted = self.endpoints.windows(2).all(|pair| pair[0].0 < pair[1].0);
         check(sorted, "endpoints", || "one is there twice".to_owned())

@@ -71,8 +71,9 @@ impl Xhci {
         }
         let now = self.kit.clock.now();
         self.kit.clock.cancel(token::WORK);
-        let done = self.run_commands();
-        self.guard(done);
+        let commands = self.run_commands();
+        let more = matches!(commands, Ok(true));
+        self.guard(commands.map(|_| ()));
         for number in 1..=self.state.slots.len() {
             let slot = &self.state.slots[number - 1];
             let due = slot.endpoints.iter().filter(|(_, e)| e.due.is_some_and(|at| at <= now));
@@ -81,16 +82,16 @@ impl Xhci {
                 self.guard(done);
             }
         }
-        self.arrange();
+        self.arrange(more.then(|| now.saturating_add(LATER_NS)));
     }
 
-    /// The clock calls when the next endpoint is due.  While events wait for room, the driver does.
-    fn arrange(&mut self) {
+    /// The clock calls when the next endpoint is due, or at `commands`.  While events wait for room, the driver does.
+    fn arrange(&mut self, commands: Option<u64>) {
         if !self.running() || self.clogged() {
             return;
         }
         let all = self.state.slots.iter().flat_map(|slot| &slot.endpoints);
-        if let Some(at) = all.filter_map(|(_, e)| e.due).min() {
+        if let Some(at) = all.filter_map(|(_, e)| e.due).chain(commands).min() {
             self.kit.clock.schedule(token::WORK, at.max(self.kit.clock.now().saturating_add(1)));
         }
     }
