@@ -238,6 +238,7 @@ impl Type {
             (Via::Pci, _) => (props::VIRTIO, props::PCI),
             (_, BusKind::Pci) => (&[] as &[Prop], props::PCI),
             (_, BusKind::Scsi) => (&[] as &[Prop], props::SCSI),
+            (_, BusKind::Usb) => (&[] as &[Prop], props::USB),
             _ => (&[] as &[Prop], &[] as &[Prop]),
         };
         let virtio_pci = if self.via == Via::Pci { props::VIRTIO_PCI } else { &[] };

@@ -246,6 +246,14 @@ pub(super) static SCSI: &[Prop] = &[
     Prop::new("lun", PropKind::Signed(-1), "logical unit number"),
 ];
 
+/// Properties of devices on a USB bus.
+pub(super) static USB: &[Prop] = &[
+    Prop::new("port", PropKind::Text(""), "root port, or ports of hubs: 2, 1.4"),
+    Prop::new("serial", PropKind::Text(""), "serial number; unset: the model's own"),
+    Prop::only("msos-desc", &["off"]),
+    Prop::only("pcap", &[""]),
+];
+
 /// Properties of every virtio device.
 pub(super) static VIRTIO: &[Prop] = &[
     Prop::new("indirect_desc", PropKind::Bool(true), "descriptors may name tables of descriptors"),

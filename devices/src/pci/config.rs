@@ -227,6 +227,11 @@ impl Config {
         at
     }
 
+    /// Keeps capabilities out of what is before `at`: the function has registers of its own there.
+    pub fn reserve(&mut self, at: usize) {
+        self.free = self.free.max(at.next_multiple_of(4));
+    }
+
     /// Adds the PCI Express capability of an endpoint (PCI Express Base 4.0, 7.5.3); its offset.
     pub fn add_express(&mut self) -> usize {
         let mut body = [0; 58];

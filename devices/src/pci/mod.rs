@@ -107,6 +107,12 @@ pub trait PciFunction {
         Err("it has no bus".to_owned())
     }
 
+    /// What a child on its bus looks like there: port, speed, name.
+    fn describe(&self, child: u32) -> Option<String> {
+        let _ = child;
+        None
+    }
+
     /// Do its accesses to memory pass through an IOMMU, if there is one?  Its messages do in any case.
     fn behind_iommu(&self) -> bool {
         true

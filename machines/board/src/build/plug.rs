@@ -73,6 +73,14 @@ impl Plugged {
     }
 }
 
+/// A device that is about to come.
+struct Coming<'a> {
+    kind: &'a Type,
+    config: &'a DeviceConfig,
+    props: &'a Props,
+    path: &'a str,
+}
+
 impl Board {
     /// The devices that have come, in the order in which they came.
     #[must_use]
@@ -97,6 +105,26 @@ impl Board {
             }
             Place::System(device) => Port { device, port },
         })
+    }
+
+    /// The devices on buses of this kind, each with its number there and in the words of its bus; `None`: there is no such
+    /// bus.
+    pub fn children(&mut self, kind: BusKind) -> Option<Vec<(u32, Plugged, String)>> {
+        let owners = self.plugged.iter().filter(|p| p.bus().is_some_and(|(own, _)| own == kind));
+        let owners: Vec<(u32, Place)> = owners.map(|p| (p.serial, p.place)).collect();
+        if owners.is_empty() {
+            return None;
+        }
+        let mut all = Vec::new();
+        for (serial, place) in owners {
+            let on = |p: &&Plugged| matches!(p.place, Place::Child(parent, _) if parent == serial);
+            for child in self.plugged.iter().filter(on).cloned().collect::<Vec<_>>() {
+                let (Place::Child(_, number), Place::Pci(function)) = (child.place, place) else { continue };
+                let words = self.pci().and_then(|host| host.with_function(function, |p| p.describe(number))).flatten();
+                all.push((number, child, words.unwrap_or_default()));
+            }
+        }
+        Some(all)
     }
 
     /// The properties of a new device: defaults, values for all of its type, its own.
@@ -140,11 +168,12 @@ impl Board {
             Some(id) => format!("/machine/peripheral/{id}"),
             None => format!("/machine/peripheral-anon/device[{}]", self.nameless),
         };
+        let coming = Coming { kind: &kind, config, props: &props, path: &path };
         let placed = match (kind.model.build, kind.via) {
-            (Build::Pci(_), _) | (_, Via::Pci) => self.plug_pci(&kind, config, &props, &path, backends),
-            (Build::Virtio(..), _) => self.plug_slot(&kind, config, &props, &path, backends),
-            (Build::Child(..), _) => self.plug_child(&kind, config, &props, &path, backends),
-            (Build::System(..), _) => self.plug_system(&kind, config, &props, &path, backends),
+            (Build::Pci(_), _) | (_, Via::Pci) => self.plug_pci(&coming, backends),
+            (Build::Virtio(..), _) => self.plug_slot(&coming, backends),
+            (Build::Child(..), _) => self.plug_child(&coming, backends),
+            (Build::System(..), _) => self.plug_system(&coming, backends),
         };
         let place = placed.inspect_err(|_| backends.release(&path))?;
         let serial = self.plugged.last().map_or(0, |p| p.serial + 1);
@@ -248,14 +277,8 @@ impl Board {
         }
     }
 
-    fn plug_pci(
-        &mut self,
-        kind: &Type,
-        config: &DeviceConfig,
-        props: &Props,
-        path: &str,
-        backends: &mut dyn Backends,
-    ) -> Result<Place, String> {
+    fn plug_pci(&mut self, coming: &Coming<'_>, backends: &mut dyn Backends) -> Result<Place, String> {
+        let Coming { kind, config, props, path } = *coming;
         let root = matches!(config.bus.as_deref(), None | Some("pcie.0" | "pci.0" | "pcie" | "pci"));
         let parent = match root {
             true => None,
@@ -307,14 +330,8 @@ impl Board {
         Ok(())
     }
 
-    fn plug_slot(
-        &mut self,
-        kind: &Type,
-        config: &DeviceConfig,
-        props: &Props,
-        path: &str,
-        backends: &mut dyn Backends,
-    ) -> Result<Place, String> {
+    fn plug_slot(&mut self, coming: &Coming<'_>, backends: &mut dyn Backends) -> Result<Place, String> {
+        let Coming { kind, config, props, path } = *coming;
         if self.live {
             return Err("Bus 'virtio-mmio-bus' does not support hotplugging".to_owned());
         }
@@ -341,14 +358,8 @@ impl Board {
         Ok(Place::Slot(slot))
     }
 
-    fn plug_child(
-        &mut self,
-        kind: &Type,
-        config: &DeviceConfig,
-        props: &Props,
-        path: &str,
-        backends: &mut dyn Backends,
-    ) -> Result<Place, String> {
+    fn plug_child(&mut self, coming: &Coming<'_>, backends: &mut dyn Backends) -> Result<Place, String> {
+        let Coming { kind, config, props, path } = *coming;
         let Build::Child(bus, build) = kind.model.build else { return Err("this device has no bus".to_owned()) };
         let parent = self.bus(bus, config.bus.as_deref())?;
         let parent = parent.ok_or_else(|| format!("No '{}' bus found for device '{}'", bus.name(), kind.name()))?;
@@ -363,14 +374,8 @@ impl Board {
         Ok(Place::Child(serial, number))
     }
 
-    fn plug_system(
-        &mut self,
-        kind: &Type,
-        config: &DeviceConfig,
-        props: &Props,
-        path: &str,
-        backends: &mut dyn Backends,
-    ) -> Result<Place, String> {
+    fn plug_system(&mut self, coming: &Coming<'_>, backends: &mut dyn Backends) -> Result<Place, String> {
+        let Coming { kind, config, props, path } = *coming;
         if self.live {
             return Err("Bus 'main-system-bus' does not support hotplugging".to_owned());
         }

@@ -1,9 +1,11 @@
-//! Keys and movements (QEMU QMP Reference Manual, "Input").  They go to the virtio keyboard, mouse or tablet that came last.
+//! Keys and movements (QEMU QMP Reference Manual, "Input").  They go to the keyboard, mouse or tablet (virtio or
+//! USB) that came last.
 
 use crate::qmp::command::{Answer, Command, Empty, Error, commands};
 use crate::qmp::keys::{KeyCode, of_number};
 use crate::qmp::qapi::qapi;
 use crate::vm::Vm;
+use tern_board::Place;
 use tern_devices::virtio::input::EVENTS;
 use tern_host::clock::monotonic_ns;
 
@@ -66,9 +68,10 @@ const HOLD_MS: i64 = 100;
 const WHEEL: u16 = 8;
 const SIDE_WHEEL: u16 = 6;
 
-const KEYBOARD: &[&str] = &["virtio-keyboard"];
-const MOUSE: &[&str] = &["virtio-mouse"];
-const TABLET: &[&str] = &["virtio-tablet"];
+const KEYBOARD: &[&str] = &["virtio-keyboard", "usb-kbd"];
+const MOUSE: &[&str] = &["virtio-mouse", "usb-mouse"];
+const TABLET: &[&str] = &["virtio-tablet", "usb-tablet"];
+const POINTERS: &[&str] = &["virtio-tablet", "virtio-mouse", "usb-tablet", "usb-mouse"];
 
 /// An event as a device takes it.
 type Raw = (u16, u16, i32);
@@ -77,7 +80,11 @@ type Raw = (u16, u16, i32);
 fn give(vm: &mut Vm, models: &[&str], events: &[Raw]) -> Result<(), Error> {
     let fits = |p: &&tern_board::Plugged| p.kind().is_some_and(|k| models.contains(&k.model.name));
     let found = vm.board.plugged().iter().rev().find(fits);
-    let port = found.and_then(|p| vm.board.port_of(p, EVENTS));
+    let port = found.and_then(|p| match p.place {
+        // A USB device takes them at its own port, in the same form.
+        Place::Child(_, number) => vm.board.port_of(p, number),
+        _ => vm.board.port_of(p, EVENTS),
+    });
     let port = port.ok_or_else(|| Error::new(format!("there is no {} that could take this", models.join(" or "))))?;
     let mut bytes = Vec::new();
     for (kind, code, value) in events.iter().chain([&(ev::SYN, 0, 0)]) {
@@ -152,7 +159,7 @@ fn raw(event: &InputEvent) -> Result<(&'static [&'static str], Raw), Error> {
                 Button::WheelRight => (ev::REL, SIDE_WHEEL, turn),
                 Button::WheelLeft => (ev::REL, SIDE_WHEEL, -turn),
             };
-            (&["virtio-tablet", "virtio-mouse"], event)
+            (POINTERS, event)
         }
     })
 }

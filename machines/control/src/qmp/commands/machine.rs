@@ -5,7 +5,8 @@ use crate::qmp::qapi::qapi;
 use crate::qmp::schema::word_of;
 use crate::vm::Vm;
 use std::fmt::Write as _;
-use tern_board::BOARDS;
+use tern_board::{BOARDS, Plugged};
+use tern_devices::model::BusKind;
 use tern_session::isa;
 
 qapi! {
@@ -87,7 +88,12 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
         human(&if size == 0 { String::new() } else { format!("ram size=0x{size:x}\n") })
     };
     "x-query-roms" (Empty) -> HumanText = |_, _| human("");
-    "x-query-usb" (Empty) -> HumanText = |_, _| Err(Error::new("USB support not enabled"));
+    "x-query-usb" (Empty) -> HumanText = |vm, _| {
+        let all = vm.board.children(BusKind::Usb).ok_or_else(|| Error::new("USB support not enabled"))?;
+        let id = |p: &Plugged| p.config.id.as_ref().map(|id| format!(", ID: {id}")).unwrap_or_default();
+        let line = |(n, p, words): &(u32, Plugged, String)| format!("  Device 0.{n}, {words}{}\n", id(p));
+        human(&all.iter().map(line).collect::<String>())
+    };
 };
 
 /// The version that clients see: of the QEMU whose protocol this is.

@@ -208,8 +208,31 @@ fn devices_and_networks() {
     assert_eq!(bad(&mut vm, "netdev_del", json!({"id": "x"})), "DeviceNotFound: Device 'x' not found");
     assert_eq!(
         bad(&mut vm, "send-key", json!({"keys": [{"type": "qcode", "data": "a"}]})),
-        "GenericError: there is no virtio-keyboard that could take this"
+        "GenericError: there is no virtio-keyboard or usb-kbd that could take this"
     );
+}
+
+#[test]
+fn usb_devices_come_type_and_go() {
+    let hc = DeviceConfig { id: Some("usb".to_owned()), ..DeviceConfig::new("qemu-xhci") };
+    let mut vm = machine("virt", &[hc]);
+    assert_eq!(good(&mut vm, "x-query-usb", json!({})), json!({"human-readable-text": ""}));
+    good(&mut vm, "device_add", json!({"driver": "usb-kbd", "id": "k", "bus": "usb.0", "port": "2"}));
+    good(&mut vm, "device_add", json!({"driver": "usb-tablet"}));
+    assert_eq!(
+        bad(&mut vm, "device_add", json!({"driver": "usb-mouse", "port": "2"})),
+        "GenericError: usb port 2 (bus usb) not found (in use?)"
+    );
+    let text = "  Device 0.1, Port 1, Speed 480 Mb/s, Product QEMU USB Tablet\n";
+    let keyboard = "  Device 0.0, Port 2, Speed 480 Mb/s, Product QEMU USB Keyboard, ID: k\n";
+    let all = json!({"human-readable-text": format!("{keyboard}{text}")});
+    assert_eq!(good(&mut vm, "x-query-usb", json!({})), all);
+    let key = json!({"type": "key", "data": {"down": true, "key": {"type": "qcode", "data": "a"}}});
+    let place = json!({"type": "abs", "data": {"axis": "x", "value": 100}});
+    good(&mut vm, "input-send-event", json!({"events": [key, place]}));
+    assert_eq!(good(&mut vm, "query-mice", json!({}))[0]["absolute"], json!(true));
+    good(&mut vm, "device_del", json!({"id": "k"}));
+    assert_eq!(good(&mut vm, "x-query-usb", json!({})), json!({"human-readable-text": text}));
 }
 
 /// What the guest writes to the port's slot control.
