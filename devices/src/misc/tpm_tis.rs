@@ -3,7 +3,7 @@
 //! is no part of saved states.
 
 use crate::catalogue::Class;
-use crate::model::{Build, Model, Prop, PropKind};
+use crate::model::{Build, Model, Platform, Prop, PropKind};
 use serde::{Deserialize, Serialize};
 use tern_core::backend::{Tpm, TpmVersion};
 use tern_core::device::{Device, IrqLine, Kit, Window};
@@ -25,12 +25,14 @@ pub static MODELS: &[Model] = &[Model {
         Prop::new("tpmdev", PropKind::Text(""), "the TPM"),
     ],
     bus: None,
-    build: Build::System(1, |kit, mut lines, wants| {
+    build: Build::System(&PLATFORM, |kit, mut lines, wants| {
         let line = lines.pop().unwrap_or_else(IrqLine::open);
         let tpm = wants.tpm("tpmdev", 0)?;
         Ok(Box::new(Tis::new(kit, line, tpm, wants.props.number("irq") as u32)))
     }),
 }];
+
+static PLATFORM: Platform = Platform { node: "tpm_tis", compatible: "tcg,tpm-tis-mmio", window: WINDOW, lines: 1 };
 
 const LOCALITIES: usize = 5;
 /// The locality that only hardware may use.

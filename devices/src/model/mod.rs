@@ -105,8 +105,21 @@ pub enum Build {
     Virtio(&'static Kind, fn(&mut Wants<'_>) -> Built<Box<dyn VirtioDevice>>),
     /// A device on the bus of another one.
     Child(BusKind, fn(&mut Wants<'_>) -> Built<Child>),
-    /// A device with windows in the board's address space and these many interrupt lines.
-    System(usize, BuildSystem),
+    /// A device of the platform bus.
+    System(&'static Platform, BuildSystem),
+}
+
+/// What a board must know of a device of its platform bus before it is built.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Platform {
+    /// Name of its node in the device tree.
+    pub node: &'static str,
+    /// What the node says that it is.
+    pub compatible: &'static str,
+    /// Size of its window in bytes.
+    pub window: u64,
+    /// How many interrupt lines it has.
+    pub lines: u32,
 }
 
 /// A device that can be added by name.
@@ -287,8 +300,8 @@ impl Type {
                 let on = types().find(|t| t.model.bus == Some(bus)).expect("some model has the bus");
                 on.sample(bench)
             }
-            Build::System(lines, build) => {
-                let lines = (0..lines).map(|_| bench.line()).collect();
+            Build::System(platform, build) => {
+                let lines = (0..platform.lines).map(|_| bench.line()).collect();
                 build(bench.kit(self.name()), lines, &mut wants).unwrap_or_else(|e| good(e))
             }
         }

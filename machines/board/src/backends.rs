@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use tern_core::backend::fs::FileSystem;
-use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Tpm, VhostUser};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Peers, Tpm, VhostUser};
 use tern_core::mem::space::HostMemory;
 use tern_devices::model;
 
@@ -82,6 +82,16 @@ pub trait Backends {
         Err(format!("{name}: there are no TPMs"))
     }
 
+    /// The ivshmem server at a character device, for a device with these many interrupt vectors, which come in at the
+    /// user's port.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn peers(&mut self, chardev: &str, user: User, vectors: u16) -> Result<Box<dyn Peers>, String> {
+        let _ = (user, vectors);
+        Err(format!("{chardev}: there are no ivshmem servers"))
+    }
+
     /// The vhost-user process at a character device, able to run `queues` queues; what it says goes to the user's port.
     ///
     /// # Errors
@@ -97,8 +107,8 @@ pub trait Backends {
     /// Nanoseconds since 1970 on the host.
     fn wall_clock_ns(&mut self) -> u64;
 
-    /// Input for the device that has been called so enters here from now on.
-    fn moved(&mut self, path: &str, port: Port);
+    /// The ports at which input for the device that has been called so enters are `by` higher from now on.
+    fn moved(&mut self, path: &str, by: u32);
 
     /// The device that has been called so is gone: what it used is free again.
     fn release(&mut self, path: &str);
@@ -148,6 +158,10 @@ impl<P: Fn(u32) -> u32> model::Backends for ForDevice<'_, P> {
 
     fn tpm(&mut self, name: &str, port: u32) -> Result<Box<dyn Tpm>, String> {
         self.all.tpm(name, self.user(port))
+    }
+
+    fn peers(&mut self, chardev: &str, port: u32, vectors: u16) -> Result<Box<dyn Peers>, String> {
+        self.all.peers(chardev, self.user(port), vectors)
     }
 
     fn vhost_user(&mut self, chardev: &str, port: u32, queues: u16) -> Result<Box<dyn VhostUser>, String> {

@@ -13,6 +13,7 @@ use crate::config::{Aia, BoardConfig, ClockMode, FwCfgContent, RtcBase};
 use crate::error::BoardError;
 use crate::part::{Kind, Part, Parts, Range, TICK_NS};
 use crate::plan::Plan;
+use crate::platform;
 use crate::sbi::{Aplic as SbiAplic, Msi, Sbi, SbiConfig};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -74,8 +75,8 @@ pub struct Board {
     bridge: Option<pci::Bridge>,
     /// Slots for memory-mapped virtio devices: their devices' numbers.
     slots: Vec<u32>,
-    /// Where the next device of the platform bus goes, and the input of the interrupt controller for its first line.
-    platform: (u64, u32),
+    /// Where the next device of the platform bus goes.
+    platform: platform::Places,
     controller: Option<u32>,
     globals: Vec<(String, String, String)>,
     /// It runs, or has run: devices come and go by hot-plugging.
@@ -167,7 +168,7 @@ fn finish(plan: Plan, mut machine: Machine, space: AddressSpace) -> Board {
         nameless: 0,
         bridge: None,
         slots: Vec::new(),
-        platform: (0, 0),
+        platform: platform::Places::default(),
         controller: None,
         globals: Vec::new(),
         live: false,

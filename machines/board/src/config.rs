@@ -32,6 +32,8 @@ pub struct BoardConfig {
     pub netdevs: Vec<Netdev>,
     /// Character devices, by name.
     pub chardevs: Vec<Chardev>,
+    /// TPMs, by name.
+    pub tpmdevs: Vec<Tpmdev>,
     /// Shared folders, by name.
     pub fsdevs: Vec<Fsdev>,
     /// Where sound cards play, by name: nowhere.
@@ -81,6 +83,7 @@ impl BoardConfig {
             drives: Vec::new(),
             netdevs: Vec::new(),
             chardevs: Vec::new(),
+            tpmdevs: Vec::new(),
             fsdevs: Vec::new(),
             audiodevs: Vec::new(),
             objects: Vec::new(),
@@ -275,6 +278,15 @@ pub struct Netdev {
     pub spec: String,
     /// Where a copy of every frame goes (pcap).
     pub dump: Option<PathBuf>,
+}
+
+/// A TPM that a process emulates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tpmdev {
+    /// Its name.
+    pub id: String,
+    /// The character device at whose other end the emulator is.
+    pub chardev: String,
 }
 
 /// A shared folder.

@@ -3,7 +3,7 @@
 //! * [`config`]: what a machine is made of, as plain data.
 //! * [`Plan`]: the machine as it will be; [`build()`]: the machine.
 //! * [`boot`]: what is in memory at power-on; [`bios`]: where firmware is.
-//! * [`part`]: parts; [`virt`], [`spike`]: the boards' lists of them; [`tree`]: the device tree of such a list.
+//! * [`part`]: parts; [`platform`]: the bus for devices that users add; [`virt`], [`spike`]: the boards' lists of them; [`tree`]: the device tree of such a list.
 //! * [`load`]: kernels and other programs; [`fdt`]: device trees; [`sbi`]: the firmware that tern itself is.
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod load;
 pub mod none;
 pub mod part;
 pub mod plan;
+pub mod platform;
 pub mod sbi;
 pub mod spike;
 pub mod tree;

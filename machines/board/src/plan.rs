@@ -7,6 +7,7 @@ use crate::error::BoardError;
 use crate::fdt::Tree;
 use crate::load::Symbols;
 use crate::part::{Kind, Parts};
+use crate::platform;
 use crate::tree::{self, Facts, Iommu};
 use tern_core::backend::Entropy;
 use tern_session::isa::{self, Cpu};
@@ -72,6 +73,7 @@ impl Plan {
             supervised: boot.first != First::Reset,
             seed,
             iommu: Iommu::find(&config.devices),
+            platform: platform::places(&config.devices, parts.find(Kind::PlatformBus).map_or(0, |p| p.range().size)),
         };
         let tree = boot.tree(config, || tree::tree(&parts, &facts))?;
         let dtb_at = boot.tree_at(&site, roomy(&tree, &boot).len() as u64)?;

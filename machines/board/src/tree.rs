@@ -8,6 +8,7 @@ pub use iommu::Iommu;
 use crate::config::{Aia, Smp};
 use crate::fdt::{Node, Tree};
 use crate::part::{Kind, Part, Parts, Range, TIMEBASE_HZ};
+use crate::platform::Place;
 use std::collections::BTreeMap;
 
 /// Offset of `mtime` in the ACLINT's MTIMER.
@@ -42,6 +43,8 @@ pub struct Facts {
     pub seed: [u8; 32],
     /// What translates for PCI functions.
     pub iommu: Option<Iommu>,
+    /// Devices of the platform bus.
+    pub platform: Vec<Place>,
 }
 
 /// What is being described.
@@ -134,15 +137,7 @@ impl Writer<'_> {
                 root.push(node);
             }
             Kind::Pcie => self.pcie(part, root),
-            Kind::PlatformBus => {
-                let mut node = Node::new(format!("platform-bus@{:x}", range.base));
-                node.strings("compatible", &["qemu,platform", "simple-bus"]);
-                node.cells("#address-cells", &[1]).cells("#size-cells", &[1]);
-                node.cells("ranges", &[0, (range.base >> 32) as u32, range.base as u32, range.size as u32]);
-                let parent = self.controller();
-                node.cells("interrupt-parent", &[parent]);
-                root.push(node);
-            }
+            Kind::PlatformBus => self.platform_bus(range, root),
             Kind::Htif => {
                 let mut node = Node::new("htif");
                 node.string("compatible", "ucb,htif0").wide("reg", &[range.base, 0x1000]);
@@ -150,6 +145,25 @@ impl Writer<'_> {
                 root.child("chosen").string("stdout-path", "/htif");
             }
         }
+    }
+
+    fn platform_bus(&mut self, range: Range, root: &mut Node) {
+        let mut node = Node::new(format!("platform-bus@{:x}", range.base));
+        node.strings("compatible", &["qemu,platform", "simple-bus"]);
+        node.cells("#address-cells", &[1]).cells("#size-cells", &[1]);
+        node.cells("ranges", &[0, (range.base >> 32) as u32, range.base as u32, range.size as u32]);
+        let parent = self.controller();
+        node.cells("interrupt-parent", &[parent]);
+        let facts = self.facts;
+        for Place { platform, offset, irq } in &facts.platform {
+            let mut device = Node::new(format!("{}@{offset:x}", platform.node));
+            device.string("compatible", platform.compatible);
+            device.cells("reg", &[*offset as u32, platform.window as u32]);
+            let cells: Vec<u32> = (0..platform.lines).flat_map(|n| self.irq(irq + n)).collect();
+            device.cells("interrupts", &cells);
+            node.push(device);
+        }
+        root.push(node);
     }
 
     /// Parts with one window and one interrupt.

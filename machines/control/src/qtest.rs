@@ -249,6 +249,7 @@ mod tests {
     use super::*;
     use crate::qemu::{Command, parse};
     use std::ffi::OsString;
+    use std::rc::Rc;
     use tern_board::host::Host;
     use tern_board::{Plan, build};
     use tern_host::entropy::Seeded;
@@ -258,7 +259,7 @@ mod tests {
         let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         let Ok(Command::Run(config, options)) = parse("qemu-system-riscv64", &words) else { panic!("{line}") };
         let plan = Plan::new(&config, &mut Seeded::new(1)).unwrap();
-        let mut host = Host::new(&config, Box::new(|_| {})).unwrap();
+        let mut host = Host::new(&config, Rc::new(|_| {})).unwrap();
         let board = build(plan, &config, Settings::default(), &mut host).unwrap();
         let mut vm = Vm::new(board, host.clone(), *config, *options);
         vm.board.machine.set_outside(Box::new(host));

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::io::IoSliceMut;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use tern_core::backend::{Memory, Peers};
@@ -220,13 +219,12 @@ impl Interrupts {
     }
 }
 
-/// Connects to the server that listens at `path`, for a device with `vectors` interrupt vectors.
+/// The server at the other end of this connection, for a device with `vectors` interrupt vectors.
 ///
 /// # Errors
-/// One line: it cannot be reached, or is not what it should be.
-pub fn connect(path: &Path, vectors: u16) -> Result<(Box<dyn Peers>, Interrupts), String> {
-    let fail = |e: std::io::Error| format!("ivshmem server: {}: {e}", path.display());
-    let server = UnixStream::connect(path).map_err(fail)?;
+/// One line: it is not what it should be.
+pub fn open(server: UnixStream, vectors: u16) -> Result<(Box<dyn Peers>, Interrupts), String> {
+    let fail = |e: std::io::Error| format!("ivshmem server: {e}");
     server.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
     let (begun, descriptor, events) = (Vec::new(), None, BTreeMap::new());
     let mut client = Client { server: Some(server), begun, descriptor, id: 0, vectors: usize::from(vectors), events };

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use tern_core::backend::{Tpm, TpmVersion};
@@ -85,13 +84,11 @@ pub struct Responses {
     open: bool,
 }
 
-/// Connects to the emulator that listens at `path` with its control connection; `tell` gets one line about each thing that
-/// fails later.
+/// The emulator at the other end of this control connection; `tell` gets one line about each thing that fails later.
 ///
 /// # Errors
-/// One line: it cannot be reached, or is not what it should be.
-pub fn connect(path: &Path, tell: Box<dyn FnMut(&str)>) -> Result<(Box<dyn Tpm>, Responses), String> {
-    let control = UnixStream::connect(path).map_err(|e| failed(&path.display().to_string(), &e))?;
+/// One line: it is not what it should be.
+pub fn open(control: UnixStream, tell: Box<dyn FnMut(&str)>) -> Result<(Box<dyn Tpm>, Responses), String> {
     Emulator::new(control, tell).map(|(emulator, responses)| (Box::new(emulator) as Box<dyn Tpm>, responses))
 }
 

@@ -5,8 +5,9 @@
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use tern_host::ivshmem::connect;
+use std::path::{Path, PathBuf};
+use tern_core::backend::Peers;
+use tern_host::ivshmem::{self, Interrupts};
 use tern_host::sys::file::{eventfd2, ftruncate, memfd_create};
 use tern_host::sys::socket::{Control, sendmsg};
 
@@ -29,6 +30,10 @@ fn welcome(client: &UnixStream, id: i64, memory: i32, others: &[(i64, Vec<i32>)]
     }
     events.iter().for_each(|event| send(client, id, Some(*event)));
     events
+}
+
+fn connect(path: &Path, vectors: u16) -> Result<(Box<dyn Peers>, Interrupts), String> {
+    ivshmem::open(UnixStream::connect(path).unwrap(), vectors)
 }
 
 fn place(name: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,7 +48,8 @@ impl Drop for Swtpm {
 }
 
 fn connect(path: &Path) -> Result<(Box<dyn Tpm>, Responses), String> {
-    tpm::connect(path, Box::new(|text| eprintln!("{text}")))
+    let control = UnixStream::connect(path).map_err(|e| e.to_string())?;
+    tpm::open(control, Box::new(|text| eprintln!("{text}")))
 }
 
 fn execute(tpm: &mut dyn Tpm, responses: &mut Responses, command: &[u8]) -> Vec<u8> {

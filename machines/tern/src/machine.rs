@@ -6,6 +6,7 @@ use crate::logfile;
 use std::fs;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tern_board::host::Host;
 use tern_board::{BoardConfig, Plan};
 use tern_control::run::RunOptions;
@@ -49,7 +50,7 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (name, timestamps) = (options.name.clone(), options.timestamps);
     let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
-    let mut host = make(config, Box::new(move |text| tell(&name, &stamped(text, timestamps))))?;
+    let mut host = make(config, Rc::new(move |text| tell(&name, &stamped(text, timestamps))))?;
     let board = tern_board::build(plan, config, settings(options)?, &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config.clone(), options.clone());
     vm.board.machine.set_outside(Box::new(host));

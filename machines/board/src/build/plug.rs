@@ -368,8 +368,8 @@ impl Board {
         let mut own = ForDevice { all: &mut *backends, path, device: at.device, port: |port| at.port + port };
         let child = build(&mut Wants::new(props, &mut own))?;
         let number = self.with_parent(serial, |p| p.plug(props, child))?;
-        // The parent's port n is that of its child n.
-        backends.moved(path, Port { device: at.device, port: at.port + number });
+        // The parent's ports from n on are those of its child n.
+        backends.moved(path, number);
         self.machine.settle();
         Ok(Place::Child(serial, number))
     }
@@ -379,26 +379,21 @@ impl Board {
         if self.live {
             return Err("Bus 'main-system-bus' does not support hotplugging".to_owned());
         }
-        let Build::System(lines, build) = kind.model.build else { return Err("this device has a bus".to_owned()) };
+        let Build::System(platform, build) = kind.model.build else { return Err("this device has a bus".to_owned()) };
         let bus = self.parts.find(Kind::PlatformBus).map(|p| p.range());
         let bus = bus.ok_or_else(|| format!("Device {} can not be dynamically instantiated", kind.name()))?;
         let name = config.id.clone().unwrap_or_else(|| format!("{}{}", kind.name(), self.nameless));
+        let mut places = self.platform;
+        let at = places.take(platform, bus.size).ok_or("the platform bus is full")?;
         let place = self.machine.place(&name);
-        let (number, first) = (place.number, self.platform.1);
-        let sink = |n: u32| self.controller.map_or(Sink::Open, |device| Sink::Device { device, pin: PLATFORM_IRQ + n });
-        let wires = (0..lines as u32).map(|n| self.machine.line(sink(first + n))).collect();
+        let number = place.number;
+        let sink = |n: u32| self.controller.map_or(Sink::Open, |device| Sink::Device { device, pin: at.irq + n });
+        let wires = (0..platform.lines).map(|n| self.machine.line(sink(n))).collect();
         let mut backends = ForDevice { all: backends, path, device: number, port: |port| port };
         let device = build(place.kit, wires, &mut Wants::new(props, &mut backends))?;
-        for (n, window) in (0..).zip(device.windows()) {
-            let at = self.platform.0.next_multiple_of(window.size.next_power_of_two());
-            if at + window.size > bus.size {
-                return Err("the platform bus is full".to_owned());
-            }
-            let region = self.space.device(&window.name, window.size, number, n).map_err(|e| e.to_string())?;
-            self.space.add(self.space.root(), region, bus.base + at, 0).map_err(|e| e.to_string())?;
-            self.platform.0 = at + window.size;
-        }
-        self.platform.1 += lines as u32;
+        let region = self.space.device(platform.node, platform.window, number, 0).map_err(|e| e.to_string())?;
+        self.space.add(self.space.root(), region, bus.base + at.offset, 0).map_err(|e| e.to_string())?;
+        self.platform = places;
         self.machine.install(number, &name, device);
         Ok(Place::System(number))
     }
@@ -427,8 +422,6 @@ impl Board {
 
 /// How long a guest may take to let a device go before it is asked again (QEMU's figure), in nanoseconds of guest time.
 const PATIENCE_NS: u64 = 5_000_000_000;
-/// The first input of the interrupt controller for devices of the platform bus (QEMU's `virt`).
-const PLATFORM_IRQ: u32 = 64;
 
 /// The owner of a bus.
 trait Parent {

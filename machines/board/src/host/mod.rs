@@ -4,15 +4,17 @@
 
 pub mod blocks;
 pub mod chars;
+mod links;
 pub mod nets;
 pub mod objects;
 mod snapshots;
 mod vhosts;
 
 use crate::backends::{Backends, User};
-use crate::config::{BoardConfig, Chardev, Folder, Fsdev, Netdev};
+use crate::config::{BoardConfig, Chardev, Folder, Fsdev, Netdev, Tpmdev};
 use blocks::Blocks;
 use chars::Chars;
+use links::Links;
 use nets::Nets;
 use objects::Objects;
 use std::cell::{RefCell, RefMut};
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use tern_core::backend::fs::{FileSystem, XATTR_LIMIT};
-use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, VhostUser};
+use tern_core::backend::{Block, CharSink, Entropy, Memory, NetSink, Peers, Tpm, VhostUser};
 use tern_core::mem::space::HostMemory;
 use tern_devices::bench::Synth;
 use tern_host::clock;
@@ -44,6 +46,10 @@ pub struct World {
     pub nets: Nets,
     /// vhost-user processes.
     vhosts: Vhosts,
+    /// TPM emulators and ivshmem servers.
+    links: Links,
+    /// TPMs.
+    pub tpmdevs: BTreeMap<String, Tpmdev>,
     /// Objects that users made.
     pub objects: Objects,
     /// Shared folders.
@@ -58,7 +64,7 @@ pub struct World {
     migration: (Vec<(i32, Interest)>, Option<u64>),
     controls: VecDeque<Control>,
     /// Gets one line about what cannot be done.
-    tell: Box<dyn FnMut(&str)>,
+    tell: Rc<dyn Fn(&str)>,
 }
 
 impl Host {
@@ -66,7 +72,7 @@ impl Host {
     ///
     /// # Errors
     /// One that cannot be used, in one line.
-    pub fn new(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+    pub fn new(config: &BoardConfig, tell: Rc<dyn Fn(&str)>) -> Result<Host, String> {
         Host::with_media(config, true, tell)
     }
 
@@ -74,16 +80,18 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::new`].
-    pub fn incoming(config: &BoardConfig, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+    pub fn incoming(config: &BoardConfig, tell: Rc<dyn Fn(&str)>) -> Result<Host, String> {
         Host::with_media(config, false, tell)
     }
 
-    fn with_media(config: &BoardConfig, active: bool, tell: Box<dyn FnMut(&str)>) -> Result<Host, String> {
+    fn with_media(config: &BoardConfig, active: bool, tell: Rc<dyn Fn(&str)>) -> Result<Host, String> {
         let mut world = World {
             blocks: Blocks::default(),
             chars: Chars::default(),
             nets: Nets::default(),
             vhosts: Vhosts::default(),
+            links: Links::default(),
+            tpmdevs: BTreeMap::new(),
             objects: Objects::default(),
             fsdevs: BTreeMap::new(),
             seed: config.seed,
@@ -107,6 +115,9 @@ impl Host {
         }
         for netdev in &config.netdevs {
             world.add_netdev(netdev)?;
+        }
+        for tpmdev in &config.tpmdevs {
+            world.tpmdevs.insert(tpmdev.id.clone(), tpmdev.clone());
         }
         for fsdev in &config.fsdevs {
             world.fsdevs.insert(fsdev.id.clone(), fsdev.clone());
@@ -194,6 +205,7 @@ impl World {
             self.controls.push_back(Control::Quit);
         }
         self.nets.poll(clock::monotonic_ns());
+        self.links.poll();
         for line in self.vhosts.poll() {
             (self.tell)(&line);
         }
@@ -210,6 +222,9 @@ impl World {
         timeout = timeout.min(self.chars.watch(&mut fds));
         timeout = timeout.min(self.nets.watch(&mut fds, clock::monotonic_ns()));
         self.vhosts.watch(&mut fds);
+        let mut links = Vec::new();
+        self.links.watch(&mut links);
+        fds.extend(links.into_iter().map(|fd| (fd, Interest::READ)));
         for (fd, interest) in fds {
             self.poller.watch(fd as u64, fd, interest);
             self.watched.push(fd as u64);
@@ -237,7 +252,8 @@ impl Outside for Host {
 
     fn ports(&self) -> Vec<(u32, u32)> {
         let world = self.world();
-        let ports = world.chars.ports().chain(world.nets.ports()).chain(world.vhosts.ports());
+        let ports =
+            world.chars.ports().chain(world.nets.ports()).chain(world.vhosts.ports()).chain(world.links.ports());
         ports.map(|port| (port.device, port.port)).collect()
     }
 
@@ -245,6 +261,7 @@ impl Outside for Host {
         let port = crate::Port { device, port };
         let mut world = self.world();
         let input = world.chars.take(port, room).or_else(|| world.vhosts.take(port, room));
+        let input = input.or_else(|| world.links.take(port, room));
         input.or_else(|| world.nets.take(port))
     }
 
@@ -255,7 +272,7 @@ impl Outside for Host {
 
     fn alive(&self) -> bool {
         let world = self.world();
-        world.nets.is_used() || world.vhosts.is_used() || world.chars.is_alive()
+        world.nets.is_used() || world.vhosts.is_used() || world.links.is_used() || world.chars.is_alive()
     }
 }
 
@@ -285,6 +302,19 @@ impl Backends for Host {
         let World { vhosts, chars, .. } = &mut *world;
         vhosts.open(chardev, queues, chars)?;
         vhosts.attach(chardev, user)
+    }
+
+    fn tpm(&mut self, name: &str, user: User) -> Result<Box<dyn Tpm>, String> {
+        let mut world = self.world();
+        let World { tpmdevs, links, chars, tell, .. } = &mut *world;
+        let tpmdev = tpmdevs.get(name).ok_or_else(|| format!("Property 'tpmdev' can't find value '{name}'"))?;
+        links.tpm(&tpmdev.chardev, user, chars, tell.clone())
+    }
+
+    fn peers(&mut self, chardev: &str, user: User, vectors: u16) -> Result<Box<dyn Peers>, String> {
+        let mut world = self.world();
+        let World { links, chars, .. } = &mut *world;
+        links.peers(chardev, user, chars, vectors)
     }
 
     fn folder(&mut self, fsdev: &str) -> Result<Box<dyn FileSystem>, String> {
@@ -320,11 +350,12 @@ impl Backends for Host {
         u64::try_from(clock::realtime_ns()).unwrap_or(0)
     }
 
-    fn moved(&mut self, path: &str, port: crate::Port) {
+    fn moved(&mut self, path: &str, by: u32) {
         let mut world = self.world();
-        let World { blocks, chars, nets, vhosts, .. } = &mut *world;
+        let World { blocks, chars, nets, vhosts, links, .. } = &mut *world;
         let users = blocks.users().chain(chars.users()).chain(nets.users()).chain(vhosts.users());
-        users.filter(|user| user.path == path).for_each(|user| user.port = port);
+        let users = users.chain(links.users());
+        users.filter(|user| user.path == path).for_each(|user| user.port.port += by);
     }
 
     fn release(&mut self, path: &str) {
@@ -332,7 +363,8 @@ impl Backends for Host {
         world.blocks.release(path);
         world.chars.release(path);
         world.nets.release(path);
-        let World { chars, vhosts, nets, .. } = &mut *world;
+        let World { chars, vhosts, nets, links, .. } = &mut *world;
+        links.release(path, chars);
         vhosts.release(path, chars, |chardev| nets.holds(chardev));
     }
 }

@@ -16,6 +16,7 @@ fn facts(smp: Smp) -> Facts {
         supervised: false,
         seed: [7; 32],
         iommu: None,
+        platform: Vec::new(),
     }
 }
 
@@ -284,4 +285,19 @@ fn an_iommu_translates_for_all_but_itself() {
     assert!(node.starts_with("compatible = \"riscv,pci-iommu\"; reg = <0x1000 0x0 0x0 0x0 0x0>;"), "{node}");
     let (map, tree) = described(&[("virtio-iommu-pci", "4")]);
     assert_eq!((map[3], tree.root.find("soc/pci@30000000/virtio_iommu@4,0").is_some()), (0x20, true));
+}
+
+/// As QEMU describes a TPM (docs/specs/tpm.rst; Linux, Documentation/devicetree/bindings/tpm/tcg,tpm-tis-mmio.yaml).
+#[test]
+fn devices_of_the_platform_bus_are_described() {
+    let list = ["tpm-tis-device", "virtio-rng-pci", "tpm-tis-device"].map(crate::config::DeviceConfig::new);
+    let places = crate::platform::places(&list, 0x200_0000);
+    let config = BoardConfig::new("riscv64/virt");
+    let tree = tree(&virt::parts(&config, true), &Facts { platform: places, ..facts(cpus(1)) });
+    let node = |name: &str| {
+        let node = tree.root.find(&format!("platform-bus@4000000/{name}")).unwrap();
+        (node.get("reg").unwrap().to_vec(), node.get("interrupts").unwrap()[3])
+    };
+    assert_eq!(node("tpm_tis@0"), (vec![0, 0, 0, 0, 0, 0, 0x50, 0], 64));
+    assert_eq!(node("tpm_tis@8000"), (vec![0, 0, 0x80, 0, 0, 0, 0x50, 0], 65));
 }

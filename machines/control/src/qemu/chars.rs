@@ -4,7 +4,7 @@ use super::{At, Line, Stop};
 use crate::grammar::Keys;
 use crate::parts;
 use crate::run::{MonitorConfig, MonitorMode};
-use tern_board::config::{Chardev, Setup, Spec};
+use tern_board::config::{Chardev, Setup, Spec, Tpmdev};
 
 /// Reads the argument of `-chardev`.
 ///
@@ -32,6 +32,33 @@ pub(super) fn chardev(line: &mut Line, text: &str) -> Result<(), Stop> {
     }
     add(line, read_chardev(keys)?)?;
     Ok(())
+}
+
+/// `-tpmdev`.
+pub(super) fn tpmdev(line: &mut Line, text: &str) -> Result<(), Stop> {
+    let mut keys = Keys::parse(text, Some("type"))?;
+    match keys.need("type")?.as_str() {
+        "emulator" => {}
+        "help" => return Err(Stop::Print("Supported TPM types (choose only one):\n    emulator\n".to_owned())),
+        "passthrough" => return Err("-tpmdev passthrough is not built, only emulator".to_owned().into()),
+        other => return Err(format!("Parameter 'type' does not accept value '{other}'").into()),
+    }
+    let (id, chardev) = (keys.need("id")?, keys.need("chardev")?);
+    keys.done()?;
+    if line.config.tpmdevs.iter().any(|t| t.id == id) {
+        return Err(format!("Duplicate ID '{id}' for tpmdev").into());
+    }
+    line.config.tpmdevs.push(Tpmdev { id, chardev });
+    Ok(())
+}
+
+/// The character devices of TPMs are there, whatever the order of the options.
+pub(super) fn check_tpmdevs(line: &Line) -> Result<(), String> {
+    let there = |t: &&Tpmdev| line.config.chardevs.iter().any(|c| c.id == t.chardev);
+    match line.config.tpmdevs.iter().find(|t| !there(t)) {
+        Some(Tpmdev { id, chardev }) => Err(format!("tpmdev '{id}': chardev '{chardev}' not found")),
+        None => Ok(()),
+    }
 }
 
 /// Adds a character device; the terminal can be had once.

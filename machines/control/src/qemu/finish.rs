@@ -59,6 +59,7 @@ pub(super) fn finish(line: &mut Line) -> Result<(), Stop> {
     if line.config.board.ends_with("/none") && !line.memory_given {
         line.config.memory = 0;
     }
+    chars::check_tpmdevs(line)?;
     chars::serials(line)?;
     chars::monitors(line)?;
     default_serial(line)

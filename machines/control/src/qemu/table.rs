@@ -120,6 +120,7 @@ pub(super) static ROWS: &[Row] = &[
         line.snapshot = true;
         Ok(())
     }),
+    row("tpmdev", "emulator,id=id,chardev=dev", "a TPM: swtpm at a socket", chars::tpmdev),
     row("fsdev", "local,id=id,path=folder,security_model=model[,readonly=on]", "a folder to share", net::fsdev),
     row(
         "virtfs",
@@ -284,7 +285,6 @@ pub(super) static ROWS: &[Row] = &[
     never_flag("mem-prealloc", unsupported),
     never("acpitable", unsupported),
     never("smbios", unsupported),
-    never("tpmdev", unsupported),
     never("shim", unsupported),
     never("compat", unsupported),
     never("option-rom", unsupported),

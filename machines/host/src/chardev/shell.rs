@@ -6,7 +6,16 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::rc::Rc;
+#[cfg(unix)]
+use std::time::{Duration, Instant};
 use tern_core::backend::CharSink;
+
+/// How long somebody who needs a peer waits for one that is to come.
+#[cfg(unix)]
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between looks meanwhile.
+#[cfg(unix)]
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A connection has come about, or is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -196,6 +205,31 @@ impl Handle {
     #[must_use]
     pub fn connection(&self) -> Option<Descriptor> {
         self.0.borrow().backend.connection()
+    }
+
+    /// The connection of a local socket, lent to somebody who speaks over it himself; its peer is waited for, if one can
+    /// come.
+    ///
+    /// # Errors
+    /// It is no local socket, or nobody comes.
+    #[cfg(unix)]
+    pub fn stream(&self) -> Result<std::os::unix::net::UnixStream, String> {
+        if !self.lend() {
+            return Err(format!("{}: this is no local socket", self.info()));
+        }
+        let begin = Instant::now();
+        loop {
+            self.seek();
+            if let Some(descriptor) = self.connection() {
+                let stream = std::os::unix::net::UnixStream::from(descriptor);
+                stream.set_nonblocking(false).map_err(|e| format!("{}: {e}", self.info()))?;
+                return Ok(stream);
+            }
+            if begin.elapsed() > PATIENCE || !self.may_come() {
+                return Err(format!("{}: nobody is there", self.info()));
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Ends the connection that is lent; its peer may come back, if it was one that does.

@@ -7,12 +7,6 @@ use crate::vm::Vm;
 qapi! {
     /// A helper for persistent reservations of SCSI disks.
     struct ReservationManager { id: String, connected: bool }
-    /// Kinds of TPM devices.
-    enum TpmModel { TpmTis, TpmCrb, TpmSpapr }
-    /// Kinds of TPM backends.
-    enum TpmType { Passthrough, Emulator }
-    /// A TPM.
-    struct Tpm { id: String, model: TpmModel }
     /// Families of addresses.
     enum AddressFamily { Ipv4, Ipv6, Unix, Vsock, Unknown }
     /// A client of a VNC server.
@@ -105,9 +99,6 @@ fn refuse<T>(why: &str) -> Result<T, Error> {
 /// The commands of this chapter.
 pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     "query-pr-managers" [preconfig] (Empty) -> Vec<ReservationManager> = none;
-    "query-tpm-models" (Empty) -> Vec<TpmModel> = none;
-    "query-tpm-types" (Empty) -> Vec<TpmType> = none;
-    "query-tpm" (Empty) -> Vec<Tpm> = none;
     "query-vnc" (Empty) -> Vnc = |_, _| {
         Ok(Vnc { enabled: false, host: None, family: None, service: None, auth: None, clients: None })
     };

@@ -18,6 +18,7 @@ pub mod qom;
 pub mod run;
 #[cfg(all(test, feature = "riscv64"))]
 mod tests;
+pub mod tpm;
 
 use super::command::{Command, Error};
 use crate::grammar::Keys;
@@ -42,6 +43,7 @@ pub static ALL: &[&[Command<Vm>]] = &[
     memory::COMMANDS,
     misc::COMMANDS,
     pci::COMMANDS,
+    tpm::COMMANDS,
 ];
 
 /// Members as the command line has them, with those that have been taken out by name.

@@ -8,6 +8,7 @@ use crate::qmp::schema::{Kind, Type as _};
 use crate::run::RunOptions;
 use crate::vm::Vm;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use tern_board::config::{Bios, BoardConfig, DeviceConfig};
 use tern_board::host::Host;
 use tern_board::{Plan, build};
@@ -23,7 +24,7 @@ fn machine(board: &str, devices: &[DeviceConfig]) -> Vm {
     let mut options = RunOptions::new("test");
     options.qtest_only = true;
     let plan = Plan::new(&config, &mut Seeded::new(1)).unwrap();
-    let mut host = Host::new(&config, Box::new(|text| panic!("{text}"))).unwrap();
+    let mut host = Host::new(&config, Rc::new(|text| panic!("{text}"))).unwrap();
     let board = build(plan, &config, Settings::default(), &mut host).unwrap();
     let mut vm = Vm::new(board, host.clone(), config, options);
     vm.board.machine.set_outside(Box::new(host));

@@ -71,7 +71,7 @@ fn vm(memory: u64, incoming: bool, drive: Option<&Drive>) -> Result<Vm, String> 
     options.incoming = incoming.then(|| "defer".to_owned());
     let plan = Plan::new(&config, &mut Seeded::new(1)).map_err(|e| e.to_string())?;
     let make = if incoming { Host::incoming } else { Host::new };
-    let mut host = make(&config, Box::new(|_| {}))?;
+    let mut host = make(&config, std::rc::Rc::new(|_| {}))?;
     let board = tern_board::build(plan, &config, Settings::default(), &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config, options);
     vm.board.machine.set_outside(Box::new(host));
