@@ -1,6 +1,7 @@
 //! A TPM on the command line, driven through qtest: swtpm behind `-tpmdev emulator`.  Without Debian's swtpm this test says
 //! so and ends.
 #![cfg(all(target_os = "linux", feature = "riscv64"))]
+#![allow(clippy::disallowed_methods, reason = "the test waits for another process")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -263,7 +263,7 @@ impl Hid {
         let state = &mut self.state;
         if let Some((usage, down)) = state.changes.pop_front() {
             if usage >= keys::MODIFIERS {
-                let bit = 1u8 << (usage - keys::MODIFIERS & 7);
+                let bit = 1u8 << ((usage - keys::MODIFIERS) & 7);
                 state.modifiers = state.modifiers & !bit | if down { bit } else { 0 };
             } else {
                 state.down.retain(|other| *other != usage);
