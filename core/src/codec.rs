@@ -1,6 +1,6 @@
 //! The one codec: what bytes a saved state or log record has, on every host (I4).
 //!
-//! bincode with fixed-size little-endian integers.  Whatever is saved is a versioned plain struct; what is left over after
+//! bincode with fixed-size little-endian integers (logs: with short ones).  Whatever is saved is a versioned plain struct; what is left over after
 //! decoding is an error.
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,6 +41,26 @@ fn config() -> impl bincode::config::Config {
 /// [`CodecError::Encode`].
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, config()).map_err(CodecError::Encode)
+}
+
+fn compact() -> impl bincode::config::Config {
+    bincode::config::standard().with_little_endian().with_limit::<{ 1 << 30 }>()
+}
+
+/// Encodes a value with integers as short as they can be: for logs, which hold many small ones.
+///
+/// # Errors
+/// [`CodecError::Encode`].
+pub fn encode_compact<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    bincode::serde::encode_to_vec(value, compact()).map_err(CodecError::Encode)
+}
+
+/// Decodes a value of [`encode_compact`] at the beginning of `bytes`; how many bytes it had.
+///
+/// # Errors
+/// [`CodecError::Decode`] for malformed or short data.
+pub fn decode_compact<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
+    bincode::serde::decode_from_slice(bytes, compact()).map_err(CodecError::Decode)
 }
 
 /// Decodes a value that fills `bytes` exactly.

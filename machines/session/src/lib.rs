@@ -4,6 +4,7 @@
 //! * [`Engine`]: the execution engine with its log.
 //! * [`log`]: log items and where their lines go.
 //! * [`machine`]: whole machines and their run loop; [`firmware`]: what stands in for firmware.
+//! * [`record`]: logs of runs.
 //! * [`ident`]: what an ELF file says it is; [`image`]: a small ELF file from assembled code.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod image;
 pub mod isa;
 pub mod log;
 pub mod machine;
+pub mod record;
 
 pub use engine::{CpuId, Engine, Options};
 pub use isa::{CpuError, Isa};
