@@ -14,8 +14,10 @@ mod engine;
 mod failure;
 mod launch;
 mod list;
+mod log;
 mod logfile;
 mod machine;
+mod pack;
 mod qemu;
 mod qemu_system;
 mod record;
@@ -54,6 +56,10 @@ enum Verb {
     Record(record::Args),
     /// Run a recorded machine again, and see that it is the same run
     Replay(replay::Args),
+    /// Print what is in a log
+    Log(log::Args),
+    /// Put a log and all that it needs into one file
+    Pack(pack::Args),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
@@ -103,6 +109,8 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
         Some(Verb::Boot(args)) => boot::run(*args),
         Some(Verb::Record(args)) => record::run(args),
         Some(Verb::Replay(args)) => replay::run(args),
+        Some(Verb::Log(args)) => log::run(&args),
+        Some(Verb::Pack(args)) => pack::run(&args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),
