@@ -15,6 +15,13 @@ pub trait Fetch {
     /// The fetch fault.
     fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault>;
 
+    /// Must an instruction at `pc` begin a block of its own?  To be asked before each instruction but the first; a block that
+    /// would go on there ends with a jump to it.
+    fn begins_block(&mut self, pc: u64) -> bool {
+        let _ = pc;
+        false
+    }
+
     /// Which side of a conditional branch goes to `taken`, or else on to `next`, belongs to the path that is translated.
     /// A hint: any answer to any question gives a right block.
     fn side(&mut self, taken: u64, next: u64) -> Side {

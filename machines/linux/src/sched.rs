@@ -260,7 +260,7 @@ fn runs(cx: &mut Cx<'_>) -> bool {
 
 fn handle(cx: &mut Cx<'_>, stop: Stop) {
     match stop {
-        Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield => {}
+        Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield | Stop::Breakpoint | Stop::Watch(_) => {}
         Stop::Syscall => {
             enter(cx);
             issue(cx);

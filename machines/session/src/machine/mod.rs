@@ -4,12 +4,14 @@
 //! run loop gives CPUs their turns on one thread, lets events happen at their exact position, and takes in what comes from
 //! outside between slices.
 
+mod debug;
 mod fabric;
 mod inspect;
 mod outside;
 mod run;
 mod snapshot;
 
+pub use debug::DebugStop;
 pub use inspect::{LineEvent, Physical};
 pub use outside::{Control, Nobody, Outside};
 pub use run::Ended;
@@ -118,6 +120,7 @@ pub struct Machine {
     polled: u64,
     ports: Vec<(u32, u32)>,
     inputs: u64,
+    debug: debug::Debug,
 }
 
 /// A machine cannot be built like that.
@@ -179,6 +182,7 @@ impl Machine {
             polled: 0,
             ports: Vec::new(),
             inputs: 0,
+            debug: debug::Debug::default(),
         })
     }
 
@@ -329,6 +333,7 @@ impl Machine {
         }
         self.turn = 0;
         self.unfinished = None;
+        self.debug.traps = 0;
     }
 }
 
