@@ -135,6 +135,16 @@ pub trait Frontend {
         None
     }
 
+    /// The control registers that this CPU has: number and name, by number.
+    fn control_registers(&self) -> Vec<(u32, &'static str)> {
+        Vec::new()
+    }
+
+    /// Reads control register `number`, or writes it: as [`System::control_register`], of CPUs that run programs too.
+    fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
+        self.system().and_then(|system| system.control_register(cx, number, write))
+    }
+
     /// Disassembles the instruction at the start of `bytes`: text and length.  `None` if `bytes` is too short.
     fn disassemble(&self, bytes: &[u8], pc: u64, mode: u32) -> Option<(String, usize)>;
 

@@ -22,6 +22,8 @@ pub struct RunOptions {
     pub qtest_only: bool,
     /// The character device of qtest.
     pub qtest: Option<String>,
+    /// The character device of the gdb server.
+    pub gdb: Option<String>,
     /// Monitors.
     pub monitors: Vec<MonitorConfig>,
     /// Go on in the background once the machine is made.
@@ -182,6 +184,7 @@ impl RunOptions {
             preconfig: false,
             qtest_only: false,
             qtest: None,
+            gdb: None,
             monitors: Vec::new(),
             daemonize: false,
             timestamps: false,

@@ -4,10 +4,12 @@
 //! * [`Engine`]: the execution engine with its log.
 //! * [`log`]: log items and where their lines go.
 //! * [`machine`]: whole machines and their run loop; [`firmware`]: what stands in for firmware.
+//! * [`debug`]: what debuggers see of a machine or a process, and the gdb server.
 //! * [`record`]: logs of runs.
 //! * [`ident`]: what an ELF file says it is; [`image`]: a small ELF file from assembled code.
 #![forbid(unsafe_code)]
 
+pub mod debug;
 mod engine;
 pub mod firmware;
 pub mod ident;

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use tern_board::host::Host;
 use tern_board::{Board, BoardConfig};
 use tern_host::clock;
+use tern_session::machine::DebugStop;
 
 /// What a machine does (QMP's `RunState`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,6 +138,9 @@ pub struct Vm {
     stops: Stops,
     patience: Option<u64>,
     migration: migrate::Migration,
+    debug_stop: Option<DebugStop>,
+    /// What somebody wants of the gdb server: a character device for it, or none.
+    pub gdb_request: Option<Option<String>>,
     /// What QMP keeps.
     pub qmp: crate::qmp::State,
 }
@@ -165,6 +169,8 @@ impl Vm {
             stops,
             patience: None,
             migration: migrate::Migration::default(),
+            debug_stop: None,
+            gdb_request: None,
             qmp: crate::qmp::State::default(),
         }
     }
@@ -185,6 +191,11 @@ impl Vm {
     #[must_use]
     pub fn ended(&self) -> Option<u8> {
         self.ended
+    }
+
+    /// Why a CPU has stopped for its debugger, if one has since the last call.
+    pub fn take_debug_stop(&mut self) -> Option<DebugStop> {
+        self.debug_stop.take()
     }
 
     /// Tells whoever listens.

@@ -57,6 +57,10 @@ impl Vm {
             Ended::Limit => self.limit()?,
             Ended::Attend => {}
             Ended::Pause => self.stop(),
+            Ended::Debug => {
+                self.debug_stop = self.board.machine.take_debug_stop();
+                self.stop_as(RunState::Debug);
+            }
             Ended::Reset => self.guest_reset(Cause::GuestReset)?,
             Ended::Quit => self.quit(Cause::HostSignal),
             Ended::PowerOff(status) => self.shutdown(Cause::GuestShutdown, status as u8),
@@ -175,7 +179,7 @@ impl Vm {
         self.stop_as(RunState::Paused);
     }
 
-    pub(super) fn stop_as(&mut self, status: RunState) {
+    pub(crate) fn stop_as(&mut self, status: RunState) {
         if self.is_running() {
             self.set_status(status);
             self.emit("STOP", Value::Null);

@@ -8,7 +8,6 @@ use tern_core::device::Bus as _;
 use tern_core::engine::{Event, Platform};
 use tern_core::mem::{Access, GuestMemory, MemFault, PAGE_MASK, PAGE_SIZE, PageRef, Size};
 use tern_core::stops::{Stops, Touched};
-use tern_core::system::System;
 
 /// Why a CPU has stopped for a debugger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +71,14 @@ impl Machine {
         self.unfinished.map_or(self.fabric.current as usize, |(cpu, _)| cpu)
     }
 
+    /// As [`Machine::control_register`]; which CPU runs stays as it is.
+    pub fn control_debug(&mut self, cpu: usize, number: u32, write: Option<u64>) -> Option<u64> {
+        let before = (self.fabric.current, self.fabric.position.base);
+        let value = self.control_register(cpu, number, write);
+        (self.fabric.current, self.fabric.position.base) = before;
+        value
+    }
+
     /// The physical address that a debugger means by a virtual one: by the translation of loads, else of fetches.  What a
     /// walk would note in the guest's tables is not noted.
     pub fn translate_debug(&mut self, cpu: usize, addr: u64) -> Option<u64> {
@@ -125,7 +132,8 @@ struct Quiet<'a> {
 impl Quiet<'_> {
     fn restore(self) {
         for (page, bytes) in self.written.iter().rev() {
-            page.span.write(0, bytes);
+            // It was read a moment ago.
+            let _ = page.span.write(0, bytes);
         }
     }
 }
