@@ -31,6 +31,8 @@ pub struct Resume {
     pub pass: u64,
     /// Stop when the process forks, when a child of `vfork` lets go of its parent's memory, when a program is executed.
     pub events: Events,
+    /// What a new program needs to go on with the session ([`gdb::Server::resumed`]).
+    pub session: String,
 }
 
 /// Events of a process that stop it.
@@ -74,6 +76,10 @@ pub enum Why {
     VforkDone(Thread),
     /// The process has executed a program and stands before its first instruction.
     Executed(Thread, Vec<u8>),
+    /// This is a child that has forked off, and goes its own way.
+    Left,
+    /// This is a child that has forked off, and is what is debugged from now on; it stands where it began.
+    Followed,
     /// There is nothing before this position.
     Begin,
     /// There is nothing after this position.

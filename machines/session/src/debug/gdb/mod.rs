@@ -216,13 +216,7 @@ impl Server {
             let pc = subject.state(*thread).map_or(0, tern_core::state::State::pc);
             let breaks = self.points.has_break(0, pc) || self.points.has_break(1, pc);
             if range.contains(&pc) && !breaks {
-                self.wish = Some(Wish::Resume(Resume {
-                    step: Some(*thread),
-                    only: None,
-                    signals: Vec::new(),
-                    pass: self.pass,
-                    events: self.events,
-                }));
+                self.wish = Some(Wish::Resume(Resume { step: Some(*thread), ..self.resume() }));
                 return;
             }
         }
@@ -247,12 +241,50 @@ impl Server {
         self.framer.send(&text);
     }
 
+    /// How the subject goes on if the packet says nothing of it.
+    fn resume(&self) -> Resume {
+        let e = self.events;
+        let flags = [!self.framer.acks, self.multi, self.kinds, e.fork, e.vfork, e.exec];
+        let flags = flags.iter().rev().fold(0, |set, on| set << 1 | u64::from(*on));
+        Resume {
+            step: None,
+            only: None,
+            signals: Vec::new(),
+            pass: self.pass,
+            events: e,
+            session: format!("{flags:x},{:x}", self.pass),
+        }
+    }
+
+    /// A server that goes on with the session of another process, whose [`Resume::session`] this is: the peer waits for the
+    /// subject to stop.
+    #[must_use]
+    pub fn resumed(subject: &dyn Subject, session: &str) -> Option<Server> {
+        let (flags, pass) = session.split_once(',')?;
+        let (flags, pass) = (frame::number(flags.as_bytes())?, frame::number(pass.as_bytes())?);
+        let has = |bit: u32| flags >> bit & 1 != 0;
+        let mut server = Server::new(subject);
+        server.framer.acks = !has(0);
+        (server.multi, server.kinds, server.pass) = (has(1), has(2), pass);
+        server.events = Events { fork: has(3), vfork: has(4), exec: has(5) };
+        server.phase = Phase::Running;
+        Some(server)
+    }
+
+    /// Does the peer want to hear of executed programs?
+    #[must_use]
+    pub fn hears_exec(&self) -> bool {
+        self.events.exec
+    }
+
     /// In a child that the peer debugs from now on: what belonged to the parent is forgotten.
     pub fn is_child_now(&mut self, subject: &dyn Subject) {
         self.child = None;
         self.general = (subject.process(), subject.current());
         self.phase = Phase::Stopped;
         self.wish = None;
+        self.points = Points::default();
+        self.range = None;
     }
 
     /// Shows the user of the debugger a line.

@@ -262,13 +262,7 @@ impl Server {
         self.wish = Some(match (running.back, running.step) {
             (true, Some(thread)) => Wish::ReverseStep(thread),
             (true, None) => Wish::ReverseContinue,
-            (false, step) => Wish::Resume(Resume {
-                step,
-                only,
-                signals: running.signals,
-                pass: self.pass,
-                events: self.events,
-            }),
+            (false, step) => Wish::Resume(Resume { step, only, signals: running.signals, ..self.resume() }),
         });
     }
 }

@@ -15,7 +15,7 @@ pub trait Wire {
 /// How a session came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Served {
-    /// The peer lets the subject go on by itself, or is gone.
+    /// The peer lets the subject go on by itself, or is gone; or this is a child that goes its own way.
     Detached,
     /// The peer wants the subject to end.
     Killed,
@@ -70,7 +70,11 @@ pub fn serve(server: &mut Server, subject: &mut dyn Subject, wire: &mut dyn Wire
                 why
             }
         };
-        server.stopped(subject, &why);
+        match why {
+            Why::Left => return Served::Detached,
+            Why::Followed => server.is_child_now(subject),
+            _ => server.stopped(subject, &why),
+        }
         if matches!(why, Why::Exited(_) | Why::Killed(_)) {
             // The peer hears of it before the connection ends.
             wire.send(&server.take_output());
