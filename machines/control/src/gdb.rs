@@ -24,14 +24,15 @@ pub const DEFAULT: &str = "tcp::1234";
 /// In one line.
 pub fn setup(text: &str) -> Result<Setup, String> {
     let socket = text.starts_with("tcp:") || text.starts_with("unix:");
-    let listens = socket && !text.split(',').any(|o| o.starts_with("server"));
-    let waits = text.split(',').any(|o| o.starts_with("wait") || o == "nowait");
-    let text = match (listens, socket && !waits) {
-        (true, true) => format!("{text},server=on,wait=off"),
-        (true, false) => format!("{text},server=on"),
-        (false, true) if text.contains("server=on") => format!("{text},wait=off"),
-        _ => text.to_owned(),
-    };
+    let says = |text: &str, name: &str| text.split(',').skip(1).any(|o| o.split('=').next() == Some(name));
+    let mut text = text.to_owned();
+    if socket && !says(&text, "server") {
+        text += ",server=on";
+    }
+    let listens = text.split(',').any(|o| o == "server" || o == "server=on");
+    if listens && !says(&text, "wait") && !says(&text, "nowait") {
+        text += ",wait=off";
+    }
     parts::serial(&text)
 }
 
