@@ -11,10 +11,11 @@ use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::ir::random::splitmix;
 use tern_core::mem::space::HostMemory;
+use tern_core::stops::{Stops, Watchpoint};
 use tern_devices::bench::MemoryDisk;
 use tern_host::map::GuestRam;
 use tern_riscv::{Features, Riscv};
-use tern_session::machine::{Ended, Settings};
+use tern_session::machine::{DebugStop, Ended, Settings};
 use tern_session::{Dispatch, Options};
 
 const RAM: u64 = 0x8000_0000;
@@ -181,6 +182,70 @@ fn trace(board: &mut Board, step: u64, limit: u64) -> (Vec<(u64, u64)>, Ended) {
     }
 }
 
+/// Breakpoints and watchpoints for a program: where its harts have been at some positions, and memory that registers led to.
+fn stops(kernel: &Kernel, step: u64, limit: u64) -> Stops {
+    let (mut board, _) = kernel.board(settings(Options::default()));
+    let machine = &mut board.machine;
+    let (mut breaks, mut watches) = (Vec::new(), Vec::new());
+    while breaks.len() < 60 && machine.run((machine.retired() + step / 9 + 1).min(limit)) == Ended::Limit {
+        if machine.retired() >= limit {
+            break;
+        }
+        for hart in 0..machine.cpus() {
+            let state = machine.state(hart).expect("a hart");
+            breaks.push(state.pc());
+            let rows = machine.frontend().layout().rows();
+            let leads = |v: &u64| (RAM + 0x400..RAM + (8 << 20)).contains(v);
+            let (n, read) = (breaks.len() as u64, breaks.len() % 3 == 0);
+            let found = rows.iter().map(|r| state.get(r.slot)).filter(leads).nth(breaks.len() % 4);
+            watches.extend(found.map(|addr| Watchpoint { addr, len: 1 + n % 8, read, write: true }));
+        }
+    }
+    Stops::new(breaks, watches)
+}
+
+/// As [`trace`], under a debugger that lets the machine go on wherever it stops, or makes a step; how often it stopped.
+fn debugged(board: &mut Board, stops: &Stops, step: u64, limit: u64) -> ((Vec<(u64, u64)>, Ended), [u64; 3]) {
+    let machine = &mut board.machine;
+    machine.set_stops(stops);
+    let (mut states, mut seen) = (Vec::new(), [0; 3]);
+    loop {
+        let next = (machine.retired() / step + 1) * step;
+        let ended = loop {
+            let ended = machine.run(next.min(limit));
+            let Some(stop) = machine.take_debug_stop() else { break ended };
+            assert_eq!(ended, Ended::Debug);
+            let cpu = match stop {
+                DebugStop::Breakpoint { cpu } => {
+                    seen[0] += 1;
+                    assert!(stops.breaks_at(machine.state(cpu).expect("a hart").pc()));
+                    cpu
+                }
+                DebugStop::Watch { cpu, .. } => {
+                    seen[1] += 1;
+                    cpu
+                }
+                DebugStop::Step { cpu } => {
+                    seen[2] += 1;
+                    cpu
+                }
+            };
+            let n: u64 = seen.iter().sum();
+            machine.set_step((n % 5 < 2).then_some(cpu));
+            if n % 2_000 == 0 {
+                // Nothing stops it for a while.
+                machine.set_stops(&Stops::default());
+                machine.set_step(None);
+            }
+        };
+        machine.set_stops(stops);
+        states.push((machine.retired(), machine.digest().expect("every part can be saved")));
+        if ended != Ended::Limit || machine.retired() >= limit {
+            return ((states, ended), seen);
+        }
+    }
+}
+
 /// The first difference, in words.
 fn same(what: &str, got: &(Vec<(u64, u64)>, Ended), want: &(Vec<(u64, u64)>, Ended)) {
     let differs = got.0.iter().zip(&want.0).find(|(a, b)| a != b);
@@ -194,6 +259,14 @@ fn every_way(name: &str, kernel: &Kernel, step: u64, limit: u64) -> Ended {
     for (how, engine) in engines() {
         let got = trace(&mut kernel.board(settings(engine)).0, step, limit);
         same(&format!("{name}, {how}"), &got, &want);
+    }
+    // Nor do debuggers change anything.
+    let set = stops(kernel, step, limit);
+    for dispatch in [Dispatch::Loop, Dispatch::Tail].into_iter().filter(|d| d.available()) {
+        let engine = Options { dispatch, hot: 2, ..Options::default() };
+        let (got, seen) = debugged(&mut kernel.board(settings(engine)).0, &set, step, limit);
+        same(&format!("{name}, debugged, {dispatch:?}"), &got, &want);
+        assert!(seen[0] > 0, "{name}: no breakpoint was hit ({seen:?})");
     }
     // Where runs end changes nothing.
     let fine = trace(&mut kernel.board(settings(Options::default())).0, step / 7 + 1, limit);

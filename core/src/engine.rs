@@ -1,6 +1,7 @@
 //! What an execution tier reports, and the platform it runs on.
 
 use crate::mem::{GuestMemory, MemFault};
+use crate::stops::Touched;
 
 /// Why a run stopped.  The state is complete and pc tells where (I2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +25,10 @@ pub enum Stop {
     Yield,
     /// The instruction before pc asked for the engine's attention (a mode changed, code was written).
     Resync,
+    /// There is a breakpoint at pc ([`crate::stops::Stops`]); the instruction there has not run.
+    Breakpoint,
+    /// The instruction before pc touched watched memory; besides, as [`Stop::Resync`].
+    Watch(Touched),
 }
 
 /// What a running CPU can reach besides its own state.

@@ -15,6 +15,13 @@ pub trait Fetch {
     /// The fetch fault.
     fn fetch(&mut self, addr: u64, buf: &mut [u8]) -> Result<(), MemFault>;
 
+    /// Must an instruction at `pc` begin a block of its own?  To be asked before each instruction but the first; a block that
+    /// would go on there ends with a jump to it.
+    fn begins_block(&mut self, pc: u64) -> bool {
+        let _ = pc;
+        false
+    }
+
     /// Which side of a conditional branch goes to `taken`, or else on to `next`, belongs to the path that is translated.
     /// A hint: any answer to any question gives a right block.
     fn side(&mut self, taken: u64, next: u64) -> Side {
@@ -126,6 +133,16 @@ pub trait Frontend {
     /// The privileged side, if this CPU has one.
     fn system(&self) -> Option<&dyn System> {
         None
+    }
+
+    /// The control registers that this CPU has: number and name, by number.
+    fn control_registers(&self) -> Vec<(u32, &'static str)> {
+        Vec::new()
+    }
+
+    /// Reads control register `number`, or writes it: as [`System::control_register`], of CPUs that run programs too.
+    fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
+        self.system().and_then(|system| system.control_register(cx, number, write))
     }
 
     /// Disassembles the instruction at the start of `bytes`: text and length.  `None` if `bytes` is too short.

@@ -22,6 +22,7 @@ pub mod ir;
 pub mod mem;
 pub mod snapshot;
 pub mod state;
+pub mod stops;
 pub mod system;
 pub mod text;
 pub mod time;

@@ -172,6 +172,10 @@ impl GuestMemory for Virtual<'_> {
         self.platform.take_invalidated(pages);
     }
 
+    fn touch(&mut self, addr: u64, size: u64, access: Access) -> Result<(), MemFault> {
+        self.platform.touch(addr, size, access)
+    }
+
     fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {
         let at = self.translate(addr, Access::Load, mode)?.phys;
         self.platform.device_load(at, 0, size).map_err(|f| bus(f, addr))
@@ -268,6 +272,10 @@ impl GuestMemory for Careful<'_> {
 
     fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
         self.platform.take_invalidated(pages);
+    }
+
+    fn touch(&mut self, addr: u64, size: u64, access: Access) -> Result<(), MemFault> {
+        self.platform.touch(addr, size, access)
     }
 
     fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {

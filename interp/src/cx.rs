@@ -5,6 +5,7 @@ use tern_core::engine::Platform;
 use tern_core::frontend::Helper;
 use tern_core::mem::{Access, HostSpan, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PageRef};
 use tern_core::state::{Slot, State};
+use tern_core::stops::Stops;
 use tern_core::system::{Flush, System};
 use tern_softfloat::{Flags, Style};
 
@@ -139,6 +140,8 @@ pub(crate) struct Cx {
     pub(crate) platform: Option<*mut (dyn Platform + 'static)>,
     /// The guest's privileged side, if it has one, for the time of a run.
     pub(crate) system: Option<*const (dyn System + 'static)>,
+    /// What is watched, if anything is, for the time of a run.
+    pub(crate) stops: Option<*const Stops>,
     /// The cache that the current run works on; null outside.
     pub(crate) cache: *mut crate::cache::Cache,
     /// Counts words, if wanted.
@@ -178,6 +181,7 @@ impl Cx {
             code_epoch = 0,
             flush = Flush::None,
             system = None,
+            stops = None,
             jump_pages = [0; JUMP_PAGES / 64],
             filled_load = Filled::NONE,
             filled_store = Filled::NONE,

@@ -16,6 +16,7 @@ use tern_core::frontend::{Fetch, Frontend, Limits, Side};
 use tern_core::ir::{BlockKey, Builder, eval, opt};
 use tern_core::mem::{Access, GuestMemory, MemFault, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 use tern_core::state::{Role, Slot, SlotDesc, State};
+use tern_core::stops::{Stops, Touched};
 use tern_core::system::{Flush, System, Virtual};
 
 /// Most guest instructions in a block.
@@ -108,6 +109,8 @@ struct Cpu {
     cx: Box<Cx>,
     contexts: Contexts,
     icount: u64,
+    /// Position and pc at which a breakpoint has been reported, or is to be passed: it does not stop there again.
+    passed: Option<(u64, u64)>,
 }
 
 /// Runs the virtual CPUs of one address space.
@@ -122,6 +125,9 @@ pub struct Engine {
     spare: Vec<Cpu>,
     stats: Stats,
     invalidated: Vec<u64>,
+    stops: Rc<Stops>,
+    /// Translations know other breakpoints.
+    stale: bool,
 }
 
 impl Engine {
@@ -142,6 +148,8 @@ impl Engine {
             spare: Vec::new(),
             stats: Stats::default(),
             invalidated: Vec::new(),
+            stops: Rc::default(),
+            stale: false,
         }
     }
 
@@ -153,11 +161,11 @@ impl Engine {
             Some(mut cpu) => {
                 cpu.cx.renew(state);
                 cpu.contexts = Contexts::default();
-                Cpu { icount: 0, ..cpu }
+                Cpu { icount: 0, passed: None, ..cpu }
             }
             None => {
                 let cx = Cx::new(state, *layout.styles(), self.frontend.helpers());
-                Cpu { cx, contexts: Contexts::default(), icount: 0 }
+                Cpu { cx, contexts: Contexts::default(), icount: 0, passed: None }
             }
         };
         cpu.cx.profile = Profile::new(self.options.count);
@@ -245,6 +253,35 @@ impl Engine {
         self.cpu(id).cx.profile.as_ref().map(|p| p.sequences()).unwrap_or_default()
     }
 
+    /// From now on these stop the CPUs.
+    pub fn set_stops(&mut self, stops: &Stops) {
+        if *self.stops == *stops {
+            return;
+        }
+        self.stale |= self.stops.breakpoints() != stops.breakpoints();
+        if self.stops.watchpoints() != stops.watchpoints() {
+            // Here what it is in, later what else it knows.
+            for cpu in self.cpus.iter_mut().flatten() {
+                cpu.cx.flush_tlb();
+                cpu.cx.flush = Flush::All;
+            }
+            self.spare.clear();
+        }
+        self.stops = Rc::new(stops.clone());
+    }
+
+    /// What stops the CPUs.
+    #[must_use]
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// A breakpoint where the CPU stands does not stop it this time.
+    pub fn pass(&mut self, id: CpuId) {
+        let cpu = self.cpu_mut(id);
+        cpu.passed = Some((cpu.icount, cpu.cx.state.pc()));
+    }
+
     /// Runs a CPU for exactly `insns` instructions, unless something stops it before.
     pub fn run(&mut self, id: CpuId, platform: &mut dyn Platform, insns: u64) -> Stop {
         let mut cpu =
@@ -262,7 +299,15 @@ impl Engine {
             if remaining == 0 {
                 return Stop::Limit;
             }
-            let stop = if remaining <= u64::from(MAX_INSNS) {
+            let here = (cpu.icount, cpu.cx.state.pc());
+            let stop = if self.stops.breaks_at(here.1) {
+                if cpu.passed != Some(here) {
+                    cpu.passed = Some(here);
+                    return Stop::Breakpoint;
+                }
+                // No block may begin here: others would be linked to it.
+                self.evaluate(cpu, platform, 1)
+            } else if remaining <= u64::from(MAX_INSNS) {
                 self.evaluate(cpu, platform, remaining as u32)
             } else {
                 let budget = (remaining - u64::from(MAX_INSNS)).min(i64::MAX as u64 >> 1);
@@ -276,6 +321,9 @@ impl Engine {
 
     /// Follows what happened to memory and translations since this CPU ran.
     fn synchronise(&mut self, cpu: &mut Cpu, platform: &mut dyn Platform) {
+        if core::mem::take(&mut self.stale) {
+            self.cache.flush(platform);
+        }
         self.forget(cpu);
         if cpu.cx.generation != platform.generation() {
             platform.take_invalidated(&mut self.invalidated);
@@ -353,6 +401,11 @@ impl Engine {
             if cpu.cx.budget < 0 {
                 return self.pause(cpu, pc);
             }
+            if self.stops.breaks_at(pc) {
+                self.pause(cpu, pc);
+                cpu.passed = Some((cpu.icount, pc));
+                return Some(Stop::Breakpoint);
+            }
             let flushes = self.cache.flushes;
             block = match self.block(cpu, BlockKey { pc, mode }, platform) {
                 Ok(Some(block)) => block,
@@ -394,11 +447,13 @@ impl Engine {
             .frontend
             .system()
             .map(|s| unsafe { core::mem::transmute::<*const (dyn System + '_), *const (dyn System + 'static)>(s) });
+        cpu.cx.stops = (!self.stops.watchpoints().is_empty()).then_some(&raw const *self.stops);
         // SAFETY: `entry` is the start of a live block, platform and cache are set and not used by anybody else until the
         // dispatcher returns.
         unsafe { dispatch::run(self.options.dispatch, &raw mut *cpu.cx, entry, budget) };
         cpu.cx.platform = None;
         cpu.cx.system = None;
+        cpu.cx.stops = None;
         cpu.cx.cache = core::ptr::null_mut();
     }
 
@@ -460,7 +515,10 @@ impl Engine {
         let key = self.frontend.key(&cpu.cx.state);
         self.arena.reset();
         let memory = Virtual { system: self.frontend.system(), state: &cpu.cx.state, platform };
-        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), Path::Straight);
+        let stops = (!self.stops.watchpoints().is_empty()).then(|| self.stops.clone());
+        // Whoever touches watched memory does it alone.
+        let insns = if stops.is_some() { 1 } else { insns };
+        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), Path::Straight, &self.stops);
         let mut builder = Builder::new(&self.arena, key);
         let limits = Limits { insns, follow: true, one_page: self.paged() };
         let next = match self.frontend.translate(&mut fetch, &mut builder, limits) {
@@ -470,15 +528,18 @@ impl Engine {
         let block = builder.finish(next);
         let mut dirty = Vec::new();
         platform.at(cpu.icount);
-        let mut watch = Watch { platform, dirty: &mut dirty };
+        let stops = stops.as_deref();
+        let mut watch = Watch { platform, dirty: &mut dirty, stops, refuse: false, touched: None };
         let end = eval::eval_block(&block, &*self.frontend, &mut cpu.cx.state, &mut watch, cpu.icount);
         cpu.icount += u64::from(end.retired);
         self.stats.evaluated += u64::from(end.retired);
+        let touched = watch.touched.filter(|_| end.retired > 0);
         for phys in dirty {
             self.cache.invalidate(phys, platform);
         }
         cpu.cx.flush = cpu.cx.flush.and(end.flush);
         match end.stop {
+            None | Some(Stop::Resync) if touched.is_some() => touched.map(|t| Stop::Watch(Touched { pc: key.pc, ..t })),
             None if end.device => Some(Stop::Resync),
             stop => stop,
         }
@@ -583,7 +644,7 @@ impl Engine {
             (None, Some(_)) => Path::Hot(&self.cache, place),
         };
         let memory = Virtual { system: self.frontend.system(), state: &cpu.cx.state, platform };
-        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), path);
+        let mut fetch = Pages::new(memory, self.frontend.fetch_mode(key.mode), path, &self.stops);
         let mut builder = Builder::new(&self.arena, key);
         let limits = Limits { insns, follow: count.is_none(), one_page: self.paged() };
         let next = self.frontend.translate(&mut fetch, &mut builder, limits)?;
@@ -664,11 +725,12 @@ struct Pages<'a> {
     pages: SmallVec<[(u64, u64, tern_core::mem::HostSpan); 2]>,
     mode: u8,
     path: Path<'a>,
+    stops: &'a Stops,
 }
 
 impl<'a> Pages<'a> {
-    fn new(memory: Virtual<'a>, mode: u8, path: Path<'a>) -> Pages<'a> {
-        Pages { memory, pages: SmallVec::new(), mode, path }
+    fn new(memory: Virtual<'a>, mode: u8, path: Path<'a>, stops: &'a Stops) -> Pages<'a> {
+        Pages { memory, pages: SmallVec::new(), mode, path, stops }
     }
 }
 
@@ -695,6 +757,10 @@ impl Fetch for Pages<'_> {
             done += n;
         }
         Ok(())
+    }
+
+    fn begins_block(&mut self, pc: u64) -> bool {
+        self.stops.breaks_at(pc)
     }
 
     fn side(&mut self, taken: u64, next: u64) -> Side {

@@ -238,6 +238,11 @@ fn check(op: MemOp, addr: u64, access: Access) -> Result<(), MemFault> {
     Ok(())
 }
 
+/// Tells whoever watches of an access in the current address space.
+fn touch(platform: &mut dyn Platform, op: MemOp, addr: u64, access: Access) -> Result<(), MemFault> {
+    if op.mode == 0 { platform.touch(addr, op.size.bytes(), access) } else { Ok(()) }
+}
+
 /// Loads as `op` says; the general path, which every tier's slow path uses.
 ///
 /// # Errors
@@ -257,6 +262,7 @@ pub fn load(platform: &mut dyn Platform, op: MemOp, addr: u64) -> Result<u64, Me
         return Ok(op.decode(u64::from_le_bytes(raw)));
     }
     let page = platform.page(addr, Access::Load, op.mode)?;
+    touch(platform, op, addr, Access::Load)?;
     if page.flags.has(PageFlags::DEVICE) {
         return platform.device_load(addr, op.mode, op.size).map(|raw| op.decode(raw));
     }
@@ -295,6 +301,7 @@ pub fn store(platform: &mut dyn Platform, op: MemOp, addr: u64, value: u64) -> R
         return Ok(());
     }
     let page = platform.page(addr, Access::Store, op.mode)?;
+    touch(platform, op, addr, Access::Store)?;
     if page.flags.has(PageFlags::DEVICE) {
         return platform.device_store(addr, op.mode, op.size, op.encode(value));
     }
@@ -322,6 +329,8 @@ pub fn atomic(
         return Err(MemFault { addr, access: Access::Store, kind: FaultKind::Misaligned });
     }
     let page = platform.page(addr, Access::Store, op.mode)?;
+    touch(platform, op, addr, Access::Load)?;
+    touch(platform, op, addr, Access::Store)?;
     if page.flags.has(PageFlags::DEVICE) {
         let plain = MemOp { signed: false, ..op };
         let old = plain.decode(platform.device_load(addr, op.mode, op.size)?);

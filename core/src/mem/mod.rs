@@ -87,6 +87,16 @@ pub trait GuestMemory {
     /// (unmapped, mapped over, made unexecutable) while they were marked as code.
     fn take_invalidated(&mut self, pages: &mut Vec<u64>);
 
+    /// An instruction is about to access `size` bytes at the virtual address `addr`; everything that could fault has been
+    /// looked at.  For tiers that watch memory, and leave before the access.
+    ///
+    /// # Errors
+    /// A fault that no guest sees: the access must not be made now.
+    fn touch(&mut self, addr: u64, size: u64, access: Access) -> Result<(), MemFault> {
+        let _ = (addr, size, access);
+        Ok(())
+    }
+
     /// Reads `size` bytes from a device page; the value is in guest byte order already decoded as little-endian.
     ///
     /// # Errors

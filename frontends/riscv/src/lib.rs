@@ -41,7 +41,7 @@ pub use helper::TIMEBASE_HZ;
 pub use insn::Rv;
 
 use system::Privileged;
-use tern_core::frontend::{Fetch, Frontend, Helper, Limits};
+use tern_core::frontend::{Fetch, Frontend, Helper, HelperCx, Limits};
 use tern_core::ir::Builder;
 use tern_core::mem::MemFault;
 use tern_core::state::{State, StateLayout};
@@ -124,6 +124,14 @@ impl Frontend for Riscv {
 
     fn system(&self) -> Option<&dyn System> {
         self.system.as_ref().map(|system| system as &dyn System)
+    }
+
+    fn control_registers(&self) -> Vec<(u32, &'static str)> {
+        insn::csr::Csr::list(self.cpu)
+    }
+
+    fn control_register(&self, cx: &mut HelperCx<'_>, number: u32, write: Option<u64>) -> Option<u64> {
+        access::control_register(cx, self.cpu, &self.layout, number, write)
     }
 
     fn disassemble(&self, bytes: &[u8], pc: u64, _mode: u32) -> Option<(String, usize)> {

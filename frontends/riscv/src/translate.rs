@@ -719,7 +719,7 @@ pub(crate) fn block(
         if t.b.ended() || t.b.insns() >= limits.insns {
             break;
         }
-        if !t.in_page(t.next) {
+        if !t.in_page(t.next) || fetch.begins_block(t.next) {
             break;
         }
         insn = match window.inside(t.next) {

@@ -107,7 +107,7 @@ pub(crate) fn exception(state: &mut State, physical: &mut dyn Platform, unit: Un
             state.set_pc(state.pc().wrapping_sub(4));
             Report { cause: u64::from(ecall_cause(state)), ..Report::default() }
         }
-        Stop::Limit | Stop::Halt | Stop::Resync | Stop::Yield => return,
+        Stop::Limit | Stop::Halt | Stop::Resync | Stop::Yield | Stop::Breakpoint | Stop::Watch(_) => return,
     };
     let delegated = |slot| report.cause < 64 && state.get(slot) >> report.cause & 1 != 0;
     let guest = state.get(VIRTUAL) != 0;

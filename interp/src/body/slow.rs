@@ -10,9 +10,10 @@ use tern_core::engine::{Event, Platform};
 use tern_core::frontend::{HelperCx, HelperExit};
 use tern_core::ir::{Op, eval, fp, fpfast};
 use tern_core::mem::{
-    Access, Endian, GuestMemory, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, PageRef, RmwOp, Size,
+    Access, Endian, FaultKind, GuestMemory, MemFault, MemOp, PAGE_MASK, PAGE_SIZE, PageFlags, PageRef, RmwOp, Size,
 };
 use tern_core::state::Slot;
+use tern_core::stops::{Stops, Touched};
 use tern_core::system::{Careful, Flush, System, Virtual};
 
 /// The memory attributes that kind `K` stands for.
@@ -27,10 +28,17 @@ pub(crate) const fn memop(k: u8) -> MemOp {
     }
 }
 
-/// The platform with the interpreter's own duties around it: stores into pages with translated code are noticed.
+/// The platform with the interpreter's own duties around it: stores into pages with translated code are noticed, and
+/// accesses to watched memory.
 pub(crate) struct Watch<'a> {
     pub(crate) platform: &'a mut dyn Platform,
     pub(crate) dirty: &'a mut Vec<u64>,
+    /// What is watched, if anything is.
+    pub(crate) stops: Option<&'a Stops>,
+    /// Watched memory is not to be accessed now.
+    pub(crate) refuse: bool,
+    /// The first access to watched memory; its pc is for the caller to know.
+    pub(crate) touched: Option<Touched>,
 }
 
 impl GuestMemory for Watch<'_> {
@@ -49,6 +57,15 @@ impl GuestMemory for Watch<'_> {
     }
     fn take_invalidated(&mut self, pages: &mut Vec<u64>) {
         self.platform.take_invalidated(pages);
+    }
+    fn touch(&mut self, addr: u64, size: u64, access: Access) -> Result<(), MemFault> {
+        if let Some(addr) = self.stops.and_then(|s| s.touched(addr, size, access)) {
+            self.touched.get_or_insert(Touched { pc: 0, addr, write: access == Access::Store });
+            if self.refuse {
+                return Err(MemFault { addr, access, kind: FaultKind::Bus });
+            }
+        }
+        self.platform.touch(addr, size, access)
     }
     fn device_load(&mut self, addr: u64, mode: u8, size: Size) -> Result<u64, MemFault> {
         self.platform.device_load(addr, mode, size)
@@ -89,6 +106,17 @@ fn system(cx: &Cx) -> Option<&'static dyn System> {
     cx.system.map(|s| unsafe { &*s })
 }
 
+/// What is watched, if anything is.
+fn stops(cx: &Cx) -> Option<&'static Stops> {
+    // SAFETY: set by the engine for the time of a run from the set that it holds; references to it are not kept.
+    cx.stops.map(|s| unsafe { &*s })
+}
+
+/// Would this access touch watched memory?  Then its instruction must run alone.
+fn is_watched(cx: &Cx, op: MemOp, addr: u64, access: Access) -> bool {
+    op.mode == 0 && stops(cx).is_some_and(|s| s.touched(addr, op.size.bytes(), access).is_some())
+}
+
 /// Memory as the guest's instructions see it; `platform` is that of the run, or something around it.
 fn memory<'a>(cx: &'a Cx, platform: &'a mut dyn Platform) -> Virtual<'a> {
     Virtual { system: system(cx), state: &cx.state, platform }
@@ -96,7 +124,10 @@ fn memory<'a>(cx: &'a Cx, platform: &'a mut dyn Platform) -> Virtual<'a> {
 
 /// Resolves a page for an access of the guest.
 fn page(cx: &Cx, addr: u64, access: Access, mode: u8) -> Result<PageRef, Miss> {
-    let page = memory(cx, platform(cx)).page(addr, access, mode).map_err(Miss::Fault)?;
+    let mut page = memory(cx, platform(cx)).page(addr, access, mode).map_err(Miss::Fault)?;
+    if stops(cx).is_some_and(|s| s.watches_page(addr)) {
+        page.flags = page.flags.with(PageFlags::SLOW);
+    }
     if page.flags.has(PageFlags::DEVICE) { Err(Miss::Alone) } else { Ok(page) }
 }
 
@@ -167,6 +198,9 @@ impl<const K: u8> Slow for LoadSlow<K> {
 }
 
 fn load(cx: &mut Cx, op: MemOp, addr: u64) -> Result<u64, Miss> {
+    if is_watched(cx, op, addr, Access::Load) {
+        return Err(Miss::Alone);
+    }
     if op.mode == 0 && (addr & PAGE_MASK) + op.size.bytes() <= PAGE_SIZE {
         let span = match cx.known_load(addr, op.size.bytes()) {
             Some(span) => Some(span),
@@ -195,6 +229,10 @@ impl<const K: u8> Slow for StoreSlow<K> {
 }
 
 fn store(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, value: u64) -> Option<()> {
+    if is_watched(cx, op, addr, Access::Store) {
+        leave(cx, pc, Leave::Alone);
+        return None;
+    }
     let last = op.effective(addr.wrapping_add(op.size.bytes() - 1));
     for at in [addr, last] {
         if at == last && (addr ^ last) & !PAGE_MASK == 0 && at != addr {
@@ -272,7 +310,7 @@ fn general_address(cx: &mut Cx, base: u8, literal: u64) -> (MemOp, u64) {
 
 fn check_aligned(op: MemOp, addr: u64, access: Access) -> Result<(), Miss> {
     if op.aligned && addr & (op.size.bytes() - 1) != 0 {
-        return Err(Miss::Fault(MemFault { addr, access, kind: tern_core::mem::FaultKind::Misaligned }));
+        return Err(Miss::Fault(MemFault { addr, access, kind: FaultKind::Misaligned }));
     }
     Ok(())
 }
@@ -306,6 +344,9 @@ impl Slow for Probe {
         // SAFETY: `pc` is a probe; its literal follows.
         let (w, literal) = unsafe { (*pc, (*pc.add(1)).number()) };
         let (op, addr) = general_address(cx, w.a(), literal);
+        if is_watched(cx, op, addr, Access::Store) {
+            return leave(cx, pc, Leave::Alone);
+        }
         match general(cx, |memory| eval::probe(memory, op, addr)) {
             Ok(()) => Some(acc),
             Err(f) => miss(cx, pc, f),
@@ -345,6 +386,9 @@ impl Slow for Cas {
 }
 
 fn atomic(cx: &mut Cx, pc: *const Word, op: MemOp, addr: u64, new: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    if is_watched(cx, op, addr, Access::Load) || is_watched(cx, op, addr, Access::Store) {
+        return leave(cx, pc, Leave::Alone);
+    }
     let aligned = addr & (op.size.bytes() - 1) == 0;
     let known = if aligned && op.mode == 0 { cx.known_store(addr, op.size.bytes()) } else { None };
     let old = match known {
@@ -388,12 +432,13 @@ impl Slow for Helper {
         cx.state.set(Slot::PC, guest_pc);
         let mut dirty = core::mem::take(&mut cx.dirty_code);
         let system = system(cx);
-        let mut watch = Watch { platform: platform(cx), dirty: &mut dirty };
+        let stops = stops(cx);
+        let mut watch = Watch { platform: platform(cx), dirty: &mut dirty, stops, refuse: true, touched: None };
         let mut careful = Careful::new(&mut watch, system.is_some());
         let mut hcx = HelperCx { state: &mut cx.state, platform: &mut careful, system, icount, flush: Flush::None };
         let result = (helper.call)(&mut hcx, args, payload >> 16);
         let flush = hcx.flush;
-        let refused = careful.refused();
+        let refused = careful.refused() | watch.touched.is_some();
         cx.flush = cx.flush.and(flush);
         cx.dirty_code = dirty;
         settle(cx);

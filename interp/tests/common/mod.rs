@@ -56,6 +56,9 @@ impl Frontend for Toy {
     fn translate(&self, fetch: &mut dyn Fetch, b: &mut Builder<'_>, limits: Limits) -> Result<u64, MemFault> {
         let mut pc = b.key().pc;
         while b.insns() < limits.insns && !b.ended() {
+            if b.insns() > 0 && fetch.begins_block(pc) {
+                break;
+            }
             let mut bytes = [0; 4];
             match fetch.fetch(pc, &mut bytes) {
                 Err(fault) if b.insns() == 0 => return Err(fault),

@@ -10,6 +10,7 @@
 //! * [`run`]: how a machine is run, whichever command line says so.
 #![forbid(unsafe_code)]
 
+pub mod gdb;
 pub mod grammar;
 pub mod hmp;
 pub mod parts;

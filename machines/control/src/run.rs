@@ -22,6 +22,8 @@ pub struct RunOptions {
     pub qtest_only: bool,
     /// The character device of qtest.
     pub qtest: Option<String>,
+    /// The character device of the gdb server.
+    pub gdb: Option<String>,
     /// Monitors.
     pub monitors: Vec<MonitorConfig>,
     /// Go on in the background once the machine is made.
@@ -73,8 +75,13 @@ pub enum TapeOption {
         file: PathBuf,
         /// Does what the guest prints on the terminal appear?
         output: bool,
+        /// Bytes for checkpoints, from which the replay can go back; `None`: it cannot.
+        checkpoints: Option<usize>,
     },
 }
+
+/// Bytes for checkpoints, if nobody says.
+pub const CHECKPOINTS: usize = 512 << 20;
 
 /// What happens when the guest does something to the whole machine (`-action`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -206,6 +213,7 @@ impl RunOptions {
             preconfig: false,
             qtest_only: false,
             qtest: None,
+            gdb: None,
             monitors: Vec::new(),
             daemonize: false,
             timestamps: false,

@@ -1,5 +1,6 @@
 //! Control surfaces on a machine, and the loop that serves them: monitors, QMP, qtest.
 
+use crate::gdb::GdbServer;
 use crate::hmp::HumanMonitor;
 use crate::qtest::Qtest;
 use crate::run::MonitorMode;
@@ -33,6 +34,7 @@ pub trait Surface {
 pub struct Control {
     vm: Vm,
     surfaces: Vec<Box<dyn Surface>>,
+    gdb: Option<GdbServer>,
 }
 
 impl Control {
@@ -51,7 +53,8 @@ impl Control {
                 MonitorMode::Control(pretty) => crate::qmp::monitor(&vm, &monitor.chardev, pretty)?,
             });
         }
-        Ok(Control { vm, surfaces })
+        let gdb = vm.options.gdb.as_deref().map(|id| GdbServer::new(&vm, id)).transpose()?;
+        Ok(Control { vm, surfaces, gdb })
     }
 
     /// Runs until the machine comes to its end; the status that tern ends with.
@@ -62,6 +65,12 @@ impl Control {
         loop {
             for surface in &mut self.surfaces {
                 surface.attend(&mut self.vm)?;
+            }
+            if let Some(request) = self.vm.gdb_request.take() {
+                self.change_gdb(request);
+            }
+            if let Some(gdb) = &mut self.gdb {
+                gdb.attend(&mut self.vm)?;
             }
             self.tell();
             let mut more = false;
@@ -81,9 +90,25 @@ impl Control {
         }
     }
 
+    /// Another gdb server, or none.
+    fn change_gdb(&mut self, id: Option<String>) {
+        if let Some(old) = self.gdb.take() {
+            old.end(&mut self.vm);
+        }
+        if let Some(id) = id {
+            match GdbServer::new(&self.vm, &id) {
+                Ok(server) => self.gdb = Some(server),
+                Err(why) => self.vm.tell(&format!("gdbserver: {why}")),
+            }
+        }
+    }
+
     fn tell(&mut self) {
         self.vm.hear();
         for event in self.vm.take_events() {
+            if let Some(gdb) = &mut self.gdb {
+                gdb.event(&mut self.vm, &event);
+            }
             for surface in &mut self.surfaces {
                 surface.event(&mut self.vm, &event);
             }

@@ -138,10 +138,19 @@ fn try_replace(
             let mut args = cx.process.config.reexec.clone();
             // A guest without argv[0] gets an empty one (fs/exec.c).
             let argv = if argv.is_empty() { vec![CString::default()] } else { cstrings(argv)? };
+            let session = crate::debug::keep_session(cx.process);
+            if let Some(option) = &session {
+                // The last one ends the options.
+                args.insert(args.len() - 1, option.clone());
+            }
             args.push(argv[0].clone());
             args.push(CString::new(path).map_err(|_| Errno::ENOENT)?);
             args.extend(argv.into_iter().skip(1));
-            Err(sys::proc::execve(c"/proc/self/exe", &args, &env).into())
+            let error = sys::proc::execve(c"/proc/self/exe", &args, &env);
+            if session.is_some() {
+                crate::debug::end_session(cx.process);
+            }
+            Err(error.into())
         }
     }
 }

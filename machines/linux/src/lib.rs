@@ -5,6 +5,7 @@
 //! * [`mm`]: the address space.  [`elf`]: loader, initial stack, vDSO.
 //! * [`table`]: syscalls as rows; [`args`]: their argument types; [`sys`]: the code of irregular ones; [`strace`].
 //! * [`abi`]: data layout by word size and byte order, structs, errno, flags.  [`isa`]: what differs between guests.
+//! * [`debug`]: a process under a debugger.
 //! * [`paths`], [`procfs`], [`exec`]: names, views of `/proc`, programs.
 //!
 //! # Adding a syscall
@@ -21,6 +22,7 @@ pub mod abi;
 pub mod args;
 pub mod config;
 pub mod cx;
+pub mod debug;
 pub mod elf;
 pub mod engine;
 pub mod events;

@@ -96,6 +96,8 @@ pub struct Process {
     pub child_events: u64,
     /// Limits that tern itself keeps (memory); the others are the host's.
     pub rlimits: MemRlimits,
+    /// Its debugger, if it has one.
+    pub debug: Option<Box<crate::debug::Debug>>,
     /// A call of its only thread may wait in the host's kernel rather than in the scheduler.
     pub waits_in_kernel: bool,
     /// How it ended, once it has.

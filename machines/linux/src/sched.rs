@@ -108,29 +108,52 @@ pub fn can_block(fd: i32, events: i16) -> bool {
 
 /// Runs the process to its end.
 pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
-    let mut last: Tid = 0;
     signal::host::start(process);
+    go_on(process, engine, Turn::default())
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Turn {
+    /// The thread that had the last one.
+    pub last: Tid,
+    /// The thread whose turn was cut off, and the position at which it is to end.
+    pub unfinished: Option<(Tid, u64)>,
+}
+
+/// Runs a process that has run before to its end.
+pub fn go_on(process: &mut Process, engine: &mut dyn Engine, mut whose: Turn) -> ExitStatus {
     loop {
+        if let Some(status) = turn(process, engine, &mut whose) {
+            return status;
+        }
+    }
+}
+
+/// Looks at what has happened, and gives a thread its turn; how the process has ended, if it has.
+pub fn turn(process: &mut Process, engine: &mut dyn Engine, whose: &mut Turn) -> Option<ExitStatus> {
+    let unfinished = whose.unfinished.take().filter(|(tid, _)| process.threads.contains_key(tid));
+    if let Some((tid, end)) = unfinished {
+        whose.unfinished = slice(&mut Cx { process, engine, tid }, Some(end));
+    } else {
         if tern_host::signal::pending() {
             signal::collect(process);
         }
         crate::timers::expire(process);
-        let runnable = wake(process, false);
-        if runnable {
-            let next = process.threads.range(last + 1..).chain(process.threads.range(..=last));
+        if wake(process, false) {
+            let next = process.threads.range(whose.last + 1..).chain(process.threads.range(..=whose.last));
             let next = next.filter(|(_, t)| matches!(t.run, RunState::Ready)).map(|(tid, _)| *tid).next();
             if let Some(tid) = next {
-                last = tid;
-                slice(&mut Cx { process, engine, tid });
+                whose.last = tid;
+                whose.unfinished = slice(&mut Cx { process, engine, tid }, None);
             }
         } else {
             wake(process, true);
         }
-        if let Some(status) = process.exit {
-            crate::thread::process_ends(process);
-            return status;
-        }
     }
+    let status = process.exit?;
+    crate::thread::process_ends(process);
+    Some(status)
 }
 
 /// Makes blocked threads ready whose condition may hold; with `idle` it waits until there is one (or a host signal).
@@ -160,6 +183,11 @@ fn wake(process: &mut Process, idle: bool) -> bool {
             fds.push(PollFd { fd: *fd, events: *events, revents: 0 });
             owners.push(thread.tid);
         }
+    }
+    if let Some(debug) = &process.debug {
+        // Somebody may want to interrupt.
+        fds.push(PollFd { fd: debug.fd, events: sys::host::POLLIN, revents: 0 });
+        owners.push(0);
     }
     let block = idle && woken.is_empty() && !any_ready;
     if block || !fds.is_empty() {
@@ -198,11 +226,13 @@ fn poll(fds: &mut [PollFd], deadline: Option<u64>, block: bool) {
     });
 }
 
-/// Runs one thread until its slice is over, it blocks, or it is gone.
-fn slice(cx: &mut Cx<'_>) {
+/// Runs one thread until its slice is over (at position `end`, if it is the rest of one), it blocks, or it is gone.  If a
+/// debugger cuts it off: whose it is, and where it is to end.
+fn slice(cx: &mut Cx<'_>, end: Option<u64>) -> Option<(Tid, u64)> {
     let alone = cx.process.threads.len() == 1;
     let cpu = cx.thread().cpu;
-    let end = cx.engine.icount(cpu).saturating_add(if alone { SLICE_ALONE } else { SLICE_SHARED });
+    let length = if alone { SLICE_ALONE } else { SLICE_SHARED };
+    let end = end.unwrap_or_else(|| cx.engine.icount(cpu).saturating_add(length));
     loop {
         if tern_host::signal::pending() {
             signal::collect(cx.process);
@@ -216,21 +246,31 @@ fn slice(cx: &mut Cx<'_>) {
         } else {
             if !(quiet && cx.process.signals.pending.is_empty()) {
                 signal::deliver(cx);
+                if crate::debug::is_stopped(cx.process) {
+                    return Some((cx.tid, end));
+                }
                 if !runs(cx) {
-                    return;
+                    return None;
                 }
             }
             let left = end.saturating_sub(cx.engine.icount(cpu));
             if left == 0 {
-                return;
+                return None;
             }
+            let left = if crate::debug::steps(cx.process, cx.tid) { 1 } else { left };
             let stop = cx.engine.run(cpu, &mut cx.process.mem, left);
+            crate::debug::note(cx, stop);
             handle(cx, stop);
         }
-        let Some(thread) = cx.process.threads.get_mut(&cx.tid) else { return };
+        crate::debug::settle(cx);
+        let stopped = crate::debug::is_stopped(cx.process);
+        let thread = cx.process.threads.get_mut(&cx.tid)?;
         let ready = matches!(thread.run, RunState::Ready) && !core::mem::take(&mut thread.yielded);
         if !ready || cx.process.exit.is_some() {
-            return;
+            return None;
+        }
+        if stopped {
+            return Some((cx.tid, end));
         }
     }
 }
@@ -260,7 +300,7 @@ fn runs(cx: &mut Cx<'_>) -> bool {
 
 fn handle(cx: &mut Cx<'_>, stop: Stop) {
     match stop {
-        Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield => {}
+        Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield | Stop::Breakpoint | Stop::Watch(_) => {}
         Stop::Syscall => {
             enter(cx);
             issue(cx);

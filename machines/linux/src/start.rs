@@ -139,6 +139,7 @@ impl Prepared {
             signalfds: crate::sys::signalfd::Signalfds::default(),
             child_events: 0,
             rlimits,
+            debug: None,
             waits_in_kernel: true,
             exit: None,
         })

@@ -120,6 +120,7 @@ impl Fixture {
             signalfds: crate::sys::signalfd::Signalfds::default(),
             child_events: 0,
             rlimits: MemRlimits { address_space: none, data: none, stack, locked: none },
+            debug: None,
             waits_in_kernel: false,
             exit: None,
         };

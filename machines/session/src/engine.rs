@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tern_core::engine::{Platform, Stop};
 use tern_core::frontend::Frontend;
 use tern_core::state::State;
+use tern_core::stops::Stops;
 use tern_core::system::Flush;
 use tern_interp::{Count, Dispatch, LogItem, Stats};
 
@@ -136,8 +137,19 @@ impl Engine {
                 log.write(Items::INT, format_args!("cpu {} fault at {pc:#x}: {access:?} {addr:#x}, {kind:?}", id.0));
             }
             Stop::Syscall => log.write(Items::INT, format_args!("cpu {} syscall before {pc:#x}", id.0)),
-            Stop::Limit | Stop::Halt | Stop::Yield | Stop::Resync => {}
+            Stop::Limit | Stop::Halt | Stop::Yield | Stop::Resync | Stop::Breakpoint | Stop::Watch(_) => {}
         }
+    }
+
+    /// From now on these stop the CPUs.
+    pub fn set_stops(&mut self, stops: &Stops) {
+        self.interp.set_stops(stops);
+    }
+
+    /// A breakpoint where the CPU stands does not stop it this time.
+    pub fn pass(&mut self, id: CpuId) {
+        let inner = self.inner(id);
+        self.interp.pass(inner);
     }
 
     /// Sets the number of instructions that a CPU has retired: it goes on from a saved state.

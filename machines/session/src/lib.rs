@@ -5,9 +5,11 @@
 //! * [`log`]: log items and where their lines go.
 //! * [`machine`]: whole machines and their run loop; [`firmware`]: what stands in for firmware.
 //! * [`record`]: logs of runs; [`timeline`]: any position of a replay.
+//! * [`debug`]: what debuggers see of a machine or a process, and the gdb server.
 //! * [`ident`]: what an ELF file says it is; [`image`]: a small ELF file from assembled code.
 #![forbid(unsafe_code)]
 
+pub mod debug;
 mod engine;
 pub mod firmware;
 pub mod ident;

@@ -2,6 +2,7 @@
 
 use tern_core::engine::{Platform, Stop};
 use tern_core::state::State;
+use tern_core::stops::Stops;
 use tern_linux::CpuId;
 
 /// An engine that runs the threads of a process.
@@ -26,6 +27,15 @@ impl tern_linux::Engine for ProcessEngine {
     }
     fn run(&mut self, id: CpuId, platform: &mut dyn Platform, insns: u64) -> Stop {
         self.0.run(inner(id), platform, insns)
+    }
+    fn set_stops(&mut self, stops: &Stops) {
+        self.0.set_stops(stops);
+    }
+    fn pass(&mut self, id: CpuId) {
+        self.0.pass(inner(id));
+    }
+    fn total_icount(&self) -> u64 {
+        self.0.total_icount()
     }
     fn icount(&self, id: CpuId) -> u64 {
         self.0.icount(inner(id))

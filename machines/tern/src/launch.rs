@@ -2,6 +2,7 @@
 
 use crate::engine::ProcessEngine;
 use crate::failure::{Failure, NOT_EXECUTABLE, USAGE, complain, plain};
+use crate::gdb::{self, Gdb};
 use crate::{logfile, signals};
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
@@ -56,6 +57,8 @@ pub(crate) struct Launch {
     pub(crate) in_guest: bool,
     /// Speak as this QEMU emulator.
     pub(crate) qemu: Option<String>,
+    /// Where gdb is, if the program is debugged.
+    pub(crate) gdb: Option<Gdb>,
     /// Only programs of this ISA are run.
     pub(crate) isa: Option<&'static Isa>,
 }
@@ -90,6 +93,7 @@ impl Launch {
             figures: false,
             in_guest: false,
             qemu: None,
+            gdb: None,
             isa: None,
         }
     }
@@ -193,6 +197,7 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
         hwcap: cpu.hwcap,
         probe: cpu.probe,
     };
+    let frontend = cpu.frontend.clone();
     let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
     restore_signals();
     let mut process = prepared.load(model, &mut engine).map_err(|e| refusal(&launch, &e))?;
@@ -201,8 +206,12 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
         let hook = move |kind: &str, text: core::fmt::Arguments<'_>| log.write_named(kind, text);
         process.mem.events.set_log(Some(Box::new(hook)));
     }
+    let connection = launch.gdb.as_ref().map(|gdb| gdb.connect(launch.qemu.is_some())).transpose()?;
     let begin = monotonic_ns();
-    let status = tern_linux::sched::run(&mut process, &mut engine);
+    let status = match connection {
+        Some(connection) => gdb::run(&mut process, &mut engine, frontend, connection),
+        None => tern_linux::sched::run(&mut process, &mut engine),
+    };
     let nanos = monotonic_ns().saturating_sub(begin);
     figures(&launch, &engine.0, nanos, &process.mem.events.summary());
     // The process ends: its memory need not be taken apart first.

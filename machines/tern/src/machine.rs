@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tern_board::host::Host;
 use tern_board::{BoardConfig, Plan};
-use tern_control::run::RunOptions;
+use tern_control::run::{RunOptions, TapeOption};
 use tern_control::surface::Control;
 use tern_control::vm::Vm;
 use tern_control::vm::save::{read_snapshot, writable};
@@ -73,6 +73,9 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         vm.begin_with_image(tag)?;
     }
     vm.begin_incoming()?;
+    if let TapeOption::Replay { checkpoints: Some(budget), .. } = &options.tape {
+        vm.begin_timeline(*budget)?;
+    }
     let control = Control::new(vm)?;
     if let Some(daemon) = daemon {
         daemon.ready()?;

@@ -12,6 +12,7 @@ mod demo;
 mod disasm;
 mod engine;
 mod failure;
+mod gdb;
 mod launch;
 mod list;
 mod log;

@@ -2,6 +2,7 @@
 //! set-ups and scripts written for it keep working.  Options are rows; each may come from an environment variable too.
 
 use crate::failure::{Failure, print};
+use crate::gdb::Gdb;
 use crate::launch::{self, Launch};
 use crate::run::number;
 use std::ffi::{OsStr, OsString};
@@ -49,8 +50,9 @@ const fn row(name: &'static str, env: &'static str, arg: &'static str, about: &'
 static ROWS: &[Row] = &[
     row("h", "", "", "print this help", |_, _| Err(Stop::Usage)),
     row("help", "", "", "", |_, _| Err(Stop::Usage)),
-    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port'", |s, _| {
-        refuse(s, "-g: the gdb server is not built yet")
+    row("g", "QEMU_GDB", "port", "wait gdb connection to 'port', or to a local socket's path", |s, v| {
+        s.launch.gdb = Some(Gdb::Listen { at: v.to_owned(), host: "0.0.0.0" });
+        Ok(())
     }),
     row("L", "QEMU_LD_PREFIX", "path", "set the elf interpreter prefix to 'path'", |s, v| {
         s.launch.sysroot = Some(v.to_owned());

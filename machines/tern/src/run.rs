@@ -1,6 +1,7 @@
 //! `tern run`: a Linux program of another architecture.
 
 use crate::failure::{Failure, USAGE};
+use crate::gdb::Gdb;
 use crate::launch::{self, Launch};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -63,6 +64,12 @@ pub(crate) struct Args {
     /// Another guest started this one: it ends as its signals say, and its argv 0 stands before PROG
     #[arg(long, hide = true)]
     in_guest: bool,
+    /// Wait for gdb before the first instruction: a port, HOST:PORT, or the path of a local socket
+    #[arg(long, value_name = "ADDR")]
+    gdb: Option<OsString>,
+    /// Go on with gdb's session of the program before this one
+    #[arg(long, hide = true, conflicts_with = "gdb")]
+    gdb_session: Option<String>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "PROG ARGS")]
     command: Vec<OsString>,
@@ -96,6 +103,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     launch.reserved_va = args.reserved_va;
     launch.one_insn = args.one_insn;
     launch.in_guest = args.in_guest;
+    let listen = args.gdb.map(|at| Gdb::Listen { at, host: "127.0.0.1" });
+    launch.gdb = listen.or(args.gdb_session.map(Gdb::Session));
     launch::run(launch)
 }
 

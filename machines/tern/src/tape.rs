@@ -116,10 +116,13 @@ impl Session {
                 let setup = recorded(config, words.clone(), u64::from_le_bytes(seed), now)?;
                 Ok(Session::Record { file: file.clone(), setup: Box::new(setup) })
             }
-            TapeOption::Replay { file, output } => {
+            TapeOption::Replay { file, output, .. } => {
                 let Log { reader, setup, .. } = Log::open(file)?;
                 let (player, packed) = (Player::new(reader), setup.packed);
-                let is_monitor = |chardev: &Chardev| options.monitors.iter().any(|m| m.chardev == chardev.id);
+                let is_monitor = |chardev: &Chardev| {
+                    let id = &chardev.id;
+                    options.monitors.iter().any(|m| m.chardev == *id) || options.gdb.as_ref() == Some(id)
+                };
                 let output = |chardev: &Chardev| match chardev.setup.spec {
                     _ if is_monitor(chardev) => None,
                     Spec::Stdio { .. } if *output => {

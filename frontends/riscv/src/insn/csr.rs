@@ -10,7 +10,7 @@ use crate::state::{
     MCAUSE, MEPC, MSCRATCH, MTVAL, MTVEC, SCAUSE, SCOUNTEREN, SEPC, SISELECT, SSCRATCH, STVAL, STVEC, VCSR, VL, VSTART,
     VTYPE,
 };
-use crate::translate::{Tr, X};
+use crate::translate::{Cpu, Tr, X};
 use tern_core::ir::I64;
 use tern_core::state::Slot;
 
@@ -115,15 +115,35 @@ impl Csr {
     /// The register with this number, if this CPU has it.
     #[must_use]
     pub fn find(t: &Tr<'_>, number: u16) -> Option<&'static Csr> {
+        Csr::of(t.cpu, number)
+    }
+
+    fn of(cpu: Cpu, number: u16) -> Option<&'static Csr> {
         let row = Csr::row(number)?;
         let has = match row.needs {
-            Needs::F => t.cpu.csr_f,
-            Needs::Counters => t.cpu.csr_counters,
-            Needs::CounterHalves => t.cpu.csr_counters && t.cpu.rv32,
-            Needs::V => t.cpu.vector.vlen > 0,
-            Needs::Has(bits) => t.cpu.privileged.has(bits),
+            Needs::F => cpu.csr_f,
+            Needs::Counters => cpu.csr_counters,
+            Needs::CounterHalves => cpu.csr_counters && cpu.rv32,
+            Needs::V => cpu.vector.vlen > 0,
+            Needs::Has(bits) => cpu.privileged.has(bits),
         };
         has.then_some(row)
+    }
+
+    /// The registers that a CPU has: number and name, by number.
+    pub(crate) fn list(cpu: Cpu) -> Vec<(u32, &'static str)> {
+        let names = NAMES.split(' ').filter_map(|entry| {
+            let (name, number) = entry.split_once('=')?;
+            let number = match number.strip_prefix("0x") {
+                Some(hex) => u16::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            Csr::of(cpu, number).map(|_| (u32::from(number), name))
+        });
+        let mut list: Vec<_> = names.collect();
+        list.sort_unstable();
+        list.dedup_by_key(|(number, _)| *number);
+        list
     }
 }
 

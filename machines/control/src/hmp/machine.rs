@@ -26,6 +26,20 @@ pub(super) fn powerdown(vm: &mut Vm, _: &Args<'_>) -> Result<String> {
     vm.powerdown().map(|()| String::new())
 }
 
+pub(super) fn gdbserver(vm: &mut Vm, args: &Args<'_>) -> Result<String> {
+    match args.get(0).unwrap_or(crate::gdb::DEFAULT) {
+        "none" => {
+            vm.gdb_request = Some(None);
+            Ok("Disabled gdbserver\n".to_owned())
+        }
+        device => {
+            let id = crate::gdb::add_chardev(vm, device)?;
+            vm.gdb_request = Some(Some(id));
+            Ok(format!("Waiting for gdb connection on device '{device}'\n"))
+        }
+    }
+}
+
 pub(super) fn cpu(vm: &mut Vm, args: &Args<'_>) -> Result<String> {
     let n = args.need(0, "an index")?.parse::<usize>().map_err(|_| "invalid CPU index".to_owned())?;
     if n >= vm.board.machine.cpus() {

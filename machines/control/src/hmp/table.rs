@@ -32,7 +32,7 @@ pub(super) static ROWS: &[Row] = &[
         machine::migrate_set_capability,
     ),
     row("boot_set", "bootdevice", "define new values for the boot device list", no_hardware),
-    row("gdbserver", "[device]", "start gdbserver on given device (default 'tcp::1234')", not_built),
+    row("gdbserver", "[device]", "start gdbserver on given device (default 'tcp::1234')", machine::gdbserver),
     row("log", "item1[,...]", "activate logging of the specified items", log),
     row("logfile", "filename", "output logs to 'filename'", not_built),
     row("trace-event", "name on|off", "changes status of a specific trace event", |_, _| {

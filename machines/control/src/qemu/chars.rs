@@ -73,6 +73,21 @@ fn add(line: &mut Line, chardev: Chardev) -> Result<(), String> {
     Ok(())
 }
 
+/// `-gdb`.
+pub(super) fn gdb(line: &mut Line, text: &str) -> Result<(), Stop> {
+    const ID: &str = "gdb";
+    line.config.chardevs.retain(|c| c.id != ID);
+    line.run.gdb = match text {
+        "none" => None,
+        _ if text.starts_with("chardev:") => Some(named(line, text, ID)?),
+        _ => {
+            add(line, Chardev { id: ID.to_owned(), setup: crate::gdb::setup(text)? })?;
+            Some(ID.to_owned())
+        }
+    };
+    Ok(())
+}
+
 /// Has the terminal been given away?
 pub(super) fn has_stdio(line: &Line) -> bool {
     line.config.chardevs.iter().any(|c| matches!(c.setup.spec, Spec::Stdio { .. }))

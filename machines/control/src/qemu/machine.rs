@@ -3,7 +3,7 @@
 use super::{LIKE, Line, Stop};
 use crate::grammar::{Keys, date_ns, number, size, switch};
 use crate::parts;
-use crate::run::{OnPanic, OnWatchdog, TapeOption};
+use crate::run::{CHECKPOINTS, OnPanic, OnWatchdog, TapeOption};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tern_board::BOARDS;
@@ -189,7 +189,9 @@ pub(super) fn icount(line: &mut Line, text: &str) -> Result<(), Stop> {
     line.run.tape = match (keys.take("rr").as_deref(), file) {
         (None, None) => TapeOption::None,
         (Some("record"), Some(file)) => TapeOption::Record { file: file.into(), words: Vec::new() },
-        (Some("replay"), Some(file)) => TapeOption::Replay { file: file.into(), output: true },
+        (Some("replay"), Some(file)) => {
+            TapeOption::Replay { file: file.into(), output: true, checkpoints: Some(CHECKPOINTS) }
+        }
         (Some("record" | "replay"), None) => return Err("rr: rrfile=FILE is wanted too".to_owned().into()),
         (None, Some(_)) => return Err("rrfile: rr=record or rr=replay is wanted too".to_owned().into()),
         (Some(other), _) => return Err(format!("rr={other}: record or replay is wanted").into()),

@@ -172,6 +172,13 @@ pub(super) static ROWS: &[Row] = &[
         Ok(())
     }),
     row("qtest-log", "file", "accepted; nothing is logged of qtest", |_, _| Ok(())),
+    row(
+        "gdb",
+        "dev",
+        "a gdb server on a character device: tcp:[HOST]:PORT, unix:PATH, stdio, chardev:ID, none",
+        chars::gdb,
+    ),
+    row("s", "", "the same as -gdb tcp::1234", |line, _| chars::gdb(line, crate::gdb::DEFAULT)),
     row("S", "", "do not start the machine before a monitor says so", |line, _| {
         line.run.paused = true;
         Ok(())
@@ -257,8 +264,6 @@ pub(super) static ROWS: &[Row] = &[
         Ok(keys.done()?)
     }),
     // Refused.
-    never_flag("s", |_, _| refuse("the gdb server is not built yet")),
-    never("gdb", |_, _| refuse("the gdb server is not built yet")),
     never_flag("only-migratable", yet),
     never("trace", |_, _| refuse("there are no trace events")),
     never("dfilter", yet),

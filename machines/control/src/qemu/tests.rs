@@ -153,6 +153,17 @@ fn clocks_and_runs() {
     assert!(actions("-no-shutdown").shutdown_pauses && actions("-action shutdown=pause").shutdown_pauses);
     let line = "-action panic=pause,watchdog=poweroff";
     assert_eq!((actions(line).panic, actions(line).watchdog), (OnPanic::Pause, OnWatchdog::Poweroff));
+    let gdb = |line: &str| {
+        let (config, run) = machine(line);
+        let specs = config.chardevs.into_iter().filter(|c| run.gdb.as_ref() == Some(&c.id)).map(|c| c.setup.spec);
+        specs.collect::<Vec<_>>()
+    };
+    let spec = |text: &str| vec![tern_board::config::Setup::parse(text).expect("a device").spec];
+    assert_eq!(gdb("-s"), spec("tcp::1234,server=on,wait=off"));
+    assert_eq!(gdb("-gdb tcp:h:1 -gdb unix:/g"), spec("unix:/g,server=on,wait=off"), "the last one counts");
+    assert_eq!(gdb("-gdb tcp:h:1,server=off"), spec("tcp:h:1,server=off"));
+    assert_eq!(gdb("-chardev null,id=n -gdb chardev:n"), spec("null"));
+    assert_eq!(gdb("-s -gdb none"), []);
     assert!(machine("-S").1.paused && machine("-accel qtest -S").1.qtest_only);
     for (line, why) in [
         ("-icount 11", "-icount 11: shift expects auto or a number from 0 to 10"),
@@ -166,8 +177,7 @@ fn clocks_and_runs() {
         ),
         ("-rtc localtime", "-rtc localtime: base=localtime is not supported, only utc and dates"),
         ("-d foo", "-d foo: 'foo' is no log item (see -d help)"),
-        ("-s", "-s: the gdb server is not built yet"),
-        ("-gdb tcp::1", "-gdb tcp::1: the gdb server is not built yet"),
+        ("-gdb chardev:x", "-gdb chardev:x: there is no chardev 'x'"),
         ("-foo", "-foo: invalid option"),
         ("-m", "-m: requires an argument"),
         ("--m", "-m: requires an argument"),

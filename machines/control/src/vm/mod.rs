@@ -13,6 +13,7 @@ pub mod migrate;
 pub mod qom;
 mod run;
 pub mod save;
+mod travel;
 
 pub use devices::DeviceError;
 pub use hear::device_name;
@@ -24,6 +25,8 @@ use std::collections::VecDeque;
 use tern_board::host::Host;
 use tern_board::{Board, BoardConfig};
 use tern_host::clock;
+use tern_session::machine::DebugStop;
+use tern_session::timeline::Timeline;
 
 /// What a machine does (QMP's `RunState`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,6 +140,12 @@ pub struct Vm {
     stops: Stops,
     patience: Option<u64>,
     migration: migrate::Migration,
+    debug_stop: Option<DebugStop>,
+    /// What somebody wants of the gdb server: a character device for it, or none.
+    pub gdb_request: Option<Option<String>>,
+    timeline: Option<Timeline>,
+    /// A replay that can go back has come to its end, and nobody has been told.
+    at_end: bool,
     /// What QMP keeps.
     pub qmp: crate::qmp::State,
 }
@@ -165,6 +174,10 @@ impl Vm {
             stops,
             patience: None,
             migration: migrate::Migration::default(),
+            debug_stop: None,
+            gdb_request: None,
+            timeline: None,
+            at_end: false,
             qmp: crate::qmp::State::default(),
         }
     }
@@ -185,6 +198,11 @@ impl Vm {
     #[must_use]
     pub fn ended(&self) -> Option<u8> {
         self.ended
+    }
+
+    /// Why a CPU has stopped for its debugger, if one has since the last call.
+    pub fn take_debug_stop(&mut self) -> Option<DebugStop> {
+        self.debug_stop.take()
     }
 
     /// Tells whoever listens.

@@ -46,17 +46,25 @@ impl Vm {
         if self.patience.is_some() || self.is_migrating() {
             self.host.world().request(Control::Attend);
         }
-        let stop = self.stops.next(self.board.machine.retired());
+        let stop = self.stops.next(self.board.machine.retired()).min(self.next_checkpoint());
         let ended = self.board.machine.run(stop);
         self.dealt_with(ended)
     }
 
     /// Does what the end of a run asks for.
     fn dealt_with(&mut self, ended: Ended) -> Result<(), String> {
+        let over = matches!(ended, Ended::PowerOff(_) | Ended::Replayed | Ended::Panic | Ended::Shutdown);
+        if over && self.stands_at_end() {
+            return Ok(());
+        }
         match ended {
             Ended::Limit => self.limit()?,
             Ended::Attend => {}
             Ended::Pause => self.stop(),
+            Ended::Debug => {
+                self.debug_stop = self.board.machine.take_debug_stop();
+                self.stop_as(RunState::Debug);
+            }
             Ended::Reset => self.guest_reset(Cause::GuestReset)?,
             Ended::Quit => self.quit(Cause::HostSignal),
             Ended::PowerOff(status) => self.shutdown(Cause::GuestShutdown, status as u8),
@@ -156,6 +164,7 @@ impl Vm {
 
     /// Does what is to be done after so many instructions.
     fn limit(&mut self) -> Result<(), String> {
+        self.checkpoint()?;
         let retired = self.board.machine.retired();
         let last = self.stops.until.is_some_and(|until| retired >= until);
         if !last && self.stops.digest_every.is_some_and(|n| retired.is_multiple_of(n)) {
@@ -224,7 +233,7 @@ impl Vm {
         self.stop_as(RunState::Paused);
     }
 
-    pub(super) fn stop_as(&mut self, status: RunState) {
+    pub(crate) fn stop_as(&mut self, status: RunState) {
         if self.is_running() {
             self.set_status(status);
             self.emit("STOP", Value::Null);

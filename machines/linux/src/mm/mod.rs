@@ -9,6 +9,7 @@
 pub mod advice;
 mod dirty;
 pub mod map;
+mod peek;
 mod recent;
 pub mod vma;
 

@@ -345,6 +345,9 @@ fn next(cx: &mut Cx<'_>) -> Option<SigInfo> {
 pub fn deliver(cx: &mut Cx<'_>) {
     while cx.process.exit.is_none() {
         let Some(info) = next(cx) else { break };
+        if crate::debug::holds(cx, info) {
+            break;
+        }
         let action = cx.process.signals.action(info.signo);
         match action.handler {
             SIG_IGN => {}

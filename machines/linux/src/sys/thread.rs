@@ -177,11 +177,14 @@ fn new_thread(cx: &mut Cx<'_>, r: &Request) -> SysResult {
 
 fn new_process(cx: &mut Cx<'_>, r: &Request) -> SysResult {
     let pipe = if r.has(Clone::CLONE_VFORK) { Some(vfork::pipe()?) } else { None };
+    let fork = crate::debug::Fork::begin(cx.process, pipe.is_some())?;
     let pid = sys::proc::fork()?;
     if pid == 0 {
         become_child(cx, r, pipe.map(|(_, write)| vfork::Child::new(write)));
+        fork.in_child(cx.process);
         return Ok(0);
     }
+    fork.in_parent(cx.process, cx.tid, pid);
     if r.exit_signal != signal::SIGCHLD {
         cx.process.children.insert(pid, r.exit_signal);
     }
@@ -203,6 +206,7 @@ fn wait_for_child(cx: &mut Cx<'_>) -> SysResult {
     let Some(mut parent) = cx.thread().vfork.take() else { return Err(Errno::EAGAIN.into()) };
     if parent.receive() {
         parent.apply(cx.process);
+        crate::debug::vfork_done(cx.process, cx.tid);
         return Ok(parent.pid as u64);
     }
     let wait = Wait::fd(parent.fd(), sys::host::POLLIN).interrupted(Interrupted::Uninterruptible);

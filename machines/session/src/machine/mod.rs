@@ -4,6 +4,7 @@
 //! run loop gives CPUs their turns on one thread, lets events happen at their exact position, and takes in what comes from
 //! outside between slices.
 
+mod debug;
 pub mod disk;
 mod fabric;
 mod inspect;
@@ -13,6 +14,7 @@ mod run;
 mod snapshot;
 pub mod tape;
 
+pub use debug::DebugStop;
 pub use inspect::{LineEvent, Physical};
 pub use outside::{Control, Nobody, Outside};
 pub use run::Ended;
@@ -131,6 +133,7 @@ pub struct Machine {
     tape: Tape,
     /// Input from control surfaces for devices, which comes in with that from outside.
     queued: VecDeque<Data>,
+    debug: debug::Debug,
 }
 
 /// A machine cannot be built like that.
@@ -196,6 +199,7 @@ impl Machine {
             digested: 0,
             tape: Tape::None,
             queued: VecDeque::new(),
+            debug: debug::Debug::default(),
         })
     }
 
@@ -375,6 +379,7 @@ impl Machine {
         }
         self.turn = 0;
         self.unfinished = None;
+        self.debug.traps = 0;
     }
 }
 

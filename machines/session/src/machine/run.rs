@@ -1,5 +1,6 @@
 //! The run loop.
 
+use super::debug::DebugStop;
 use super::fabric::LineChange;
 use super::tape::Data;
 use super::{ClockMode, Control, CpuState, Machine};
@@ -51,6 +52,8 @@ pub enum Ended {
     Pause,
     /// Somebody outside wants something of the caller.
     Attend,
+    /// A CPU has stopped for whoever debugs it: [`Machine::take_debug_stop`] says why.
+    Debug,
     /// No CPU has anything to do, and nothing will ever come.
     Dead,
     /// Somebody reset the recorded machine here.  [`Machine::power_on`] does it.
@@ -81,6 +84,9 @@ impl Machine {
 
     /// What happens between slices: requests, the outside, events that are due.
     fn between(&mut self, until: u64) -> Option<Ended> {
+        if self.debug.stop.is_some() {
+            return Some(Ended::Debug);
+        }
         if let Some(ended) = self.requested() {
             return Some(ended);
         }
@@ -226,20 +232,36 @@ impl Machine {
         fabric.position.base = self.engine.icount(id);
         let begin = fabric.position.base;
         let end = begin + turn.min(until.saturating_sub(fabric.position.retired));
-        let mut traps = 0;
+        let mut traps = core::mem::take(&mut self.debug.traps);
         while self.harts[cpu].state == CpuState::Running && self.fabric.requests.is_empty() {
-            self.take_interrupt(id);
+            let entered = self.take_interrupt(id);
             let icount = self.engine.icount(id);
-            let insns = Self::distance(&self.fabric, icount, end.saturating_sub(icount));
-            if insns == 0 {
+            let mut insns = Self::distance(&self.fabric, icount, end.saturating_sub(icount));
+            let steps = self.debug.step == Some(cpu);
+            if steps && entered && self.debug.stop.is_none() {
+                self.debug.stop = Some(DebugStop::Step { cpu });
+            }
+            if insns == 0 || self.debug.stop.is_some() {
                 // Where a run ends must not change whose turn it is.
                 let left = turn - (icount - begin);
                 let due = Self::distance(&self.fabric, icount, 1) == 0;
                 self.unfinished = (left > 0 && !due).then_some((cpu, left));
+                self.debug.traps = if self.unfinished.is_some() { traps } else { 0 };
                 break;
+            }
+            if steps {
+                insns = 1;
             }
             let stop = self.engine.run(id, &mut self.fabric, insns);
             self.stopped(cpu, stop);
+            self.debug.stop = match stop {
+                Stop::Breakpoint => Some(DebugStop::Breakpoint { cpu }),
+                Stop::Watch(touched) => Some(DebugStop::Watch { cpu, touched }),
+                _ => steps.then_some(DebugStop::Step { cpu }),
+            };
+            if stop == Stop::Breakpoint {
+                continue;
+            }
             // Traps retire nothing: a CPU that does nothing else must let time pass, and others run.
             traps = if self.engine.icount(id) == icount { traps + 1 } else { 0 };
             if traps == TRAPS {
@@ -281,20 +303,24 @@ impl Machine {
         fabric.position.skip(gap.min(STALL_NS));
     }
 
-    fn take_interrupt(&mut self, id: CpuId) {
+    /// Lets a CPU enter the handler of an interrupt, if one is due; was it?
+    fn take_interrupt(&mut self, id: CpuId) -> bool {
         let system = self.frontend.system().expect("looked at when the machine was made");
-        if let Some(cause) = system.interrupt(self.engine.state_mut(id)) {
+        let cause = system.interrupt(self.engine.state_mut(id));
+        if let Some(cause) = cause {
             self.engine.log_interrupt(id, cause);
         }
+        cause.is_some()
     }
 
     /// Deals with a CPU that stopped.
     fn stopped(&mut self, cpu: usize, stop: Stop) {
         let id = self.harts[cpu].cpu;
         // What only cuts a run short is not the guest's doing.
-        self.stops += u64::from(!matches!(stop, Stop::Limit | Stop::Resync));
+        let cut = matches!(stop, Stop::Limit | Stop::Resync | Stop::Breakpoint | Stop::Watch(_));
+        self.stops += u64::from(!cut);
         match stop {
-            Stop::Limit | Stop::Resync | Stop::Yield => {}
+            Stop::Limit | Stop::Resync | Stop::Yield | Stop::Breakpoint | Stop::Watch(_) => {}
             Stop::Halt => {
                 let system = self.frontend.system().expect("looked at when the machine was made");
                 if !system.wakes(self.engine.state(id)) {

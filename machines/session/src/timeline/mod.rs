@@ -5,6 +5,9 @@
 //! one is dropped whose loss costs least: so they are dense near where the replay is, and thin far away.
 
 mod memory;
+mod reverse;
+
+pub use reverse::Back;
 
 use crate::machine::disk::{Contents, Disk};
 use crate::machine::tape::Place;
@@ -218,6 +221,18 @@ impl Timeline {
         self.forward(machine, retired)
     }
 
+    fn resets(&self, ended: Ended) -> bool {
+        (self.ends)(ended)
+    }
+
+    /// Does the run go on after this?
+    fn goes_on(ended: Ended) -> bool {
+        matches!(
+            ended,
+            Ended::Limit | Ended::Attend | Ended::Pause | Ended::CrashLoaded | Ended::Watchdog | Ended::Debug
+        )
+    }
+
     /// Runs on to a position, and makes checkpoints on the way.
     fn forward(&mut self, machine: &mut Machine, retired: u64) -> Result<(), TimelineError> {
         while machine.retired() < retired {
@@ -231,8 +246,8 @@ impl Timeline {
                         self.note(machine)?;
                     }
                 }
-                ended if (self.ends)(ended) => machine.power_on(),
-                Ended::Attend | Ended::Pause | Ended::CrashLoaded | Ended::Watchdog => {}
+                ended if self.resets(ended) => machine.power_on(),
+                ended if Timeline::goes_on(ended) => {}
                 _ if machine.retired() >= retired => {}
                 _ => return Err(TimelineError::Ended(machine.at())),
             }
