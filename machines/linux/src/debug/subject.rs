@@ -194,6 +194,11 @@ impl Subject for Debugged<'_> {
         Some(self.process.image.auxv.clone())
     }
 
+    fn siginfo(&self, thread: Thread) -> Option<Vec<u8>> {
+        let (tid, info) = self.process.debug.as_ref()?.held?;
+        (tid as Thread == thread).then(|| info.encode(self.process.isa.abi).to_vec())
+    }
+
     fn exec_file(&self) -> Option<Vec<u8>> {
         Some(self.program())
     }

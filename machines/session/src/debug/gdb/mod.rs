@@ -7,7 +7,7 @@
 //! Most packets are taken apart and answered by the `gdbstub` crate.  It is asked about one packet at a time, and told first
 //! what it should know (features, threads): it borrows its target for as long as it lives, and gives up at the first packet
 //! that it does not like.  What it lacks, or has in a form that does not fit, is here: framing with its checks, `?`, threads
-//! of several processes, fork, vfork and exec events, `x`, `qXfer:threads`, `QPassSignals`, bounds of `m`.
+//! of several processes, fork, vfork and exec events, `x`, `qXfer:threads`, `qXfer:siginfo`, `QPassSignals`, bounds of `m`.
 //!
 //! * `frame`: packets; `target`: the subject as the crate wants it; `regs`: registers and their description; `signals`;
 //!   `monitor`: `monitor` commands; `threads`, `libraries`: lists in XML; [`serve`]: the loop.

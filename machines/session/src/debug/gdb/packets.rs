@@ -90,6 +90,8 @@ impl Server {
         } else if let Some(range) = after("qXfer:threads:read::") {
             let list = xml::threads(self, subject);
             return piece(&list, range);
+        } else if let Some(range) = after("qXfer:siginfo:read::") {
+            return subject.siginfo(self.general.1).map_or_else(|| text("E01"), |info| piece(&info, range));
         } else if let Some(list) = after("QPassSignals:") {
             self.pass = list.split(|b| *b == b';').filter_map(number).fold(0, |set, n| {
                 let signo = u8::try_from(n).ok().and_then(signals::from_gdb);
@@ -247,7 +249,7 @@ impl Server {
     fn supported(&self, subject: &dyn Subject, text: &[u8]) -> Vec<u8> {
         let stub = String::from_utf8_lossy(text);
         let rest = stub.split_once(';').map_or("", |(_, rest)| rest);
-        let events = if subject.tells_events() { ";exec-events+;QPassSignals+" } else { "" };
+        let events = if subject.tells_events() { ";exec-events+;QPassSignals+;qXfer:siginfo:read+" } else { "" };
         format!("PacketSize={PACKET:x};{rest};qXfer:threads:read+{events}").into_bytes()
     }
 

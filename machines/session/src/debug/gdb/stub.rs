@@ -90,6 +90,7 @@ impl Server {
             hello.push(b"qSupported:multiprocess+".to_vec());
         }
         hello.push(format!("Hg{:x}", self.general.1).into_bytes());
+        hello.push(format!("Hc{:x}", self.resumes.unwrap_or(self.general.1)).into_bytes());
         let mut target = Target {
             subject,
             registers: self.registers.as_ref(),
