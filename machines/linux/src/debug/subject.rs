@@ -157,7 +157,10 @@ impl Subject for Debugged<'_> {
         if let Some(status) = self.ended {
             return why(status);
         }
-        self.engine.set_stops(stops);
+        // A step is one instruction, which nothing but its end stops; what stops all others may come back at once.
+        if how.step.is_none() {
+            self.engine.set_stops(stops);
+        }
         let current = self.current();
         for thread in [Some(current), how.step].into_iter().flatten() {
             if let Some(cpu) = self.thread(thread).map(|t| t.cpu) {

@@ -259,12 +259,17 @@ impl Server {
             self.tell("tern: only one of parent and child is debugged; the child goes its own way");
         }
         self.phase = Phase::Running;
+        self.resumed = None;
         self.range = running.range;
         let only = running.named.first().copied().filter(|_| running.locked && running.named.len() == 1);
         self.wish = Some(match (running.back, running.step) {
             (true, Some(thread)) => Wish::ReverseStep(thread),
             (true, None) => Wish::ReverseContinue,
-            (false, step) => Wish::Resume(Resume { step, only, signals: running.signals, ..self.resume() }),
+            (false, step) => {
+                let resume = Resume { step, only, signals: running.signals, ..self.resume() };
+                self.resumed = Some(Resume { signals: Vec::new(), ..resume.clone() });
+                Wish::Resume(resume)
+            }
         });
     }
 }

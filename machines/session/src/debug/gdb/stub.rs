@@ -153,8 +153,8 @@ impl Server {
             }
             Why::Watch(thread, touched) => {
                 let kind = match self.points.watch(touched.addr, touched.write) {
-                    3 => WatchKind::Read,
-                    4 => WatchKind::ReadWrite,
+                    Some(3) => WatchKind::Read,
+                    Some(4) => WatchKind::ReadWrite,
                     _ => WatchKind::Write,
                 };
                 Reason::Watch { tid: tid(*thread), kind, addr: touched.addr }
