@@ -441,8 +441,9 @@ impl Slow for Helper {
         let mut hcx = HelperCx { state: &mut cx.state, platform: &mut careful, system, icount, flush: Flush::None };
         let result = (helper.call)(&mut hcx, args, payload >> 16);
         let flush = hcx.flush;
+        let refused = careful.refused();
         let watched = watch.touched.is_some();
-        let refused = careful.refused() | watched;
+        let refused = refused | watched;
         cx.flush = cx.flush.and(flush);
         cx.dirty_code = dirty;
         if let Some(before) = before.filter(|_| watched) {
