@@ -11,10 +11,10 @@ use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::ir::random::splitmix;
 use tern_core::mem::space::HostMemory;
+use tern_core::stops::{Stops, Watchpoint};
 use tern_devices::bench::MemoryDisk;
 use tern_host::map::GuestRam;
 use tern_riscv::{Features, Riscv};
-use tern_core::stops::{Stops, Watchpoint};
 use tern_session::machine::{DebugStop, Ended, Settings};
 use tern_session::{Dispatch, Options};
 

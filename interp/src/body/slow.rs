@@ -435,8 +435,7 @@ impl Slow for Helper {
         let stops = stops(cx);
         // A helper that was refused memory may have noted how far it got.
         let before = stops.map(|_| cx.state.clone());
-        let mut watch =
-            Watch { platform: platform(cx), dirty: &mut dirty, stops, refuse: true, touched: None };
+        let mut watch = Watch { platform: platform(cx), dirty: &mut dirty, stops, refuse: true, touched: None };
         let mut careful = Careful::new(&mut watch, system.is_some());
         let mut hcx = HelperCx { state: &mut cx.state, platform: &mut careful, system, icount, flush: Flush::None };
         let result = (helper.call)(&mut hcx, args, payload >> 16);

@@ -47,7 +47,8 @@ impl Gdb {
                 } else {
                     tcp(&at.to_string_lossy(), host, quiet)
                 };
-                let peer = Peer::new(fd.map_err(refuse)?).map_err(|_| Failure::new(1, "gdb: no descriptors are left"))?;
+                let peer =
+                    Peer::new(fd.map_err(refuse)?).map_err(|_| Failure::new(1, "gdb: no descriptors are left"))?;
                 Ok(Connection { peer, session: None })
             }
             Gdb::Session(text) => {

@@ -172,7 +172,12 @@ pub(super) static ROWS: &[Row] = &[
         Ok(())
     }),
     row("qtest-log", "file", "accepted; nothing is logged of qtest", |_, _| Ok(())),
-    row("gdb", "dev", "a gdb server on a character device: tcp:[HOST]:PORT, unix:PATH, stdio, chardev:ID, none", chars::gdb),
+    row(
+        "gdb",
+        "dev",
+        "a gdb server on a character device: tcp:[HOST]:PORT, unix:PATH, stdio, chardev:ID, none",
+        chars::gdb,
+    ),
     row("s", "", "the same as -gdb tcp::1234", |line, _| chars::gdb(line, crate::gdb::DEFAULT)),
     row("S", "", "do not start the machine before a monitor says so", |line, _| {
         line.run.paused = true;

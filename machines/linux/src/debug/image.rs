@@ -78,7 +78,9 @@ pub(super) fn libraries(process: &mut Process) -> Option<Vec<Library>> {
     let mut map = if debug == 0 { 0 } else { word(process, debug.wrapping_add(size))? };
     while map != 0 && (list.len() as u64) < MOST {
         let mut field = |n: u64| word(process, map.wrapping_add(n * size));
-        let (Some(moved), Some(name), Some(dynamic), Some(next)) = (field(0), field(1), field(2), field(3)) else { break };
+        let (Some(moved), Some(name), Some(dynamic), Some(next)) = (field(0), field(1), field(2), field(3)) else {
+            break;
+        };
         let name = process.mem.cstr(name, PATH).map(std::ffi::CString::into_bytes).unwrap_or_default();
         list.push(Library { name, map, offset: moved, dynamic });
         map = next;

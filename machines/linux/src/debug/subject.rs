@@ -33,7 +33,12 @@ pub struct Debugged<'a> {
 
 impl<'a> Debugged<'a> {
     /// A process that has been loaded and has not run; `fd` is the connection.
-    pub fn new(process: &'a mut Process, engine: &'a mut dyn Engine, frontend: Rc<dyn Frontend>, fd: i32) -> Debugged<'a> {
+    pub fn new(
+        process: &'a mut Process,
+        engine: &'a mut dyn Engine,
+        frontend: Rc<dyn Frontend>,
+        fd: i32,
+    ) -> Debugged<'a> {
         process.debug = Some(Box::new(Debug::new(fd)));
         process.waits_in_kernel = false;
         signal::host::start(process);

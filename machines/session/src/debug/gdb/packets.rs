@@ -107,7 +107,9 @@ impl Server {
             } else {
                 text("E03")
             };
-        } else if ["vRun", "vAttach", "vFlash", "QEnvironment", "QDisableRandomization"].iter().any(|n| after(n).is_some())
+        } else if ["vRun", "vAttach", "vFlash", "QEnvironment", "QDisableRandomization"]
+            .iter()
+            .any(|n| after(n).is_some())
             || after("QSetWorkingDir").is_some()
             || after("QStartupWithShell").is_some()
         {

@@ -282,7 +282,8 @@ fn describe(naming: &Naming, list: &[Register]) -> String {
 
 /// The types of a vector register of so many bits: a union of its readings.
 fn vector_types(bits: u32) -> String {
-    let kinds = [("q", "uint128", 128), ("l", "uint64", 64), ("w", "uint32", 32), ("s", "uint16", 16), ("b", "uint8", 8)];
+    let kinds =
+        [("q", "uint128", 128), ("l", "uint64", 64), ("w", "uint32", 32), ("s", "uint16", 16), ("b", "uint8", 8)];
     let kinds = || kinds.iter().filter(|(.., size)| *size <= bits);
     let mut xml = String::new();
     for (id, kind, size) in kinds() {

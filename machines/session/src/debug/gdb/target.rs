@@ -455,7 +455,10 @@ fn errno(number: i32) -> io::HostIoErrno {
 }
 
 impl Target<'_> {
-    fn with_files<T>(&mut self, f: impl FnOnce(&mut dyn Files) -> Result<T, i32>) -> io::HostIoResult<T, Target<'static>> {
+    fn with_files<T>(
+        &mut self,
+        f: impl FnOnce(&mut dyn Files) -> Result<T, i32>,
+    ) -> io::HostIoResult<T, Target<'static>> {
         let files = self.subject.files().ok_or(io::HostIoError::Errno(io::HostIoErrno::ENOSYS))?;
         f(files).map_err(|e| io::HostIoError::Errno(errno(e)))
     }

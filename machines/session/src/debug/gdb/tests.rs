@@ -309,7 +309,10 @@ fn threads_have_names_and_states() {
     let mut talk = Talk::new();
     assert_eq!((talk.say("qfThreadInfo"), talk.say("qsThreadInfo")), ("mp12.12,p12.400012".to_owned(), "l".to_owned()));
     assert_eq!(talk.say("qThreadExtraInfo,p12.12"), frame::hex(b"<18>"));
-    assert_eq!((talk.say("Tp12.400012"), talk.say("Tp12.5"), talk.say("Tp13.12")), ("OK".into(), "E03".into(), "E03".into()));
+    assert_eq!(
+        (talk.say("Tp12.400012"), talk.say("Tp12.5"), talk.say("Tp13.12")),
+        ("OK".into(), "E03".into(), "E03".into())
+    );
     assert!(talk.say("qXfer:threads:read::0,fff").contains("<thread id=\"p12.400012\">&lt;4194322&gt;</thread>"));
     assert_eq!((talk.say("Hgp12.5"), talk.say("Hgp13.12"), talk.say("Hg0"), talk.say("Hc-1")), {
         ("E03".into(), "E03".into(), "OK".into(), "OK".into())
@@ -338,7 +341,9 @@ fn stops_go_to_the_subject_and_their_reasons_come_back() {
     talk.say("c");
     talk.fake.states[1].set_pc(0x8000_0004);
     assert_eq!(talk.stopped(&Why::Breakpoint(0x40_0012)), "T05thread:p12.400012;hwbreak:;");
-    for (addr, write, word) in [(0x9000_0004, true, "watch"), (0x9000_0010, false, "rwatch"), (0x9000_0021, true, "awatch")] {
+    for (addr, write, word) in
+        [(0x9000_0004, true, "watch"), (0x9000_0010, false, "rwatch"), (0x9000_0021, true, "awatch")]
+    {
         talk.say("c");
         let touched = Touched { pc: 0, addr, write };
         assert_eq!(talk.stopped(&Why::Watch(0x12, touched)), format!("T05thread:p12.12;{word}:{addr:x};"));
@@ -431,7 +436,10 @@ fn a_fork_is_parted_by_what_gdb_detaches() {
     talk.say("vCont;c");
     assert_eq!(talk.stopped(&fork), "T05fork:p99.99;thread:p12.12;");
     // As gdb does it: breakpoints are removed from the child, then it is let go.
-    assert_eq!((talk.say("Hgp99.99"), talk.say("z0,80000000,4"), talk.say("D;99")), ("OK".into(), "OK".into(), "OK".into()));
+    assert_eq!(
+        (talk.say("Hgp99.99"), talk.say("z0,80000000,4"), talk.say("D;99")),
+        ("OK".into(), "OK".into(), "OK".into())
+    );
     assert_eq!(talk.fake.parted, [(0x99, Part::KeepParent)]);
     assert_eq!(talk.server.stops().breakpoints(), [0x8000_0000], "the parent keeps them");
     let mut talk = Talk::new();
@@ -518,7 +526,8 @@ fn rubbish_is_answered_and_the_session_goes_on() {
         state ^= state << 17;
         state
     };
-    let starts = ["", "v", "q", "Q", "vCont;", "vFile:", "qXfer:", "Z", "z", "H", "p", "P", "m", "M", "X", "x", "T", "G", "b"];
+    let starts =
+        ["", "v", "q", "Q", "vCont;", "vFile:", "qXfer:", "Z", "z", "H", "p", "P", "m", "M", "X", "x", "T", "G", "b"];
     for _ in 0..3000 {
         let mut packet = starts[random() as usize % starts.len()].to_owned();
         for _ in 0..random() % 24 {
