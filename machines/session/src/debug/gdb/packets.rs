@@ -74,6 +74,7 @@ impl Server {
             [b'D', ..] => self.detach(subject, rest(1)),
             b"k" => self.wish(Wish::Kill),
             [b'!' | b'R', ..] => text(if packet == b"!" { "OK" } else { "" }),
+            [b'z' | b'Z', ..] if !is_point(rest(1)) => text("E16"),
             [b'z' | b'Z', ..] if self.child == Some(self.general.0) => ok(),
             [b'v' | b'q' | b'Q' | b'b', ..] => self.worded(subject, packet),
             [b'g' | b'G' | b'p' | b'P' | b'M' | b'X' | b'z' | b'Z', ..] => Answer::Ask(packet.to_vec()),
@@ -85,6 +86,9 @@ impl Server {
         let after = |name: &str| packet.strip_prefix(name.as_bytes());
         if let Some(features) = after("qSupported") {
             self.agree(features);
+            // The one that the stub asks for; it does not like all that peers say.
+            let sign = if self.multi { '+' } else { '-' };
+            return Answer::Ask(format!("qSupported:multiprocess{sign}").into_bytes());
         } else if after("qC").is_some_and(<[u8]>::is_empty) {
             return text(format!("QC{}", self.name(self.general.0, self.general.1)));
         } else if let Some(range) = after("qXfer:threads:read::") {
@@ -274,6 +278,14 @@ impl Server {
             }
         });
     }
+}
+
+/// Three numbers of a breakpoint, and what may follow them.
+fn is_point(text: &[u8]) -> bool {
+    let fields = text.split(|b| *b == b';').next().unwrap_or_default();
+    let mut fields = fields.split(|b| *b == b',').map(number);
+    let three = [fields.next(), fields.next(), fields.next()];
+    three.iter().all(|f| matches!(f, Some(Some(_)))) && fields.next().is_none()
 }
 
 /// Two numbers with a comma between them.
