@@ -4,14 +4,14 @@
 _start:
 	csrr	a0, mhartid
 	bnez	a0, spin
-	la	t0, handler
+	lla	t0, handler
 	csrw	mtvec, t0
 	li	t0, -1
 	csrw	pmpaddr0, t0
 	li	t0, 0x1f
 	csrw	pmpcfg0, t0
 	# Sv39: gigabytes 2 (memory) and 0 (devices) as they are, and memory once more at gigabyte 5.
-	la	t0, table
+	lla	t0, table
 	li	t1, 0xef
 	sd	t1, 0(t0)
 	li	t1, 0x80000 << 10 | 0xef
@@ -26,7 +26,7 @@ _start:
 	csrc	mstatus, t0
 	li	t0, 1 << 11
 	csrs	mstatus, t0
-	la	t0, user
+	lla	t0, user
 	li	t1, 0xc0000000
 	add	t0, t0, t1
 	csrw	mepc, t0
@@ -37,7 +37,7 @@ user:
 	ecall
 after:
 	addi	s0, s0, 1
-	la	t0, word
+	lla	t0, word
 	sw	s0, 0(t0)
 	lw	t1, 0(t0)
 	li	t2, 40

@@ -264,6 +264,7 @@ fn every_way(name: &str, kernel: &Kernel, step: u64, limit: u64) -> Ended {
     let set = stops(kernel, step, limit);
     for dispatch in [Dispatch::Loop, Dispatch::Tail].into_iter().filter(|d| d.available()) {
         let engine = Options { dispatch, hot: 2, ..Options::default() };
+        let set = if dispatch == Dispatch::Loop { set.clone() } else { set.clone().before_access() };
         let (got, seen) = debugged(&mut kernel.board(settings(engine)).0, &set, step, limit);
         same(&format!("{name}, debugged, {dispatch:?}"), &got, &want);
         assert!(seen[0] > 0, "{name}: no breakpoint was hit ({seen:?})");

@@ -27,7 +27,8 @@ pub enum Stop {
     Resync,
     /// There is a breakpoint at pc ([`crate::stops::Stops`]); the instruction there has not run.
     Breakpoint,
-    /// The instruction before pc touched watched memory; besides, as [`Stop::Resync`].
+    /// The instruction before pc touched watched memory; besides, as [`Stop::Resync`].  If stops are before accesses: the one
+    /// at pc would touch it, and has not retired.
     Watch(Touched),
 }
 

@@ -53,6 +53,7 @@ pub struct Touched {
 pub struct Stops {
     breakpoints: Vec<u64>,
     watchpoints: Vec<Watchpoint>,
+    before: bool,
 }
 
 impl Stops {
@@ -64,7 +65,20 @@ impl Stops {
         watchpoints.retain(|w| w.len > 0 && (w.read || w.write));
         watchpoints.sort_unstable();
         watchpoints.dedup();
-        Stops { breakpoints, watchpoints }
+        Stops { breakpoints, watchpoints, before: false }
+    }
+
+    /// The same, with stops before accesses to watched memory, as some debuggers expect them of some machines, rather than
+    /// after them.
+    #[must_use]
+    pub fn before_access(self) -> Stops {
+        Stops { before: true, ..self }
+    }
+
+    /// Do CPUs stop before an instruction that touches watched memory?
+    #[must_use]
+    pub fn is_before_access(&self) -> bool {
+        self.before
     }
 
     /// Addresses of the instructions before which CPUs stop, in order.

@@ -219,7 +219,9 @@ impl Engine {
 
     /// Sets the number of guest instructions that a CPU has retired: it goes on from a saved state.
     pub fn set_icount(&mut self, id: CpuId, icount: u64) {
-        self.cpu_mut(id).icount = icount;
+        let cpu = self.cpu_mut(id);
+        // It is somewhere else now: what it has passed counts no more.
+        (cpu.icount, cpu.passed) = (icount, None);
     }
 
     /// Lets a CPU forget about address translation before it runs again.
@@ -260,6 +262,7 @@ impl Engine {
         }
         self.stale |= self.stops.breakpoints() != stops.breakpoints();
         if self.stops.watchpoints() != stops.watchpoints() {
+            // Whether it stops before accesses is looked at when there is one.
             // Here what it is in, later what else it knows.
             for cpu in self.cpus.iter_mut().flatten() {
                 cpu.cx.flush_tlb();
@@ -529,17 +532,30 @@ impl Engine {
         let mut dirty = Vec::new();
         platform.at(cpu.icount);
         let stops = stops.as_deref();
-        let mut watch = Watch { platform, dirty: &mut dirty, stops, refuse: false, touched: None };
+        let here = (cpu.icount, key.pc);
+        let early = stops.is_some_and(Stops::is_before_access);
+        let refuse = early && cpu.passed != Some(here);
+        let untouched = refuse.then(|| cpu.cx.state.clone());
+        let mut watch = Watch { platform, dirty: &mut dirty, stops, refuse, touched: None };
         let end = eval::eval_block(&block, &*self.frontend, &mut cpu.cx.state, &mut watch, cpu.icount);
         cpu.icount += u64::from(end.retired);
         self.stats.evaluated += u64::from(end.retired);
-        let touched = watch.touched.filter(|_| end.retired > 0);
+        let touched = watch.touched;
         for phys in dirty {
             self.cache.invalidate(phys, platform);
         }
         cpu.cx.flush = cpu.cx.flush.and(end.flush);
+        let watched = touched.map(|t| Stop::Watch(Touched { pc: key.pc, ..t }));
+        if let Some(state) = untouched.filter(|_| watched.is_some()) {
+            // What was refused had no effect, whatever the instruction made of it.
+            cpu.icount = here.0;
+            cpu.cx.state.near = state.near;
+            cpu.cx.state.far = state.far;
+            cpu.passed = Some(here);
+            return watched;
+        }
         match end.stop {
-            None | Some(Stop::Resync) if touched.is_some() => touched.map(|t| Stop::Watch(Touched { pc: key.pc, ..t })),
+            None | Some(Stop::Resync) if end.retired > 0 && !early && watched.is_some() => watched,
             None if end.device => Some(Stop::Resync),
             stop => stop,
         }

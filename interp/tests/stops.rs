@@ -186,6 +186,30 @@ fn atomic_operations_read_and_write() {
 }
 
 #[test]
+fn stops_may_be_before_the_access() {
+    for (mut e, cpu, mut p) in engines(&accesses()) {
+        prepare(&mut e, cpu);
+        let points = vec![watch(STORED, 1, false, true), watch(SWAPPED, 4, true, true)];
+        e.set_stops(&Stops::new(vec![], points).before_access());
+        let mut seen = 0;
+        loop {
+            match e.run(cpu, &mut p, u64::MAX) {
+                Stop::Watch(t) => {
+                    assert_eq!((e.state(cpu).pc(), e.icount(cpu) % 5), (t.pc, (t.pc - BASE) / 4));
+                    assert_eq!(t.pc, BASE + 4 + 8 * (seen % 2));
+                    seen += 1;
+                }
+                stop => {
+                    assert_eq!(stop, Stop::Syscall);
+                    break;
+                }
+            }
+        }
+        assert_eq!((seen, e.icount(cpu), e.state(cpu).get(r(0))), (600, 1501, 299 * 300 / 2));
+    }
+}
+
+#[test]
 fn a_fault_at_watched_memory_is_a_fault() {
     for (mut e, cpu, mut p) in engines(&accesses()) {
         prepare(&mut e, cpu);

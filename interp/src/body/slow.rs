@@ -433,14 +433,22 @@ impl Slow for Helper {
         let mut dirty = core::mem::take(&mut cx.dirty_code);
         let system = system(cx);
         let stops = stops(cx);
+        // A helper that was refused memory may have noted how far it got.
+        let before = stops.map(|_| cx.state.clone());
         let mut watch = Watch { platform: platform(cx), dirty: &mut dirty, stops, refuse: true, touched: None };
         let mut careful = Careful::new(&mut watch, system.is_some());
         let mut hcx = HelperCx { state: &mut cx.state, platform: &mut careful, system, icount, flush: Flush::None };
         let result = (helper.call)(&mut hcx, args, payload >> 16);
         let flush = hcx.flush;
-        let refused = careful.refused() | watch.touched.is_some();
+        let refused = careful.refused();
+        let watched = watch.touched.is_some();
+        let refused = refused | watched;
         cx.flush = cx.flush.and(flush);
         cx.dirty_code = dirty;
+        if let Some(before) = before.filter(|_| watched) {
+            cx.state.near = before.near;
+            cx.state.far = before.far;
+        }
         settle(cx);
         cx.settle_fp();
         match result {

@@ -5,7 +5,7 @@ use crate::{machine, run};
 use std::path::PathBuf;
 use tern_board::BoardConfig;
 use tern_board::config::{
-    Bios, BoardOptions, ClockMode, Disk, Drive, Net, Rng, RtcBase, Setup, Share, Smp, Spec, Transport,
+    Bios, BoardOptions, Chardev, ClockMode, Disk, Drive, Net, Rng, RtcBase, Setup, Share, Smp, Spec, Transport,
 };
 use tern_control::grammar::{Keys, date_ns, mac, size};
 use tern_control::parts;
@@ -96,6 +96,9 @@ pub(crate) struct Args {
     /// Print position and digest of the whole state every N instructions and at the end
     #[arg(long, value_name = "N", value_parser = count)]
     digest_every: Option<u64>,
+    /// A gdb server, for which the machine waits before its first instruction: a port, or as qemu-system's -gdb
+    #[arg(long, value_name = "PORT|DEV", value_parser = gdb)]
+    gdb: Option<Setup>,
     /// Write tern's process number to FILE
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
@@ -114,6 +117,14 @@ pub(crate) struct Args {
     /// Size of the translation cache in 64-bit words
     #[arg(long, value_name = "N", value_parser = run::cache_words)]
     cache_words: Option<usize>,
+}
+
+/// Where the gdb server is: a port of this host, or what `-gdb` takes.
+fn gdb(text: &str) -> Result<Setup, String> {
+    match text.parse::<u16>() {
+        Ok(port) => tern_control::gdb::setup(&format!("tcp:127.0.0.1:{port}")),
+        Err(_) => tern_control::gdb::setup(text),
+    }
 }
 
 /// Runs the machine; the status is the guest's.
@@ -162,6 +173,10 @@ pub(crate) fn machine_of(args: Args) -> anyhow::Result<(BoardConfig, RunOptions)
     config.seed = args.seed;
     let mut options = RunOptions::new("tern");
     options.actions.reboot_ends = args.no_reboot;
+    if let Some(setup) = args.gdb {
+        config.chardevs.push(Chardev { id: "gdb".to_owned(), setup });
+        (options.gdb, options.paused) = (Some("gdb".to_owned()), true);
+    }
     (config.clock, options.paced) = args.clock;
     options.engine.dispatch = args.dispatch.unwrap_or(options.engine.dispatch);
     options.engine.cache_words = args.cache_words.unwrap_or(options.engine.cache_words);

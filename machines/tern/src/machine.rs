@@ -29,11 +29,28 @@ fn file_error(path: &Path, error: &std::io::Error) -> String {
 }
 
 fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
+    // Before there are threads, signals and descriptors that a child would not have.
+    let daemon = if options.daemonize { Some(Daemon::split()?) } else { None };
+    let Some(mut made) = make(config, options)? else { return Ok(0) };
+    let control = Control::new(made.vm.take().ok_or("the machine is gone")?)?;
+    if let Some(daemon) = daemon {
+        daemon.ready()?;
+    }
+    control.run()
+}
+
+/// A machine that is about to run, and what has to stay as long as it does.
+pub(crate) struct Made {
+    pub(crate) vm: Option<Vm>,
+    _session: tape::Session,
+    _pid: Option<PidFile>,
+}
+
+/// Makes the machine; `None`: the options want only its device tree.
+pub(crate) fn make(config: &BoardConfig, options: &RunOptions) -> Result<Option<Made>, String> {
     let mut config = config.clone();
     let session = tape::Session::open(&mut config, options)?;
     let config = &config;
-    // Before there are threads, signals and descriptors that a child would not have.
-    let daemon = if options.daemonize { Some(Daemon::split()?) } else { None };
     // Device tree and devices draw from sequences of their own.
     let mut entropy: Box<dyn Entropy> = match config.seed {
         Some(seed) => Box::new(Seeded::new(!seed)),
@@ -43,14 +60,14 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     let plan = Plan::new(config, &mut *entropy).map_err(|e| e.to_string())?;
     if let Some(path) = &config.dump_dtb {
         fs::write(path, plan.dtb()).map_err(|e| file_error(path, &e))?;
-        return Ok(0);
+        return Ok(None);
     }
     // Before anything takes the signals: the file may be a pipe that nobody writes to.
     let snapshot = options.load.as_deref().map(|path| read_snapshot(path, config.memory)).transpose()?;
     if let Some(save) = &options.save {
         writable(&save.file)?;
     }
-    let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (name, timestamps) = (options.name.clone(), options.timestamps);
     let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
     let mut host = make(config, Rc::new(move |text| tell(&name, &stamped(text, timestamps))))?;
@@ -76,11 +93,7 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     if let TapeOption::Replay { checkpoints: Some(budget), .. } = &options.tape {
         vm.begin_timeline(*budget)?;
     }
-    let control = Control::new(vm)?;
-    if let Some(daemon) = daemon {
-        daemon.ready()?;
-    }
-    control.run()
+    Ok(Some(Made { vm: Some(vm), _session: session, _pid: pid }))
 }
 
 fn settings(options: &RunOptions) -> Result<Settings, String> {

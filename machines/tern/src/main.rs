@@ -8,6 +8,7 @@
 mod asm;
 mod boot;
 mod daemon;
+mod debug;
 mod demo;
 mod disasm;
 mod engine;
@@ -57,6 +58,8 @@ enum Verb {
     Record(record::Args),
     /// Run a recorded machine again, and see that it is the same run
     Replay(replay::Args),
+    /// Look at a recorded machine, forwards and back
+    Debug(debug::Args),
     /// Print what is in a log
     Log(log::Args),
     /// Put a log and all that it needs into one file
@@ -110,6 +113,7 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
         Some(Verb::Boot(args)) => boot::run(*args),
         Some(Verb::Record(args)) => record::run(args),
         Some(Verb::Replay(args)) => replay::run(args),
+        Some(Verb::Debug(args)) => debug::run(args),
         Some(Verb::Log(args)) => log::run(&args),
         Some(Verb::Pack(args)) => pack::run(&args),
         Some(Verb::Demo(args)) => demo::run(&args),

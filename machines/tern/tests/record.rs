@@ -244,3 +244,55 @@ fn the_same_by_the_options_of_qemu() {
     assert_eq!((again.status.code(), &again.stdout[..]), (Some(4), &b"xyzq"[..]));
     assert_eq!(replay(&log, &["--check"]).code, Some(4));
 }
+
+/// Answers of `tern debug`, one for each command.
+fn debug(log: &Path, commands: &[String]) -> Vec<serde_json::Value> {
+    let mut call = command();
+    call.args(["debug", "--json", text(log)]);
+    commands.iter().for_each(|line| drop(call.args(["-e", line])));
+    let ran = finish(call.stdin(Stdio::null()));
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+    ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn any_position_is_reached_from_any_other() {
+    let dir = Dir::new("record-seek");
+    let (kernel, log) = (kernel(&dir), dir.path("log"));
+    assert_eq!(recorded(&log, &kernel, &["ab", "cdef", "q"]).code, Some(7));
+    let end = debug(&log, &["continue".to_owned()])[0]["position"].as_u64().unwrap();
+    let places: Vec<u64> = (1..20).map(|n| end * n / 20).collect();
+    let at = |place: &u64| [format!("seek {place}"), "digest".to_owned()];
+    let forwards = debug(&log, &places.iter().flat_map(at).collect::<Vec<_>>());
+    // There and back, with steps over the same places.
+    let order: Vec<u64> = (0..places.len()).map(|n| places[n * 7 % places.len()]).collect();
+    let mixed = debug(&log, &order.iter().flat_map(at).collect::<Vec<_>>());
+    for (place, answer) in order.iter().zip(mixed.chunks(2)) {
+        let n = places.iter().position(|p| p == place).unwrap();
+        assert_eq!(answer[1], forwards[2 * n + 1], "position {place}");
+    }
+    let middle = places[10];
+    let steps =
+        [format!("seek {middle}"), "digest".into(), "back 3".into(), "step".into(), "step 2".into(), "digest".into()];
+    let steps = debug(&log, &steps);
+    assert_eq!((steps[1].clone(), steps[2]["position"].as_u64()), (steps[5].clone(), Some(middle - 3)));
+}
+
+#[test]
+fn going_back_finds_breakpoints_and_the_last_write() {
+    let dir = Dir::new("record-back");
+    let (kernel, log) = (kernel(&dir), dir.path("log"));
+    assert_eq!(recorded(&log, &kernel, &["abc", "q"]).code, Some(4));
+    let trap = |answer: &serde_json::Value| answer["pc"].as_u64();
+    // The handler begins where mtvec says.
+    let look = debug(&log, &["seek 100".to_owned(), "registers".to_owned()]);
+    let vector = look[1]["mtvec"].as_str().map(str::to_owned).expect("mtvec is a register");
+    let forth = ["break ".to_owned() + &vector, "continue".into(), "continue".into(), "continue".into()];
+    let back = ["reverse".to_owned(), "reverse".into(), "reverse".into()];
+    let both = debug(&log, &[&forth[..], &back].concat());
+    let positions: Vec<u64> = both[1..].iter().map(|a| a["position"].as_u64().unwrap()).collect();
+    assert!(positions[0] < positions[1] && positions[1] < positions[2], "{both:?}");
+    assert_eq!((positions[3], positions[4]), (positions[1], positions[0]));
+    assert_eq!((both[6]["stop"].as_str(), positions[5]), (Some("beginning"), 0));
+    assert!(both[1..6].iter().all(|a| trap(a) == Some(u64::from_str_radix(&vector[2..], 16).unwrap())));
+}

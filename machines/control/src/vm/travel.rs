@@ -6,7 +6,7 @@ use tern_core::stops::Stops;
 use tern_session::debug::{Cpus, Why};
 use tern_session::machine::Ended;
 use tern_session::machine::disk::Disk;
-use tern_session::timeline::{Back, Surroundings, Timeline};
+use tern_session::timeline::{Back, Gone, Surroundings, Timeline};
 
 impl Vm {
     /// From now on the replay can go back; checkpoints may take `budget` bytes.
@@ -82,6 +82,14 @@ impl Vm {
     /// This is no replay, or it ends before.
     pub fn seek(&mut self, retired: u64) -> Result<(), String> {
         self.travel(|timeline, machine| timeline.seek(machine, retired))
+    }
+
+    /// Goes on to one of these stops, or until so many instructions have retired.
+    ///
+    /// # Errors
+    /// This is no replay.
+    pub fn go(&mut self, stops: &Stops, until: u64) -> Result<Gone, String> {
+        self.travel(|timeline, machine| timeline.go(machine, stops, until))
     }
 
     /// Goes back by one instruction.

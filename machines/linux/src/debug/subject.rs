@@ -162,7 +162,10 @@ impl Subject for Debugged<'_> {
         if let Some(status) = self.ended {
             return why(status);
         }
-        self.engine.set_stops(stops);
+        // A step is one instruction, which nothing but its end stops; what stops all others may come back at once.
+        if how.step.is_none() {
+            self.engine.set_stops(stops);
+        }
         let current = self.current();
         for thread in [Some(current), how.step].into_iter().flatten() {
             if let Some(cpu) = self.thread(thread).map(|t| t.cpu) {
@@ -197,6 +200,11 @@ impl Subject for Debugged<'_> {
 
     fn auxv(&self) -> Option<Vec<u8>> {
         Some(self.process.image.auxv.clone())
+    }
+
+    fn siginfo(&self, thread: Thread) -> Option<Vec<u8>> {
+        let (tid, info) = self.process.debug.as_ref()?.held?;
+        (tid as Thread == thread).then(|| info.encode(self.process.isa.abi).to_vec())
     }
 
     fn exec_file(&self) -> Option<Vec<u8>> {

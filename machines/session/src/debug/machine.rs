@@ -62,7 +62,10 @@ impl<'a> Cpus<'a> {
 
     /// Prepares a machine to go on as `resume` says.
     pub fn prepare(machine: &mut Machine, stops: &Stops, resume: &Resume) {
-        machine.set_stops(stops);
+        // A step is one instruction, which nothing but its end stops; what stops all others may come back at once.
+        if resume.step.is_none() {
+            machine.set_stops(stops);
+        }
         let step = resume.step.and_then(cpu);
         machine.set_step(step);
         machine.pass(machine.last_cpu());

@@ -232,6 +232,12 @@ pub trait Subject {
         None
     }
 
+    /// The `siginfo_t` of the signal that has stopped a thread, as the guest has it.
+    fn siginfo(&self, thread: Thread) -> Option<Vec<u8>> {
+        let _ = thread;
+        None
+    }
+
     /// The program of a process, as the guest names it.
     fn exec_file(&self) -> Option<Vec<u8>> {
         None

@@ -259,7 +259,8 @@ impl Machine {
                 Stop::Watch(touched) => Some(DebugStop::Watch { cpu, touched }),
                 _ => steps.then_some(DebugStop::Step { cpu }),
             };
-            if stop == Stop::Breakpoint {
+            if stop == Stop::Breakpoint || (matches!(stop, Stop::Watch(_)) && self.engine.icount(id) == icount) {
+                // Nothing has been done that could be a trap.
                 continue;
             }
             // Traps retire nothing: a CPU that does nothing else must let time pass, and others run.

@@ -7,7 +7,7 @@
 mod memory;
 mod reverse;
 
-pub use reverse::Back;
+pub use reverse::{Back, Gone};
 
 use crate::machine::disk::{Contents, Disk};
 use crate::machine::tape::Place;

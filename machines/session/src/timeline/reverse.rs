@@ -1,7 +1,7 @@
 //! Going back: by an instruction, or to what would have stopped the machine last.
 
 use super::{Timeline, TimelineError};
-use crate::machine::{DebugStop, Machine};
+use crate::machine::{DebugStop, Ended, Machine};
 use tern_core::stops::Stops;
 
 /// Instructions between two questions whether somebody wants to interrupt.
@@ -18,6 +18,17 @@ pub enum Back {
     Interrupted,
 }
 
+/// Where going on has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// This stops it.
+    Stop(DebugStop),
+    /// The position has been reached.
+    Limit,
+    /// The run ends.
+    Ended(Ended),
+}
+
 /// What a stretch of the run has met.
 enum Met {
     /// So many stops, the last one of which was this, after so many instructions.
@@ -26,6 +37,37 @@ enum Met {
 }
 
 impl Timeline {
+    /// Goes on until something of `stops` stops it, or `until` instructions have retired.  A breakpoint where it stands does
+    /// not stop it.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be made.
+    pub fn go(&mut self, machine: &mut Machine, stops: &Stops, until: u64) -> Result<Gone, TimelineError> {
+        machine.set_stops(stops);
+        machine.pass(machine.last_cpu());
+        let gone = self.going(machine, until);
+        machine.set_stops(&Stops::default());
+        gone
+    }
+
+    fn going(&mut self, machine: &mut Machine, until: u64) -> Result<Gone, TimelineError> {
+        while machine.retired() < until {
+            let ended = machine.run(self.next(machine).min(until));
+            self.arrived(machine);
+            if let Some(stop) = machine.take_debug_stop() {
+                return Ok(Gone::Stop(stop));
+            }
+            if self.resets(ended) {
+                machine.power_on();
+            } else if ended == Ended::Limit {
+                self.note(machine)?;
+            } else if !Timeline::goes_on(ended) {
+                return Ok(Gone::Ended(ended));
+            }
+        }
+        Ok(Gone::Limit)
+    }
+
     /// Goes back by one instruction, whichever CPU executed it; false: there is none before.
     ///
     /// # Errors
@@ -77,7 +119,7 @@ impl Timeline {
                 Met::Stops(count, last) => (count, last),
             };
             if let Some((at, stop)) = last {
-                if let DebugStop::Watch { .. } = stop {
+                if matches!(stop, DebugStop::Watch { .. }) && !stops.is_before_access() {
                     machine.set_stops(&Stops::default());
                     self.seek(machine, at.saturating_sub(1))?;
                     return Ok(Back::Stop(stop));
@@ -102,6 +144,7 @@ impl Timeline {
         interrupt: &mut dyn FnMut() -> bool,
     ) -> Met {
         machine.set_stops(stops);
+        let early = stops.is_before_access();
         let (mut count, mut last) = (0, None);
         while count < most {
             let ended = machine.run(machine.retired().saturating_add(PIECE).min(end));
@@ -109,20 +152,18 @@ impl Timeline {
             if let Some(stop) = machine.take_debug_stop() {
                 let counts = match stop {
                     DebugStop::Breakpoint { .. } => at < now,
+                    DebugStop::Watch { .. } if early => at < now,
                     DebugStop::Watch { .. } => at <= now,
                     DebugStop::Step { .. } => false,
                 };
                 if counts {
                     (count, last) = (count + 1, Some((at, stop)));
                 }
-                if let DebugStop::Breakpoint { cpu } = stop {
-                    if count == most {
-                        break;
-                    }
-                    machine.pass(cpu);
-                }
-                if at >= end && !matches!(stop, DebugStop::Breakpoint { .. }) {
+                if count == most || (at >= end && !early && matches!(stop, DebugStop::Watch { .. })) {
                     break;
+                }
+                if let DebugStop::Breakpoint { cpu } | DebugStop::Watch { cpu, .. } = stop {
+                    machine.pass(cpu);
                 }
                 continue;
             }

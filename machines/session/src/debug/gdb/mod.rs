@@ -7,7 +7,7 @@
 //! Most packets are taken apart and answered by the `gdbstub` crate.  It is asked about one packet at a time, and told first
 //! what it should know (features, threads): it borrows its target for as long as it lives, and gives up at the first packet
 //! that it does not like.  What it lacks, or has in a form that does not fit, is here: framing with its checks, `?`, threads
-//! of several processes, fork, vfork and exec events, `x`, `qXfer:threads`, `QPassSignals`, bounds of `m`.
+//! of several processes, fork, vfork and exec events, `x`, `qXfer:threads`, `qXfer:siginfo`, `QPassSignals`, bounds of `m`.
 //!
 //! * `frame`: packets; `target`: the subject as the crate wants it; `regs`: registers and their description; `signals`;
 //!   `monitor`: `monitor` commands; `threads`, `libraries`: lists in XML; [`serve`]: the loop.
@@ -75,12 +75,12 @@ impl Points {
     }
 
     /// The kind of the watchpoint that an access touched.
-    fn watch(&self, addr: u64, write: bool) -> u8 {
+    fn watch(&self, addr: u64, write: bool) -> Option<u8> {
         let holds = |&&(kind, start, len): &&(u8, u64, u64)| {
             let fits = kind == 4 || kind == if write { 2 } else { 3 };
             fits && addr >= start && addr - start < len
         };
-        self.0.iter().find(holds).map_or(2, |(kind, ..)| *kind)
+        self.0.iter().find(holds).map(|(kind, ..)| *kind)
     }
 
     fn stops(&self) -> Stops {
@@ -122,6 +122,8 @@ pub struct Server {
     points: Points,
     phase: Phase,
     wish: Option<Wish>,
+    /// How the subject goes on now.
+    resumed: Option<Resume>,
     /// The range that a step is to leave.
     range: Option<Range<u64>>,
     /// The peer knows processes.
@@ -150,6 +152,7 @@ impl Server {
             points: Points::default(),
             phase: Phase::Stopped,
             wish: None,
+            resumed: None,
             range: None,
             multi: false,
             kinds: false,
@@ -204,7 +207,8 @@ impl Server {
     /// What stops the subject.
     #[must_use]
     pub fn stops(&self) -> Stops {
-        self.points.stops()
+        let stops = self.points.stops();
+        if self.registers.as_ref().is_some_and(|r| r.before) { stops.before_access() } else { stops }
     }
 
     /// The subject has stopped; tells the peer, or wants it to go on at once.
@@ -219,6 +223,10 @@ impl Server {
                 self.wish = Some(Wish::Resume(Resume { step: Some(*thread), ..self.resume() }));
                 return;
             }
+        }
+        if let Some(resume) = self.resumed.clone().filter(|_| self.is_removed(subject, why)) {
+            self.wish = Some(Wish::Resume(resume));
+            return;
         }
         self.range = None;
         self.phase = match why {
@@ -239,6 +247,18 @@ impl Server {
         self.last = self.stop_text(subject, why);
         let text = self.last.clone();
         self.framer.send(&text);
+    }
+
+    /// Is it a stop for something that the peer has removed?
+    fn is_removed(&self, subject: &dyn Subject, why: &Why) -> bool {
+        match why {
+            Why::Breakpoint(thread) => {
+                let pc = subject.state(*thread).map_or(0, tern_core::state::State::pc);
+                !self.points.has_break(0, pc) && !self.points.has_break(1, pc)
+            }
+            Why::Watch(_, touched) => self.points.watch(touched.addr, touched.write).is_none(),
+            _ => false,
+        }
     }
 
     /// How the subject goes on if the packet says nothing of it.

@@ -74,6 +74,7 @@ impl Server {
             [b'D', ..] => self.detach(subject, rest(1)),
             b"k" => self.wish(Wish::Kill),
             [b'!' | b'R', ..] => text(if packet == b"!" { "OK" } else { "" }),
+            [b'z' | b'Z', ..] if !is_point(rest(1)) => text("E16"),
             [b'z' | b'Z', ..] if self.child == Some(self.general.0) => ok(),
             [b'v' | b'q' | b'Q' | b'b', ..] => self.worded(subject, packet),
             [b'g' | b'G' | b'p' | b'P' | b'M' | b'X' | b'z' | b'Z', ..] => Answer::Ask(packet.to_vec()),
@@ -85,11 +86,16 @@ impl Server {
         let after = |name: &str| packet.strip_prefix(name.as_bytes());
         if let Some(features) = after("qSupported") {
             self.agree(features);
+            // The one that the stub asks for; it does not like all that peers say.
+            let sign = if self.multi { '+' } else { '-' };
+            return Answer::Ask(format!("qSupported:multiprocess{sign}").into_bytes());
         } else if after("qC").is_some_and(<[u8]>::is_empty) {
             return text(format!("QC{}", self.name(self.general.0, self.general.1)));
         } else if let Some(range) = after("qXfer:threads:read::") {
             let list = xml::threads(self, subject);
             return piece(&list, range);
+        } else if let Some(range) = after("qXfer:siginfo:read::") {
+            return subject.siginfo(self.general.1).map_or_else(|| text("E01"), |info| piece(&info, range));
         } else if let Some(list) = after("QPassSignals:") {
             self.pass = list.split(|b| *b == b';').filter_map(number).fold(0, |set, n| {
                 let signo = u8::try_from(n).ok().and_then(signals::from_gdb);
@@ -249,7 +255,7 @@ impl Server {
     fn supported(&self, subject: &dyn Subject, text: &[u8]) -> Vec<u8> {
         let stub = String::from_utf8_lossy(text);
         let rest = stub.split_once(';').map_or("", |(_, rest)| rest);
-        let events = if subject.tells_events() { ";exec-events+;QPassSignals+" } else { "" };
+        let events = if subject.tells_events() { ";exec-events+;QPassSignals+;qXfer:siginfo:read+" } else { "" };
         format!("PacketSize={PACKET:x};{rest};qXfer:threads:read+{events}").into_bytes()
     }
 
@@ -259,14 +265,27 @@ impl Server {
             self.tell("tern: only one of parent and child is debugged; the child goes its own way");
         }
         self.phase = Phase::Running;
+        self.resumed = None;
         self.range = running.range;
         let only = running.named.first().copied().filter(|_| running.locked && running.named.len() == 1);
         self.wish = Some(match (running.back, running.step) {
             (true, Some(thread)) => Wish::ReverseStep(thread),
             (true, None) => Wish::ReverseContinue,
-            (false, step) => Wish::Resume(Resume { step, only, signals: running.signals, ..self.resume() }),
+            (false, step) => {
+                let resume = Resume { step, only, signals: running.signals, ..self.resume() };
+                self.resumed = Some(Resume { signals: Vec::new(), ..resume.clone() });
+                Wish::Resume(resume)
+            }
         });
     }
+}
+
+/// Three numbers of a breakpoint, and what may follow them.
+fn is_point(text: &[u8]) -> bool {
+    let fields = text.split(|b| *b == b';').next().unwrap_or_default();
+    let mut fields = fields.split(|b| *b == b',').map(number);
+    let three = [fields.next(), fields.next(), fields.next()];
+    three.iter().all(|f| matches!(f, Some(Some(_)))) && fields.next().is_none()
 }
 
 /// Two numbers with a comma between them.

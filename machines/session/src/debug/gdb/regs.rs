@@ -23,6 +23,8 @@ struct Naming {
     vector: (&'static str, usize),
     /// A register by which gdb sees and sets the privilege: its feature, name, slot's name, number.
     privilege: (&'static str, &'static str, &'static str, usize),
+    /// gdb expects that watchpoints stop before the access, and makes a step to see what it did.
+    before: bool,
     /// The role of the stack pointer, and of the register of return addresses.
     pointers: [(Role, &'static str); 2],
 }
@@ -38,6 +40,7 @@ const fn riscv(isa: &'static str, architecture: &'static str) -> Naming {
         control: ("org.gnu.gdb.riscv.csr", 65),
         vector: ("org.gnu.gdb.riscv.vector", 4162),
         privilege: ("org.gnu.gdb.riscv.virtual", "priv", "priv", 4161),
+        before: true,
         pointers: [(Role::Gpr(2), "data_ptr"), (Role::Gpr(1), "code_ptr")],
     }
 }
@@ -82,6 +85,8 @@ pub(super) struct Registers {
     list: Vec<Register>,
     /// The description, as XML.
     pub(super) xml: String,
+    /// Watchpoints stop before the access.
+    pub(super) before: bool,
 }
 
 impl Registers {
@@ -98,7 +103,7 @@ impl Registers {
         }
         list.sort_by_key(|r| r.number);
         let xml = describe(naming, &list);
-        Some(Registers { list, xml })
+        Some(Registers { list, xml, before: naming.before })
     }
 
     fn find(&self, number: usize) -> Option<&Register> {

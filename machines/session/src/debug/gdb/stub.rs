@@ -90,6 +90,7 @@ impl Server {
             hello.push(b"qSupported:multiprocess+".to_vec());
         }
         hello.push(format!("Hg{:x}", self.general.1).into_bytes());
+        hello.push(format!("Hc{:x}", self.resumes.unwrap_or(self.general.1)).into_bytes());
         let mut target = Target {
             subject,
             registers: self.registers.as_ref(),
@@ -152,8 +153,8 @@ impl Server {
             }
             Why::Watch(thread, touched) => {
                 let kind = match self.points.watch(touched.addr, touched.write) {
-                    3 => WatchKind::Read,
-                    4 => WatchKind::ReadWrite,
+                    Some(3) => WatchKind::Read,
+                    Some(4) => WatchKind::ReadWrite,
                     _ => WatchKind::Write,
                 };
                 Reason::Watch { tid: tid(*thread), kind, addr: touched.addr }

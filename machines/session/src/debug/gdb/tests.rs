@@ -96,6 +96,9 @@ impl Subject for Fake {
         let one = |name: &[u8], map| Library { name: name.to_vec(), map, offset: 0x1000, dynamic: 0x2000 };
         Some(vec![one(b"", 0x10), one(b"/lib/a&b.so", 0x20)])
     }
+    fn siginfo(&self, thread: Thread) -> Option<Vec<u8>> {
+        (thread == 0x12).then(|| vec![10; 4])
+    }
     fn files(&mut self) -> Option<&mut dyn Files> {
         if self.process { Some(self) } else { None }
     }
@@ -163,6 +166,7 @@ impl Talk {
     }
 
     fn stopped(&mut self, why: &Why) -> String {
+        self.server.take_wish();
         self.server.stopped(&mut self.fake, why);
         bodies(&self.server.take_output())
     }
@@ -491,16 +495,17 @@ fn sessions_go_on_in_the_next_program() {
 fn files_lists_and_monitors() {
     let mut talk = Talk::new();
     let path = frame::hex(b"/etc/x");
-    assert_eq!((talk.say("vFile:setfs:0"), talk.say(&format!("vFile:open:{path},0,0"))), ("F00".into(), "F07".into()));
+    assert_eq!((talk.say("vFile:setfs:0"), talk.say(&format!("vFile:open:{path},0,0"))), ("F0".into(), "F07".into()));
     assert_eq!(talk.say(&format!("vFile:open:{path},1,0")), "F-1,1e", "nothing is written");
     assert_eq!(talk.say(&format!("vFile:open:{path}00,0,0")), "F-1,02");
     assert_eq!(talk.say("vFile:pread:7,fffffff,0"), "F05;abc}\u{3}d");
     assert!(talk.say("vFile:fstat:7").starts_with("F40;"));
     assert_eq!(talk.say(&format!("vFile:readlink:{path}")), "F-1,16");
-    assert_eq!((talk.say("vFile:close:7"), talk.say("vFile:close:8")), ("F00".into(), "F-1,09".into()));
+    assert_eq!((talk.say("vFile:close:7"), talk.say("vFile:close:8")), ("F0".into(), "F-1,09".into()));
     assert_eq!(talk.say("qXfer:auxv:read::0,100"), "mauxv}]}\u{3}}\u{4}}\n");
     assert_eq!(talk.say("qXfer:auxv:read::8,100"), "l");
     assert_eq!(talk.say("qXfer:exec-file:read:12:0,100"), "m/bin/true");
+    assert_eq!(talk.say("qXfer:siginfo:read::1,100"), "l\n\n\n");
     let libraries = talk.say("qXfer:libraries-svr4:read::0,fff");
     assert!(libraries.contains("main-lm=\"0x10\"") && libraries.contains("name=\"/lib/a&amp;b.so\" lm=\"0x20\""));
     assert_eq!(talk.say("qOffsets"), "Text=4000;Data=4000;Bss=4000");
@@ -555,8 +560,8 @@ fn old_packets_are_sent_again() {
     let server = Server::new(&fake);
     let mut talk = Talk { server, fake };
     let first = talk.raw(&framed("qC"));
-    assert_eq!(first, b"+$QC12#fa");
-    assert_eq!(talk.raw(b"-"), b"$QC12#fa");
+    assert_eq!(first, b"+$QC12#f7");
+    assert_eq!(talk.raw(b"-"), b"$QC12#f7");
     assert_eq!(talk.raw(b"$qC#00"), b"-", "a bad sum");
     assert_eq!(talk.raw(b"+"), b"");
 }
