@@ -174,6 +174,7 @@ impl Cx<'_> {
     pub fn waits_in_kernel(&mut self) -> bool {
         let process = &mut *self.process;
         process.waits_in_kernel
+            && process.recorder.is_none()
             && process.threads.len() == 1
             && !self.signalled()
             && crate::timers::next_deadline(self.process).is_none()

@@ -5,6 +5,7 @@
 //! * [`mm`]: the address space.  [`elf`]: loader, initial stack, vDSO.
 //! * [`table`]: syscalls as rows; [`args`]: their argument types; [`sys`]: the code of irregular ones; [`strace`].
 //! * [`abi`]: data layout by word size and byte order, structs, errno, flags.  [`isa`]: what differs between guests.
+//! * [`record`]: recording and replaying; [`digest`]; [`turns`]: which thread runs next, and for how long.
 //! * [`paths`], [`procfs`], [`exec`]: names, views of `/proc`, programs.
 //!
 //! # Adding a syscall
@@ -21,6 +22,7 @@ pub mod abi;
 pub mod args;
 pub mod config;
 pub mod cx;
+pub mod digest;
 pub mod elf;
 pub mod engine;
 pub mod events;
@@ -31,6 +33,7 @@ pub mod mm;
 pub mod paths;
 pub mod process;
 pub mod procfs;
+pub mod record;
 pub mod sched;
 pub mod signal;
 pub mod start;
@@ -39,6 +42,7 @@ pub mod sys;
 pub mod table;
 pub mod thread;
 pub mod timers;
+pub mod turns;
 pub mod vfork;
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ impl Fixture {
             child_events: 0,
             rlimits: MemRlimits { address_space: none, data: none, stack, locked: none },
             waits_in_kernel: false,
+            retired: 0,
+            turns: crate::turns::Turns::default(),
+            recorder: None,
+            lost_recording: None,
+            script: None,
             exit: None,
         };
         Fixture { process, engine }

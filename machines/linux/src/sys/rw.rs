@@ -136,10 +136,8 @@ fn transfer_in(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRes
         read().map_err(|e| again(fd, e, host::POLLIN, at))
     };
     let n = result? as u64;
-    if reach.code {
-        for (addr, len) in stretch(parts, 0, n) {
-            cx.mem().invalidate(addr, addr.saturating_add(len));
-        }
+    for (addr, len) in stretch(parts, 0, n) {
+        cx.mem().wrote(addr, len, reach.code);
     }
     Ok(n)
 }

@@ -1,0 +1,715 @@
+//! Replays the log of a process: no host, no time, nothing but the log and the files that it names.
+
+use super::files::{Changed, Opened};
+use super::item::{Call, Ending, Extra, FileRef, Item, KIND, Program, Setup, Start, VERSION, What, Write};
+use super::outputs::Outputs;
+use super::{Loadable, Script};
+use crate::config::{Config, CpuModel};
+use crate::cx::{Cx, Outcome};
+use crate::elf::{LoadError, loader};
+use crate::engine::Engine;
+use crate::isa::Isa;
+use crate::mm::map::FileSource;
+use crate::mm::vma::{FileId, HiddenFd};
+use crate::mm::{Clock, Space};
+use crate::process::{ExitStatus, Process};
+use crate::sched;
+use crate::signal::{self, SIG_IGN, SigInfo};
+use crate::start;
+use crate::table::{Class, Entry};
+use crate::thread::Tid;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use tern_core::codec;
+use tern_core::engine::Stop;
+use tern_session::record::{Cursor, LogError, Reader};
+
+/// A log of a process.
+pub type Log = Reader<Item>;
+
+/// What is wrong with a replay.
+#[derive(Debug)]
+pub enum ReplayError {
+    /// The log.
+    Log(LogError),
+    /// The log's header, in words.
+    Setup(String),
+    /// A file that the process mapped.
+    File {
+        /// Its path.
+        path: Vec<u8>,
+        /// What.
+        what: Changed,
+    },
+    /// The program cannot be loaded.
+    Load(LoadError),
+    /// The guest does something else than in the recording.
+    Divergence(Box<Divergence>),
+}
+
+/// The first difference between a run and its replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The thread that runs.
+    pub tid: Tid,
+    /// Instructions that the process has retired.
+    pub at: u64,
+    /// Instructions that the thread has retired.
+    pub thread_at: u64,
+    /// Where the thread is.
+    pub pc: u64,
+    /// What the log has.
+    pub expected: String,
+    /// What the guest did.
+    pub found: String,
+}
+
+impl core::fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            ReplayError::Log(e) => e.fmt(f),
+            ReplayError::Setup(text) => f.write_str(text),
+            ReplayError::Load(e) => e.fmt(f),
+            ReplayError::File { path, what } => {
+                let path = String::from_utf8_lossy(path);
+                match what {
+                    Changed::Os(e) => write!(f, "{path}: {e}; it was there when this was recorded"),
+                    Changed::Contents => write!(f, "{path} has changed since the recording"),
+                    Changed::Missing => write!(f, "the log lacks contents of {path}"),
+                    Changed::Log(e) => e.fmt(f),
+                }
+            }
+            ReplayError::Divergence(d) => {
+                let Divergence { tid, at, thread_at, pc, expected, found } = &**d;
+                write!(
+                    f,
+                    "the replay diverges at position {at} (thread {tid}, its instruction {thread_at}, pc {pc:#x}): \
+                     expected {expected}, found {found}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for ReplayError {}
+
+impl From<LogError> for ReplayError {
+    fn from(e: LogError) -> ReplayError {
+        ReplayError::Log(e)
+    }
+}
+
+impl From<LoadError> for ReplayError {
+    fn from(e: LoadError) -> ReplayError {
+        ReplayError::Load(e)
+    }
+}
+
+/// Why a replay stopped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// The wanted position is reached.
+    Limit,
+    /// The process has ended.
+    Exit(ExitStatus),
+    /// The process went on as something that is not in the log.
+    Left(String),
+    /// The log ends here without the process's end: the recorder was killed.
+    Cut,
+}
+
+/// What the guest wrote to a descriptor that it had inherited: 1 or 2, and the bytes.
+pub type Sink = Box<dyn FnMut(u8, &[u8])>;
+
+/// Makes the CPU and the engine that a log needs.
+pub type Maker<'a> = &'a mut dyn FnMut(&Setup) -> Result<(CpuModel, Box<dyn Engine>), String>;
+
+/// The log of a child, which goes on where its parent's has the fork.
+pub(super) struct Child {
+    pub(super) log: Log,
+    pub(super) fork: u64,
+    pub(super) pid: Tid,
+}
+
+/// A process that is replayed.
+pub struct Replay {
+    pub(super) process: Process,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) logs: Logs,
+    pub(super) current: Tid,
+    pub(super) opened: Opened,
+    pub(super) outputs: Outputs,
+    sink: Option<Sink>,
+    pub(super) stopped: Option<Stopped>,
+    check: bool,
+}
+
+/// The log that is read, and those of children to come.
+pub(super) struct Logs {
+    pub(super) log: Log,
+    pub(super) children: VecDeque<Child>,
+    /// The next item, its position, and where it is.
+    pub(super) next: Option<(Item, u64)>,
+    pub(super) cursor: Cursor,
+    /// The position of the item before.
+    pub(super) last: u64,
+    /// Items taken so far.
+    pub(super) taken: u64,
+    /// The process becomes this one when the call that it is in ends.
+    pub(super) becoming: Option<Tid>,
+}
+
+impl Logs {
+    fn new(log: Log, children: VecDeque<Child>) -> Logs {
+        let cursor = log.cursor();
+        Logs { log, children, next: None, cursor, last: 0, taken: 0, becoming: None }
+    }
+
+    /// The next item and its position; `None` at the end of what is good.
+    pub(super) fn peek(&mut self) -> Result<Option<(&Item, u64)>, ReplayError> {
+        if self.next.is_none() {
+            self.cursor = self.log.cursor();
+            let Some(item) = self.log.next()? else { return Ok(None) };
+            let Some(at) = self.last.checked_add(item.after) else {
+                return Err(ReplayError::Setup(format!("an item of the log is {} instructions away", item.after)));
+            };
+            self.next = Some((item, at));
+        }
+        Ok(self.next.as_ref().map(|(item, at)| (item, *at)))
+    }
+
+    /// Takes the item that was looked at.
+    fn take(&mut self) -> Option<What> {
+        let (item, at) = self.next.take()?;
+        self.last = at;
+        self.taken += 1;
+        if let What::Fork(n) = &item.what
+            && let Some(child) = self.children.pop_front_if(|child| child.fork == *n)
+        {
+            self.log = child.log;
+            self.becoming = Some(child.pid);
+        }
+        Some(item.what)
+    }
+}
+
+/// The setup of a log.
+///
+/// # Errors
+/// It is not the log of a process, or of another version.
+pub fn setup(log: &Log) -> Result<Setup, ReplayError> {
+    let header = log.header();
+    if header.kind != KIND {
+        return Err(ReplayError::Setup(format!("this is the log of a {}, not of a process", header.kind)));
+    }
+    let setup: Setup = codec::decode(&header.setup)
+        .map_err(|e| ReplayError::Setup(format!("the header of this log (tern {}) is not good: {e}", header.tern)))?;
+    match setup.version {
+        VERSION => Ok(setup),
+        n => Err(ReplayError::Setup(format!(
+            "a log of tern {} with events of version {n}; this tern reads version {VERSION}",
+            header.tern
+        ))),
+    }
+}
+
+impl Replay {
+    /// Begins a replay.  `logs` are the log and those of its parents, the child's first.
+    ///
+    /// # Errors
+    /// A log is not good, or a file is not what it was.
+    pub fn new(logs: Vec<Log>, make: Maker<'_>) -> Result<Replay, ReplayError> {
+        let mut children = VecDeque::new();
+        let mut logs = logs.into_iter();
+        let mut log = logs.next().ok_or_else(|| ReplayError::Setup("no log".to_owned()))?;
+        let mut first = setup(&log)?;
+        while let Some(parent) = first.parent.take() {
+            let next = logs.next().ok_or_else(|| ReplayError::Setup("the parent's log is wanted, too".to_owned()))?;
+            if next.header().id != parent.id {
+                let name = String::from_utf8_lossy(&parent.log).into_owned();
+                return Err(ReplayError::Setup(format!("{name} is not the log that this process's parent wrote")));
+            }
+            children.push_front(Child { log, fork: parent.fork, pid: first.pid });
+            (first, log) = (setup(&next)?, next);
+        }
+        let isa = crate::isa::by_name(&first.isa)
+            .ok_or_else(|| ReplayError::Setup(format!("a log of {}, which this tern does not know", first.isa)))?;
+        let (model, engine) = make(&first).map_err(ReplayError::Setup)?;
+        let mut logs = Logs::new(log, children);
+        let start = match logs.peek()? {
+            Some((Item { what: What::Start(_), .. }, 0)) => logs.take(),
+            _ => None,
+        };
+        let Some(What::Start(start)) = start else {
+            return Err(ReplayError::Setup("the log has no beginning: nothing had run".to_owned()));
+        };
+        let mut opened = Opened::default();
+        let process = begin(&first, isa, model, &start, &mut |file| open(&mut opened, &mut logs.log, file))?;
+        let mut replay = Replay {
+            current: process.pid,
+            process,
+            engine,
+            logs,
+            opened,
+            outputs: Outputs::default(),
+            sink: None,
+            stopped: None,
+            check: true,
+        };
+        replay.first_thread(&start);
+        Ok(replay)
+    }
+
+    fn first_thread(&mut self, start: &Start) {
+        start::first_thread(&mut self.process, &mut *self.engine);
+        for signo in (1..=64).filter(|s| start.ignored & signal::bit(*s) != 0) {
+            self.process.signals.actions[signo as usize - 1].handler = SIG_IGN;
+        }
+        if let Some(thread) = self.process.threads.get_mut(&self.current) {
+            thread.signals.mask = start.mask;
+        }
+    }
+
+    /// Hands what the guest writes to descriptors 1 and 2 to `sink`.
+    pub fn set_sink(&mut self, sink: Option<Sink>) {
+        self.sink = sink;
+    }
+
+    /// Compares digests, or does not.
+    pub fn set_check(&mut self, check: bool) {
+        self.check = check;
+    }
+
+    /// Instructions that all threads have retired.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.process.retired
+    }
+
+    /// The process: its threads, memory and tables.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The thread that runs.
+    #[must_use]
+    pub fn current(&self) -> Tid {
+        self.current
+    }
+
+    /// A thread's registers.
+    #[must_use]
+    pub fn state(&self, tid: Tid) -> Option<&tern_core::state::State> {
+        self.process.threads.get(&tid).map(|thread| self.engine.state(thread.cpu))
+    }
+
+    /// Guest memory.
+    pub fn memory(&mut self) -> &mut Space {
+        &mut self.process.mem
+    }
+
+    /// The digests of registers and memory.
+    pub fn digest(&mut self) -> (u64, u64) {
+        (super::registers(&self.process, &*self.engine), self.process.mem.digest())
+    }
+
+    /// Bytes that the guest wrote to its output by calls whose data does not pass through its memory.
+    #[must_use]
+    pub fn unseen_output(&self) -> u64 {
+        self.outputs.unseen
+    }
+
+    /// How the replay has ended, if it has.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
+    }
+
+    /// Runs to a position: when it stops there, everything that the log has at that position has happened.
+    ///
+    /// # Errors
+    /// The log is not good, or the guest does not do what it has.
+    pub fn run(&mut self, until: u64) -> Result<Stopped, ReplayError> {
+        loop {
+            if let Some(stopped) = &self.stopped {
+                return Ok(stopped.clone());
+            }
+            let now = self.process.retired;
+            let Some((_, at)) = self.logs.peek()? else {
+                self.stopped = Some(Stopped::Cut);
+                continue;
+            };
+            if at > now {
+                if now >= until {
+                    return Ok(Stopped::Limit);
+                }
+                self.advance(at.min(until) - now)?;
+            } else if let Some(what) = self.logs.take() {
+                self.apply(what)?;
+            }
+        }
+    }
+
+    fn cx(&mut self) -> Cx<'_> {
+        Cx { process: &mut self.process, engine: &mut *self.engine, tid: self.current }
+    }
+
+    fn divergence(&self, expected: impl Into<String>, found: impl Into<String>) -> ReplayError {
+        let thread = self.process.threads.get(&self.current);
+        ReplayError::Divergence(Box::new(Divergence {
+            tid: self.current,
+            at: self.process.retired,
+            thread_at: thread.map_or(0, |t| t.retired),
+            pc: thread.map_or(0, |t| self.engine.state(t.cpu).pc()),
+            expected: expected.into(),
+            found: found.into(),
+        }))
+    }
+
+    /// The next item in words.
+    fn next_item(&mut self) -> String {
+        let words = match &self.logs.next {
+            None => "the end of the log".to_owned(),
+            Some((item, at)) => format!("{} at position {at}", super::list::words(&self.process.table, &item.what)),
+        };
+        words
+    }
+
+    /// Runs the current thread for so many instructions, none of which the log has an item for.
+    fn advance(&mut self, insns: u64) -> Result<(), ReplayError> {
+        let Some(thread) = self.process.threads.get(&self.current) else {
+            let next = self.next_item();
+            return Err(self.divergence(next, "a thread that has ended"));
+        };
+        if thread.call.active {
+            let call = super::list::call(&self.process.table, thread.call.nr, &thread.call.args);
+            let next = self.next_item();
+            return Err(self.divergence(next, format!("{call}, which has not ended")));
+        }
+        if let Some(info) = thread.signals.pending.front() {
+            let found = format!("signal {}", info.signo);
+            let next = self.next_item();
+            return Err(self.divergence(next, found));
+        }
+        let end = self.process.retired + insns;
+        while self.process.retired < end {
+            let left = end - self.process.retired;
+            let mut cx = self.cx();
+            let stop = sched::run_cpu(&mut cx, left);
+            match stop {
+                Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield => {}
+                Stop::Syscall => {
+                    sched::enter(&mut cx);
+                    return Ok(());
+                }
+                Stop::Trap { .. } | Stop::Fault(_) => {
+                    let info = sched::stop_signal(&mut cx, stop).unwrap_or_default();
+                    let next = self.next_item();
+                    return Err(self.divergence(next, format!("a fault, {}", super::list::signal(&info))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the log has here.
+    fn apply(&mut self, what: What) -> Result<(), ReplayError> {
+        match what {
+            What::Start(_) => Err(self.divergence("an event", "another beginning of the process")),
+            What::Thread(tid) => {
+                if !self.process.threads.contains_key(&tid) {
+                    return Err(self.divergence(format!("thread {tid}"), "no such thread"));
+                }
+                self.current = tid;
+                Ok(())
+            }
+            What::Fork(_) => Ok(()),
+            What::Writes(writes) => {
+                self.in_call("a call that writes memory")?;
+                self.write(&writes)
+            }
+            What::Call(call) => self.call(call),
+            What::Fault(info) => self.fault(info),
+            What::Signal(s) => self.signal(s.info, s.temporary_mask, s.call),
+            What::Registers(digest) => self.compare_registers(digest),
+            What::State(registers, memory) => self.compare((registers, memory)),
+            What::Exit(exit) => {
+                self.compare(exit.digest)?;
+                if self.process.exit.is_some_and(|status| status != exit.status) {
+                    let found = format!("{:?}", self.process.exit);
+                    return Err(self.divergence(format!("{:?}", exit.status), found));
+                }
+                self.stopped = Some(Stopped::Exit(exit.status));
+                Ok(())
+            }
+        }
+    }
+
+    fn compare_registers(&mut self, digest: u64) -> Result<(), ReplayError> {
+        let found = super::registers(&self.process, &*self.engine);
+        if !self.check || found == digest {
+            return Ok(());
+        }
+        Err(self.divergence(format!("registers with digest {digest:016x}"), format!("{found:016x}")))
+    }
+
+    fn compare(&mut self, digest: (u64, u64)) -> Result<(), ReplayError> {
+        if !self.check {
+            return Ok(());
+        }
+        self.compare_registers(digest.0)?;
+        let found = self.process.mem.digest();
+        if found == digest.1 {
+            return Ok(());
+        }
+        Err(self.divergence(format!("memory with digest {:016x}", digest.1), format!("{found:016x}")))
+    }
+
+    /// Is the current thread in a call?  Its number and arguments.
+    fn in_call(&self, expected: &str) -> Result<(u64, crate::args::RawArgs), ReplayError> {
+        match self.process.threads.get(&self.current) {
+            Some(thread) if thread.call.active => Ok((thread.call.nr, thread.call.args)),
+            Some(_) => Err(self.divergence(expected, "no call")),
+            None => Err(self.divergence(expected, "a thread that has ended")),
+        }
+    }
+
+    fn write(&mut self, writes: &[Write]) -> Result<(), ReplayError> {
+        for write in writes {
+            if self.process.mem.put_recorded(write.addr, &write.bytes).is_err() {
+                let n = write.bytes.len();
+                return Err(self.divergence(format!("{n} bytes written at {:#x}", write.addr), "no memory there"));
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: Call) -> Result<(), ReplayError> {
+        let table = Rc::clone(&self.process.table);
+        let (nr, args) = self.in_call(&super::list::call(&table, call.nr, &call.args))?;
+        if nr != call.nr || call.args.len() > args.len() || args[..call.args.len()] != call.args[..] {
+            let known = call.args.len().min(args.len());
+            let expected = super::list::call(&table, call.nr, &call.args);
+            return Err(self.divergence(expected, super::list::call(&table, nr, &args[..known])));
+        }
+        let entry = table.get(nr);
+        let Call { result, writes, grown, extra, .. } = call;
+        if let Some(Extra::Left(what)) = extra.as_deref() {
+            self.stopped = Some(Stopped::Left(what.clone()));
+            return Ok(());
+        }
+        for addr in grown {
+            self.process.mem.grow_as_recorded(addr);
+        }
+        let runs = match entry {
+            Entry::Known(row) => match row.class {
+                Class::Run => Some(row),
+                Class::RunIf(is) => is(&self.process, &args).then_some(row),
+                Class::Result => None,
+            },
+            _ => None,
+        };
+        if let Entry::Known(row) = entry {
+            self.output(row.name, &args, result);
+        }
+        let Some(row) = runs else {
+            self.write(&writes)?;
+            return self.finish(result);
+        };
+        self.prepare(result, extra.map(|e| *e))?;
+        self.process.mem.begin_journal();
+        let mut cx = self.cx();
+        let got = (row.run)(&mut cx, &args);
+        let tid = cx.tid;
+        let _ = self.process.mem.end_journal();
+        self.current = tid;
+        self.write(&writes)?;
+        self.compare_result(row.name, result, &got)?;
+        self.finish(result)
+    }
+
+    /// Gets ready what a call needs that runs again.
+    fn prepare(&mut self, result: Option<i64>, extra: Option<Extra>) -> Result<(), ReplayError> {
+        let mut script = Script { result, ..Script::default() };
+        self.process.mem.recorded_file = None;
+        match extra {
+            Some(Extra::Map(file)) => {
+                let fd = open(&mut self.opened, &mut self.logs.log, &file)?;
+                let id = Rc::new(FileId { path: file.path, dev: file.dev, ino: file.ino });
+                let args = self.process.threads.get(&self.current).map_or([0; 6], |t| t.call.args);
+                let source = FileSource { fd: fd.0, offset: 0, writable: file.writable, id, size: file.size };
+                self.process.mem.recorded_file = Some(FileSource { offset: self.offset(&args), ..source });
+            }
+            Some(Extra::Exec(program)) => script.program = Some(self.loadable(program)?),
+            Some(Extra::Left(_)) | None => {}
+        }
+        script.child = self.logs.becoming.take();
+        self.process.script = Some(Box::new(script));
+        Ok(())
+    }
+
+    fn loadable(&mut self, program: Program) -> Result<Loadable, ReplayError> {
+        let (opened, log) = (&mut self.opened, &mut self.logs.log);
+        loadable(program, &mut |file| open(opened, log, file))
+    }
+
+    /// The position in the file that a call maps.
+    fn offset(&self, args: &crate::args::RawArgs) -> u64 {
+        let Some(thread) = self.process.threads.get(&self.current) else { return 0 };
+        let name = match self.process.table.get(thread.call.nr) {
+            Entry::Known(row) => row.name,
+            _ => "",
+        };
+        match name {
+            "mmap" => self.process.isa.abi.word_of(args[5]),
+            "mmap2" => self.process.isa.abi.word_of(args[5]) << tern_core::mem::PAGE_SHIFT,
+            // mremap: what lies behind the mapping.
+            _ => self.process.mem.find(args[0]).map_or(0, |vma| vma.file_offset + vma.len()),
+        }
+    }
+
+    fn compare_result(&self, name: &str, logged: Option<i64>, got: &Result<u64, Outcome>) -> Result<(), ReplayError> {
+        let failed = |value: i64| (-4095..0).contains(&value);
+        let narrow =
+            |value: u64| if self.process.isa.abi.is64() { value as i64 } else { i64::from(value as u32 as i32) };
+        let same = match (logged, got) {
+            (Some(logged), Ok(value)) => narrow(*value) == logged,
+            (Some(logged), Err(Outcome::Err(_))) => failed(logged),
+            (None, Err(Outcome::NoReturn)) => true,
+            _ => false,
+        };
+        if same {
+            return Ok(());
+        }
+        let expected = logged.map_or_else(|| "no return".to_owned(), |value| format!("result {value:#x}"));
+        Err(self.divergence(format!("{name} with {expected}"), format!("{got:x?}")))
+    }
+
+    /// Ends the thread's call.
+    fn finish(&mut self, result: Option<i64>) -> Result<(), ReplayError> {
+        if !self.process.threads.contains_key(&self.current) {
+            return Ok(());
+        }
+        let mut cx = self.cx();
+        sched::end_call(&mut cx);
+        match result {
+            Some(value) => sched::complete(&mut cx, value as u64),
+            None => cx.thread().call.active = false,
+        }
+        Ok(())
+    }
+
+    /// What the call did to the inherited descriptors.
+    fn output(&mut self, name: &str, args: &crate::args::RawArgs, result: Option<i64>) {
+        let abi = self.process.isa.abi;
+        let Some(n) = result.and_then(|n| u64::try_from(n).ok()) else {
+            if name.starts_with("execve") && result.is_none() {
+                self.outputs.exec();
+            }
+            return;
+        };
+        let Some((stream, parts)) = self.outputs.call(name, args, n, abi, &mut self.process.mem) else { return };
+        if let Some(sink) = &mut self.sink {
+            for (addr, len) in parts {
+                if let Ok(bytes) = self.process.mem.bytes(addr, len) {
+                    sink(stream, &bytes);
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, expected: SigInfo) -> Result<(), ReplayError> {
+        let mut cx = self.cx();
+        if cx.process.threads.get(&cx.tid).is_none_or(|t| t.call.active) {
+            return Err(self.divergence(super::list::signal(&expected), "a thread that does not run"));
+        }
+        let before = cx.process.retired;
+        let stop = loop {
+            let stop = sched::run_cpu(&mut cx, 1);
+            if stop != Stop::Resync || cx.process.retired != before {
+                break stop;
+            }
+        };
+        let found = sched::stop_signal(&mut cx, stop);
+        if found != Some(expected) {
+            let found = found.map_or_else(|| "an instruction that does not".to_owned(), |s| super::list::signal(&s));
+            return Err(self.divergence(format!("a fault, {}", super::list::signal(&expected)), found));
+        }
+        signal::force(&mut cx, expected);
+        Ok(())
+    }
+
+    fn signal(&mut self, info: SigInfo, temporary: Option<u64>, call: Ending) -> Result<(), ReplayError> {
+        let in_call = self.process.threads.get(&self.current).map(|t| t.call.active);
+        if in_call.is_none() || (call != Ending::None && in_call != Some(true)) {
+            return Err(self.divergence(super::list::signal(&info), "a thread that is not in a call"));
+        }
+        let mut cx = self.cx();
+        let signals = &mut cx.thread().signals;
+        if let Some(at) = signals.pending.iter().position(|s| *s == info) {
+            signals.pending.remove(at);
+        }
+        if let Some(mask) = temporary {
+            if signals.saved_mask.is_none() {
+                signals.saved_mask = Some(signals.mask);
+            }
+            signals.mask = mask;
+        }
+        // Nothing of the host is to be reached.
+        cx.process.script.get_or_insert_default();
+        signal::deliver_one(&mut cx, info, call);
+        if cx.process.exit.is_none() {
+            signal::delivered(&mut cx);
+        }
+        Ok(())
+    }
+}
+
+/// A descriptor of a file of the recording.
+fn open(opened: &mut Opened, log: &mut Log, file: &FileRef) -> Result<Rc<HiddenFd>, ReplayError> {
+    let result = opened.open(file, &mut |hash| log.blob(hash));
+    result.map_err(|what| match what {
+        Changed::Log(e) => ReplayError::Log(e),
+        what => ReplayError::File { path: file.path.clone(), what },
+    })
+}
+
+type Files<'a> = &'a mut dyn FnMut(&FileRef) -> Result<Rc<HiddenFd>, ReplayError>;
+
+/// A recorded program with its files.
+fn loadable(program: Program, open: Files<'_>) -> Result<Loadable, ReplayError> {
+    let mut files = Vec::new();
+    for file in &program.files {
+        let fd = open(file)?;
+        let own = crate::mm::map::hide(fd.0)
+            .map_err(|e| ReplayError::File { path: file.path.clone(), what: Changed::Os(e) })?;
+        files.push(loader::Program::recorded(own, program.path.clone(), file));
+    }
+    Ok(Loadable { program, files })
+}
+
+/// The process as it begins.
+fn begin(
+    setup: &Setup,
+    isa: &'static Isa,
+    model: CpuModel,
+    start: &Start,
+    open: Files<'_>,
+) -> Result<Process, ReplayError> {
+    if setup.shift >= 64 {
+        return Err(ReplayError::Setup(format!("the log's instructions last 2^{} nanoseconds", setup.shift)));
+    }
+    let Loadable { program, files } = loadable(start.program.clone(), open)?;
+    let mut config = Config::new(program.path.clone(), program.argv.clone(), program.env.clone());
+    config.program.clone_from(&program.execfn);
+    config.reserved_va = setup.reserved_va;
+    config.clock = Clock::Icount { shift: setup.shift };
+    let blank = start::blank(isa, model, &config, setup.pid, setup.limits);
+    let mut process = blank.ok_or_else(|| ReplayError::Setup("this CPU is not the recording's".to_owned()))?;
+    process.mem.track_pages();
+    process.mem.set_replaying();
+    process.script = Some(Box::default());
+    crate::exec::load_recorded(&mut process, program, files)?;
+    Ok(process)
+}
