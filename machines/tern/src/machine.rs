@@ -2,7 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::failure::{Failure, plain};
-use crate::logfile;
+use crate::{logfile, tape};
 use std::fs;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ fn file_error(path: &Path, error: &std::io::Error) -> String {
 }
 
 fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
+    let mut config = config.clone();
+    let session = tape::Session::open(&mut config, options)?;
+    let config = &config;
     // Before there are threads, signals and descriptors that a child would not have.
     let daemon = if options.daemonize { Some(Daemon::split()?) } else { None };
     // Device tree and devices draw from sequences of their own.
@@ -51,9 +54,12 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     let (name, timestamps) = (options.name.clone(), options.timestamps);
     let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
     let mut host = make(config, Rc::new(move |text| tell(&name, &stamped(text, timestamps))))?;
+    let tape = session.begin(&host)?;
+    host.set_tape(tape.clone(), session.is_packed());
     let board = tern_board::build(plan, config, settings(options)?, &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config.clone(), options.clone());
     vm.board.machine.set_outside(Box::new(host));
+    vm.board.machine.set_tape(tape);
     for note in core::mem::take(&mut vm.board.notes) {
         tell(&options.name, &note);
     }

@@ -18,8 +18,11 @@ mod logfile;
 mod machine;
 mod qemu;
 mod qemu_system;
+mod record;
+mod replay;
 mod run;
 mod signals;
+mod tape;
 
 use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -47,6 +50,10 @@ enum Verb {
     Run(run::Args),
     /// Run a whole machine
     Boot(Box<boot::Args>),
+    /// Run a machine and write a log from which the run can be replayed
+    Record(record::Args),
+    /// Run a recorded machine again, and see that it is the same run
+    Replay(replay::Args),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
@@ -94,6 +101,8 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
     match cli.verb {
         Some(Verb::Run(args)) => run::run(args),
         Some(Verb::Boot(args)) => boot::run(*args),
+        Some(Verb::Record(args)) => record::run(args),
+        Some(Verb::Replay(args)) => replay::run(args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),

@@ -262,6 +262,14 @@ impl Blocks {
         self.away = !active;
     }
 
+    /// Name, size and read-only flag of what is in drives.
+    #[must_use]
+    pub fn media(&self) -> Vec<(String, u64, bool)> {
+        let node = |b: &Backend| self.nodes.get(b.node.as_ref()?);
+        let one = |b: &Backend| node(b).map(|n| (b.id.clone(), n.size(), n.drive.read_only));
+        self.backends.iter().filter_map(one).collect()
+    }
+
     /// Adds a medium as a configuration has it.
     ///
     /// # Errors

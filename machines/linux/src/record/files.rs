@@ -82,7 +82,7 @@ pub fn hash_of(fd: i32) -> Result<Hash, Errno> {
     loop {
         let n = sys::file::pread(fd, &mut buf, at)?;
         if n == 0 {
-            return Ok(hasher.finish());
+            return Ok(hasher.value());
         }
         hasher.update(&buf[..n]);
         at += n as i64;

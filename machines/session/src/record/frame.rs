@@ -52,30 +52,25 @@ impl Hash {
     }
 }
 
-/// Makes the hash of contents that come in parts.
+/// Hashes contents that come in pieces.
+#[derive(Clone, Default)]
 pub struct Hasher(blake3::Hasher);
 
-impl Default for Hasher {
-    fn default() -> Hasher {
-        Hasher::new()
-    }
-}
-
 impl Hasher {
-    /// Of nothing so far.
+    /// Of nothing yet.
     #[must_use]
     pub fn new() -> Hasher {
-        Hasher(blake3::Hasher::new())
+        Hasher::default()
     }
 
-    /// Adds bytes.
+    /// More bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// The hash of all of them.
     #[must_use]
-    pub fn finish(&self) -> Hash {
+    pub fn value(&self) -> Hash {
         Hash(*self.0.finalize().as_bytes())
     }
 }
