@@ -25,6 +25,8 @@ pub struct Program {
     dev: (u32, u32),
     ino: u64,
     size: u64,
+    /// [`FileId::recorded`].
+    recorded: u32,
 }
 
 /// Finds a file by its path.
@@ -53,15 +55,15 @@ impl Program {
         let fd = HiddenFd(sys::file::openat(sys::CWD, &host, flags, 0).map_err(os)?);
         let stat = sys::fs::fstat(fd.0).map_err(os)?;
         let (dev, ino, size) = (stat.dev, stat.ino, stat.size);
-        Ok(Program { fd, path: path.to_vec(), host, absolute: None, dev, ino, size })
+        Ok(Program { fd, path: path.to_vec(), host, absolute: None, dev, ino, size, recorded: 0 })
     }
 
     /// A program as a recording has it, from an open file with its contents.
     #[must_use]
-    pub fn recorded(fd: HiddenFd, path: Vec<u8>, file: &crate::record::item::FileRef) -> Program {
-        let host = CString::new(file.path.as_slice()).unwrap_or_default();
-        let absolute = Some(file.path.clone());
-        Program { fd, path, host, absolute, dev: file.dev, ino: file.ino, size: file.size.unwrap_or(0) }
+    pub fn recorded(fd: HiddenFd, path: Vec<u8>, id: &FileId, size: u64) -> Program {
+        let host = CString::new(id.path.as_slice()).unwrap_or_default();
+        let absolute = Some(id.path.clone());
+        Program { fd, path, host, absolute, dev: id.dev, ino: id.ino, size, recorded: id.recorded }
     }
 
     /// Hands the program to a recorder: it may be loaded from a copy from now on.
@@ -216,7 +218,7 @@ fn place(space: &mut Space, file: &Program, elf: &Headers, base: Option<u64>) ->
     if high.checked_add(bias).is_none_or(|end| end > space.layout().task_size) {
         return Err(fail(Reason::OutOfRange(low)));
     }
-    let id = Rc::new(FileId { path: file.absolute(), dev: file.dev, ino: file.ino });
+    let id = Rc::new(FileId { path: file.absolute(), dev: file.dev, ino: file.ino, recorded: file.recorded });
     for segment in loads(elf) {
         map_segment(space, file, segment, bias, &id).map_err(|e| match e {
             Errno::EPERM => fail(Reason::OutOfRange(segment.vaddr)),

@@ -92,7 +92,12 @@ fn copy_file(source: &FileSource, len: u64) -> Result<Backing, Errno> {
 
 /// The parts of a file mapping of `len` bytes: what the file has, and what lies behind its end.  In a replay nothing is
 /// shared with the file.
-fn file_parts(source: &FileSource, len: u64, shared: bool, replaying: bool) -> Result<Vec<(u64, Backing)>, Errno> {
+pub(crate) fn file_parts(
+    source: &FileSource,
+    len: u64,
+    shared: bool,
+    replaying: bool,
+) -> Result<Vec<(u64, Backing)>, Errno> {
     let grows = shared && !replaying;
     let there = match source.size {
         Some(size) => page_up(size.saturating_sub(source.offset)).unwrap_or(len).min(len),

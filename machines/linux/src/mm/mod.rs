@@ -290,7 +290,8 @@ impl Space {
             self.note_write(addr, span);
         }
         let phys = addr >> PAGE_SHIFT;
-        let noted = access == Access::Store && self.journal.is_none() && !shared;
+        let counts = !shared || self.replaying;
+        let noted = access == Access::Store && self.journal.is_none() && counts;
         if noted {
             self.note_page(phys);
         }
@@ -302,7 +303,7 @@ impl Space {
         if self.dirty.is_none() {
             // The next store has to be noted.
             let perm =
-                if self.pages.is_none() || noted || shared { perm } else { Perm { read: true, write: false, ..perm } };
+                if self.pages.is_none() || noted || !counts { perm } else { Perm { read: true, write: false, ..perm } };
             self.recent.keep(page, perm, self.generation);
         }
         Ok(page)

@@ -141,7 +141,7 @@ impl Space {
         for (addr, len) in &journal.writes {
             let (first, last) = (addr >> PAGE_SHIFT, addr.saturating_add(len.saturating_sub(1)) >> PAGE_SHIFT);
             for number in first..=last {
-                if self.find(number << PAGE_SHIFT).is_some_and(|v| !v.traits.shared) {
+                if self.find(number << PAGE_SHIFT).is_some_and(|v| !v.traits.shared || self.replaying) {
                     self.note_page(number);
                 }
             }
@@ -226,7 +226,8 @@ impl Space {
         }
         for number in unhashed {
             let Some(page) = pages.list.get_mut(&number).filter(|page| page.hash.is_none()) else { continue };
-            let hash = if self.page_bytes(number, &mut buf) { page_hash(number, &buf) } else { 0 };
+            let private = self.find(number << PAGE_SHIFT).is_some_and(|v| !v.traits.shared);
+            let hash = if private && self.page_bytes(number, &mut buf) { page_hash(number, &buf) } else { 0 };
             page.hash = Some(hash);
             pages.sum = pages.sum.wrapping_add(hash);
         }
@@ -316,12 +317,16 @@ impl Space {
         *self = new;
     }
 
+    /// Sets the brk area, which is mapped.
+    pub fn set_brk_area(&mut self, brk: (u64, u64)) {
+        (self.brk_start, self.brk) = brk;
+    }
+
     /// Replaces the map by another one.
-    pub fn set_vmas(&mut self, vmas: Vec<Vma>, brk: (u64, u64)) {
+    pub fn set_vmas(&mut self, vmas: Vec<Vma>) {
         let code: Vec<u64> = core::mem::take(&mut self.code).into_iter().collect();
         self.invalidated.extend(code);
         self.vmas = vmas.into_iter().map(|vma| (vma.start, vma)).collect();
-        (self.brk_start, self.brk) = brk;
         if self.pages.is_some() {
             self.pages = Some(Pages::default());
         }

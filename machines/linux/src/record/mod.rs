@@ -21,6 +21,7 @@
 //! not there.  Recording says so when a process forks with such memory.  A program of the host or of another ISA that is
 //! executed ends the log.
 
+pub mod checkpoint;
 pub mod files;
 pub mod item;
 pub mod list;

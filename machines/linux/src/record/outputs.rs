@@ -18,11 +18,11 @@ const CLOEXEC: u64 = 0o2_000_000;
 
 /// Descriptors that lead to the inherited output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outputs {
+pub(super) struct Outputs {
     /// By number: 1 or 2, and closed when a program is executed.
     list: BTreeMap<u64, (u8, bool)>,
     /// Bytes that went there without passing through guest memory.
-    pub unseen: u64,
+    pub(super) unseen: u64,
 }
 
 impl Default for Outputs {
@@ -33,12 +33,12 @@ impl Default for Outputs {
 
 impl Outputs {
     /// A program was executed.
-    pub fn exec(&mut self) {
+    pub(super) fn exec(&mut self) {
         self.list.retain(|_, (_, closes)| !*closes);
     }
 
     /// A call has returned `n`: the output that it wrote to, and which parts of memory.
-    pub fn call(
+    pub(super) fn call(
         &mut self,
         name: &str,
         args: &RawArgs,

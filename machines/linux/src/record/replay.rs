@@ -1,5 +1,6 @@
 //! Replays the log of a process: no host, no time, nothing but the log and the files that it names.
 
+use super::checkpoint::{self, Files, Place};
 use super::files::{Changed, Opened};
 use super::item::{Call, Ending, Extra, FileRef, Item, KIND, Program, Setup, Start, VERSION, What, Write};
 use super::outputs::Outputs;
@@ -10,7 +11,7 @@ use crate::elf::{LoadError, loader};
 use crate::engine::Engine;
 use crate::isa::Isa;
 use crate::mm::map::FileSource;
-use crate::mm::vma::{FileId, HiddenFd};
+use crate::mm::vma::HiddenFd;
 use crate::mm::{Clock, Space};
 use crate::process::{ExitStatus, Process};
 use crate::sched;
@@ -18,7 +19,7 @@ use crate::signal::{self, SIG_IGN, SigInfo};
 use crate::start;
 use crate::table::{Class, Entry};
 use crate::thread::Tid;
-use std::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use tern_core::codec;
 use tern_core::engine::Stop;
@@ -106,7 +107,7 @@ impl From<LoadError> for ReplayError {
 }
 
 /// Why a replay stopped.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Stopped {
     /// The wanted position is reached.
     Limit,
@@ -124,52 +125,62 @@ pub type Sink = Box<dyn FnMut(u8, &[u8])>;
 /// Makes the CPU and the engine that a log needs.
 pub type Maker<'a> = &'a mut dyn FnMut(&Setup) -> Result<(CpuModel, Box<dyn Engine>), String>;
 
-/// The log of a child, which goes on where its parent's has the fork.
-pub(super) struct Child {
-    pub(super) log: Log,
-    pub(super) fork: u64,
-    pub(super) pid: Tid,
-}
-
 /// A process that is replayed.
 pub struct Replay {
     pub(super) process: Process,
     pub(super) engine: Box<dyn Engine>,
     pub(super) logs: Logs,
     pub(super) current: Tid,
-    pub(super) opened: Opened,
+    opened: Opened,
+    /// Files that were mapped, and what they are known by.
+    pub(super) files: Files,
     pub(super) outputs: Outputs,
     sink: Option<Sink>,
     pub(super) stopped: Option<Stopped>,
     check: bool,
 }
 
-/// The log that is read, and those of children to come.
+/// The logs of a process's ancestors, the first one's first, and its own.
 pub(super) struct Logs {
-    pub(super) log: Log,
-    pub(super) children: VecDeque<Child>,
-    /// The next item, its position, and where it is.
-    pub(super) next: Option<(Item, u64)>,
-    pub(super) cursor: Cursor,
+    list: Vec<One>,
+    /// The one that is read.
+    index: usize,
+    /// The next item, its position.
+    next: Option<(Item, u64)>,
+    /// Where it is.
+    cursor: Cursor,
     /// The position of the item before.
-    pub(super) last: u64,
+    last: u64,
     /// Items taken so far.
-    pub(super) taken: u64,
+    taken: u64,
     /// The process becomes this one when the call that it is in ends.
-    pub(super) becoming: Option<Tid>,
+    becoming: Option<Tid>,
+}
+
+/// One of several logs.
+struct One {
+    log: Log,
+    /// The how many-th child of the one before it has this log, and its number.
+    fork: u64,
+    pid: Tid,
 }
 
 impl Logs {
-    fn new(log: Log, children: VecDeque<Child>) -> Logs {
-        let cursor = log.cursor();
-        Logs { log, children, next: None, cursor, last: 0, taken: 0, becoming: None }
+    fn new(list: Vec<One>) -> Result<Logs, ReplayError> {
+        let first = list.first().ok_or_else(|| ReplayError::Setup("no log".to_owned()))?;
+        let cursor = first.log.cursor();
+        Ok(Logs { list, index: 0, next: None, cursor, last: 0, taken: 0, becoming: None })
+    }
+
+    fn log(&mut self) -> &mut Log {
+        &mut self.list[self.index].log
     }
 
     /// The next item and its position; `None` at the end of what is good.
-    pub(super) fn peek(&mut self) -> Result<Option<(&Item, u64)>, ReplayError> {
+    fn peek(&mut self) -> Result<Option<(&Item, u64)>, ReplayError> {
         if self.next.is_none() {
-            self.cursor = self.log.cursor();
-            let Some(item) = self.log.next()? else { return Ok(None) };
+            self.cursor = self.log().cursor();
+            let Some(item) = self.log().next()? else { return Ok(None) };
             let Some(at) = self.last.checked_add(item.after) else {
                 return Err(ReplayError::Setup(format!("an item of the log is {} instructions away", item.after)));
             };
@@ -184,12 +195,30 @@ impl Logs {
         self.last = at;
         self.taken += 1;
         if let What::Fork(n) = &item.what
-            && let Some(child) = self.children.pop_front_if(|child| child.fork == *n)
+            && let Some(child) = self.list.get(self.index + 1).filter(|child| child.fork == *n)
         {
-            self.log = child.log;
             self.becoming = Some(child.pid);
+            self.index += 1;
         }
+        self.cursor = self.log().cursor();
         Some(item.what)
+    }
+
+    /// Where the next item is.
+    pub(super) fn place(&self) -> Place {
+        let Logs { index, cursor, last, taken, becoming, .. } = *self;
+        Place { log: index as u64, cursor, last, taken, becoming }
+    }
+
+    /// Goes to a place.
+    pub(super) fn go(&mut self, place: &Place) -> Result<(), ReplayError> {
+        let index = usize::try_from(place.log).ok().filter(|index| *index < self.list.len());
+        let index = index.ok_or_else(|| ReplayError::Setup("this checkpoint is of another log".to_owned()))?;
+        self.list[index].log.seek(place.cursor)?;
+        self.next = None;
+        (self.index, self.cursor, self.last) = (index, place.cursor, place.last);
+        (self.taken, self.becoming) = (place.taken, place.becoming);
+        Ok(())
     }
 }
 
@@ -219,7 +248,7 @@ impl Replay {
     /// # Errors
     /// A log is not good, or a file is not what it was.
     pub fn new(logs: Vec<Log>, make: Maker<'_>) -> Result<Replay, ReplayError> {
-        let mut children = VecDeque::new();
+        let mut list = Vec::new();
         let mut logs = logs.into_iter();
         let mut log = logs.next().ok_or_else(|| ReplayError::Setup("no log".to_owned()))?;
         let mut first = setup(&log)?;
@@ -229,13 +258,15 @@ impl Replay {
                 let name = String::from_utf8_lossy(&parent.log).into_owned();
                 return Err(ReplayError::Setup(format!("{name} is not the log that this process's parent wrote")));
             }
-            children.push_front(Child { log, fork: parent.fork, pid: first.pid });
+            list.push(One { log, fork: parent.fork, pid: first.pid });
             (first, log) = (setup(&next)?, next);
         }
+        list.push(One { log, fork: 0, pid: first.pid });
+        list.reverse();
         let isa = crate::isa::by_name(&first.isa)
             .ok_or_else(|| ReplayError::Setup(format!("a log of {}, which this tern does not know", first.isa)))?;
         let (model, engine) = make(&first).map_err(ReplayError::Setup)?;
-        let mut logs = Logs::new(log, children);
+        let mut logs = Logs::new(list)?;
         let start = match logs.peek()? {
             Some((Item { what: What::Start(_), .. }, 0)) => logs.take(),
             _ => None,
@@ -243,14 +274,16 @@ impl Replay {
         let Some(What::Start(start)) = start else {
             return Err(ReplayError::Setup("the log has no beginning: nothing had run".to_owned()));
         };
-        let mut opened = Opened::default();
-        let process = begin(&first, isa, model, &start, &mut |file| open(&mut opened, &mut logs.log, file))?;
+        let (mut opened, mut files) = (Opened::default(), Files::new());
+        let loadable = loadable(start.program.clone(), &mut opened, &mut files, logs.log())?;
+        let process = begin(&first, isa, model, loadable)?;
         let mut replay = Replay {
             current: process.pid,
             process,
             engine,
             logs,
             opened,
+            files,
             outputs: Outputs::default(),
             sink: None,
             stopped: None,
@@ -368,12 +401,11 @@ impl Replay {
     }
 
     /// The next item in words.
-    fn next_item(&mut self) -> String {
-        let words = match &self.logs.next {
+    fn next_item(&self) -> String {
+        match &self.logs.next {
             None => "the end of the log".to_owned(),
             Some((item, at)) => format!("{} at position {at}", super::list::words(&self.process.table, &item.what)),
-        };
-        words
+        }
     }
 
     /// Runs the current thread for so many instructions, none of which the log has an item for.
@@ -535,13 +567,15 @@ impl Replay {
         self.process.mem.recorded_file = None;
         match extra {
             Some(Extra::Map(file)) => {
-                let fd = open(&mut self.opened, &mut self.logs.log, &file)?;
-                let id = Rc::new(FileId { path: file.path, dev: file.dev, ino: file.ino });
+                let fd = self.open(&file)?;
+                let id = checkpoint::number(&mut self.files, &file);
                 let args = self.process.threads.get(&self.current).map_or([0; 6], |t| t.call.args);
                 let source = FileSource { fd: fd.0, offset: 0, writable: file.writable, id, size: file.size };
                 self.process.mem.recorded_file = Some(FileSource { offset: self.offset(&args), ..source });
             }
-            Some(Extra::Exec(program)) => script.program = Some(self.loadable(program)?),
+            Some(Extra::Exec(program)) => {
+                script.program = Some(loadable(program, &mut self.opened, &mut self.files, self.logs.log())?);
+            }
             Some(Extra::Left(_)) | None => {}
         }
         script.child = self.logs.becoming.take();
@@ -549,9 +583,9 @@ impl Replay {
         Ok(())
     }
 
-    fn loadable(&mut self, program: Program) -> Result<Loadable, ReplayError> {
-        let (opened, log) = (&mut self.opened, &mut self.logs.log);
-        loadable(program, &mut |file| open(opened, log, file))
+    /// A descriptor of a file of the recording.
+    pub(super) fn open(&mut self, file: &FileRef) -> Result<Rc<HiddenFd>, ReplayError> {
+        open(&mut self.opened, self.logs.log(), file)
     }
 
     /// The position in the file that a call maps.
@@ -675,32 +709,25 @@ fn open(opened: &mut Opened, log: &mut Log, file: &FileRef) -> Result<Rc<HiddenF
     })
 }
 
-type Files<'a> = &'a mut dyn FnMut(&FileRef) -> Result<Rc<HiddenFd>, ReplayError>;
-
 /// A recorded program with its files.
-fn loadable(program: Program, open: Files<'_>) -> Result<Loadable, ReplayError> {
+fn loadable(program: Program, opened: &mut Opened, known: &mut Files, log: &mut Log) -> Result<Loadable, ReplayError> {
     let mut files = Vec::new();
     for file in &program.files {
-        let fd = open(file)?;
+        let fd = open(opened, log, file)?;
         let own = crate::mm::map::hide(fd.0)
             .map_err(|e| ReplayError::File { path: file.path.clone(), what: Changed::Os(e) })?;
-        files.push(loader::Program::recorded(own, program.path.clone(), file));
+        let id = checkpoint::number(known, file);
+        files.push(loader::Program::recorded(own, program.path.clone(), &id, file.size.unwrap_or(0)));
     }
     Ok(Loadable { program, files })
 }
 
 /// The process as it begins.
-fn begin(
-    setup: &Setup,
-    isa: &'static Isa,
-    model: CpuModel,
-    start: &Start,
-    open: Files<'_>,
-) -> Result<Process, ReplayError> {
+fn begin(setup: &Setup, isa: &'static Isa, model: CpuModel, loadable: Loadable) -> Result<Process, ReplayError> {
     if setup.shift >= 64 {
         return Err(ReplayError::Setup(format!("the log's instructions last 2^{} nanoseconds", setup.shift)));
     }
-    let Loadable { program, files } = loadable(start.program.clone(), open)?;
+    let Loadable { program, files } = loadable;
     let mut config = Config::new(program.path.clone(), program.argv.clone(), program.env.clone());
     config.program.clone_from(&program.execfn);
     config.reserved_va = setup.reserved_va;

@@ -135,7 +135,7 @@ fn source(fd: i32, offset: u64, needs_write: bool) -> Result<FileSource, Errno> 
         return Err(Errno::ENODEV);
     }
     let size = (kind == 0o100_000).then_some(stat.size);
-    let id = Rc::new(FileId { path: fd_path(fd), dev: stat.dev, ino: stat.ino });
+    let id = Rc::new(FileId { path: fd_path(fd), dev: stat.dev, ino: stat.ino, recorded: 0 });
     Ok(FileSource { fd, offset, writable, id, size })
 }
 
