@@ -117,7 +117,7 @@ pub fn in_place(cx: &mut Cx<'_>, mut guest: Box<Guest>, execfn: Vec<u8>, env: Ve
     let Ok(facts) = Facts::of_host(execfn, env.clone()) else { return Errno::EAGAIN.into() };
     close_on_exec();
     let config =
-        Config { program: guest.path.clone(), argv: guest.argv.clone(), env, ..Config::clone(&cx.process.config) };
+        Config { program: facts.execfn.clone(), argv: guest.argv.clone(), env, ..Config::clone(&cx.process.config) };
     replace_program(cx, config);
     let mut recorder = cx.process.recorder.take();
     let loaded = start::load_guest(cx.process, &mut guest, facts, recorder.as_deref_mut());
@@ -144,7 +144,7 @@ pub fn in_place(cx: &mut Cx<'_>, mut guest: Box<Guest>, execfn: Vec<u8>, env: Ve
 pub fn replay(cx: &mut Cx<'_>, recorded: record::Loadable) -> Result<(), LoadError> {
     let record::Loadable { program, files } = recorded;
     let config = Config {
-        program: program.path.clone(),
+        program: program.execfn.clone(),
         argv: program.argv.clone(),
         env: program.env.clone(),
         ..Config::clone(&cx.process.config)

@@ -14,6 +14,8 @@ mod engine;
 mod failure;
 mod launch;
 mod list;
+mod log;
+mod log_process;
 mod logfile;
 mod machine;
 mod qemu;
@@ -56,6 +58,8 @@ enum Verb {
     Record(record::Args),
     /// Run a recorded machine again, and see that it is the same run
     Replay(replay::Args),
+    /// List what is in a log
+    Log(log::Args),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
@@ -105,6 +109,7 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
         Some(Verb::Boot(args)) => boot::run(*args),
         Some(Verb::Record(args)) => record::run(args),
         Some(Verb::Replay(args)) => replay::run(args),
+        Some(Verb::Log(args)) => log::run(&args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) dispatch: Option<Dispatch>,
 }
 
-fn failed(path: &Path, why: impl core::fmt::Display) -> Failure {
+pub(crate) fn failed(path: &Path, why: impl core::fmt::Display) -> Failure {
     Failure::new(1, format!("{}: {}", path.display(), plain(&why.to_string())))
 }
 

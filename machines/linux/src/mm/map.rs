@@ -494,6 +494,7 @@ impl Space {
                 let offset = last.file_offset + last.len();
                 if self.replaying {
                     let source = self.recorded_file.take().ok_or(Errno::ENOMEM)?;
+                    let source = FileSource { offset, ..source };
                     return file_parts(&source, more, last.traits.shared, true);
                 }
                 let (source, fd) = reopen(id, offset, last.traits.shared && !last.traits.readonly_file)?;

@@ -146,6 +146,8 @@ impl Files {
     ) -> Result<(FileRef, Option<HiddenFd>), FileError> {
         let stat = sys::fs::fstat(of.fd)?;
         let size = (stat.mode & 0o170_000 == 0o100_000).then_some(stat.size);
+        // A device has no end; what is mapped of it is all there is.
+        let size = Some(size.unwrap_or(of.range.1));
         let refer = |contents| FileRef {
             path: of.path.to_vec(),
             dev: stat.dev,
@@ -229,7 +231,8 @@ impl Opened {
                 }
                 let fd = Rc::new(match blobs(hash).map_err(Changed::Log)? {
                     // A packed log brings the file with it.
-                    Some(bytes) => from_pieces(None, [(0, bytes)])?,
+                    Some(bytes) if file.size == Some(bytes.len() as u64) => from_pieces(file.size, [(0, bytes)])?,
+                    Some(_) => return Err(Changed::Contents),
                     None => from_host(file, *hash)?,
                 });
                 self.whole.insert(key, Rc::clone(&fd));

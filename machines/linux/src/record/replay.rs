@@ -569,9 +569,8 @@ impl Replay {
             Some(Extra::Map(file)) => {
                 let fd = self.open(&file)?;
                 let id = checkpoint::number(&mut self.files, &file);
-                let args = self.process.threads.get(&self.current).map_or([0; 6], |t| t.call.args);
-                let source = FileSource { fd: fd.0, offset: 0, writable: file.writable, id, size: file.size };
-                self.process.mem.recorded_file = Some(FileSource { offset: self.offset(&args), ..source });
+                let (writable, size) = (file.writable, file.size);
+                self.process.mem.recorded_file = Some(FileSource { fd: fd.0, offset: 0, writable, id, size });
             }
             Some(Extra::Exec(program)) => {
                 script.program = Some(loadable(program, &mut self.opened, &mut self.files, self.logs.log())?);
@@ -586,21 +585,6 @@ impl Replay {
     /// A descriptor of a file of the recording.
     pub(super) fn open(&mut self, file: &FileRef) -> Result<Rc<HiddenFd>, ReplayError> {
         open(&mut self.opened, self.logs.log(), file)
-    }
-
-    /// The position in the file that a call maps.
-    fn offset(&self, args: &crate::args::RawArgs) -> u64 {
-        let Some(thread) = self.process.threads.get(&self.current) else { return 0 };
-        let name = match self.process.table.get(thread.call.nr) {
-            Entry::Known(row) => row.name,
-            _ => "",
-        };
-        match name {
-            "mmap" => self.process.isa.abi.word_of(args[5]),
-            "mmap2" => self.process.isa.abi.word_of(args[5]) << tern_core::mem::PAGE_SHIFT,
-            // mremap: what lies behind the mapping.
-            _ => self.process.mem.find(args[0]).map_or(0, |vma| vma.file_offset + vma.len()),
-        }
     }
 
     fn compare_result(&self, name: &str, logged: Option<i64>, got: &Result<u64, Outcome>) -> Result<(), ReplayError> {
@@ -622,7 +606,7 @@ impl Replay {
 
     /// Ends the thread's call.
     fn finish(&mut self, result: Option<i64>) -> Result<(), ReplayError> {
-        if !self.process.threads.contains_key(&self.current) {
+        if self.process.exit.is_some() || !self.process.threads.contains_key(&self.current) {
             return Ok(());
         }
         let mut cx = self.cx();

@@ -103,7 +103,8 @@ fn recorded(
     writes: bool,
 ) -> Result<(FileSource, Option<HiddenFd>), Errno> {
     if cx.mem().is_replaying() {
-        return cx.mem().recorded_file.take().map(|file| (file, None)).ok_or(Errno::ENODEV);
+        let file = cx.mem().recorded_file.take().ok_or(Errno::ENODEV)?;
+        return Ok((FileSource { offset: part.0, ..file }, None));
     }
     let mut file = source(fd, part.0, shared && writes)?;
     let Some(recorder) = &mut cx.process.recorder else { return Ok((file, None)) };
