@@ -115,13 +115,15 @@ pub fn script(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
 #[must_use]
 pub fn in_place(cx: &mut Cx<'_>, mut guest: Box<Guest>, execfn: Vec<u8>, env: Vec<Vec<u8>>) -> Outcome {
     let Ok(facts) = Facts::of_host(execfn, env.clone()) else { return Errno::EAGAIN.into() };
-    close_on_exec();
     let config =
         Config { program: facts.execfn.clone(), argv: guest.argv.clone(), env, ..Config::clone(&cx.process.config) };
     replace_program(cx, config);
     let mut recorder = cx.process.recorder.take();
     let loaded = start::load_guest(cx.process, &mut guest, facts, recorder.as_deref_mut());
     cx.process.recorder = recorder;
+    // Its descriptor is one of those that are closed.
+    drop(guest);
+    close_on_exec();
     match loaded {
         Ok(program) => {
             if let Some(recorder) = &mut cx.process.recorder {
@@ -130,7 +132,7 @@ pub fn in_place(cx: &mut Cx<'_>, mut guest: Box<Guest>, execfn: Vec<u8>, env: Ve
             begin(cx);
         }
         Err(e) => {
-            cx.process.mem.events.log("record", format_args!("{e}"));
+            cx.process.lost_recording = Some(e.to_string());
             cx.process.exit = Some(ExitStatus::Signal(9));
         }
     }

@@ -347,7 +347,6 @@ pub fn in_child(process: &mut Process, fork: u64) {
             process.recorder = Some(Box::new(recorder));
         }
         Err(e) => {
-            process.mem.events.log("record", format_args!("{e}"));
             process.lost_recording = Some(e.to_string());
             process.exit = Some(crate::process::ExitStatus::Code(1));
         }

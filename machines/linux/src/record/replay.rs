@@ -204,6 +204,11 @@ impl Logs {
         Some(item.what)
     }
 
+    /// Is the log that is read the process's own?
+    fn is_last(&self) -> bool {
+        self.index + 1 == self.list.len()
+    }
+
     /// Where the next item is.
     pub(super) fn place(&self) -> Place {
         let Logs { index, cursor, last, taken, becoming, .. } = *self;
@@ -628,7 +633,8 @@ impl Replay {
             return;
         };
         let Some((stream, parts)) = self.outputs.call(name, args, n, abi, &mut self.process.mem) else { return };
-        if let Some(sink) = &mut self.sink {
+        // What an ancestor wrote is the matter of its own log.
+        if let Some(sink) = self.sink.as_mut().filter(|_| self.logs.is_last()) {
             for (addr, len) in parts {
                 if let Ok(bytes) = self.process.mem.bytes(addr, len) {
                     sink(stream, &bytes);
