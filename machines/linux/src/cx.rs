@@ -181,6 +181,12 @@ impl Cx<'_> {
             && tern_host::signal::can_block()
     }
 
+    /// Is the run recorded, and the descriptor one whose calls may be made right away?  Others must not block before the log
+    /// is written.
+    pub fn never_blocks(&mut self, fd: i32) -> bool {
+        self.process.threads.len() == 1 && self.process.recorder.as_mut().is_some_and(|r| r.never_blocks(fd))
+    }
+
     /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to
     /// show for itself (bytes moved, the time left) shows it now.
     pub fn signalled(&mut self) -> bool {

@@ -349,6 +349,11 @@ pub fn issue(cx: &mut Cx<'_>) {
         log_call(cx.process, cx.tid, &format!("{text}) = ?"));
     }
     let registers = if let Entry::Known(row) = entry { row.registers } else { args.len() };
+    if let (Entry::Known(row), Some(recorder)) = (entry, &mut cx.process.recorder)
+        && ["close", "close_range", "dup3", "execve", "execveat"].contains(&row.name)
+    {
+        recorder.forget_descriptors();
+    }
     let result = record::issue(cx, registers, |cx| match entry {
         Entry::Known(row) => (row.run)(cx, &args),
         Entry::Named(name) => {

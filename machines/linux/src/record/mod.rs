@@ -85,7 +85,7 @@ pub fn runs(process: &mut Process, tid: Tid) {
 /// A thread has run: digests that are due, and what waits too long is written.
 pub fn ran(process: &mut Process, engine: &dyn Engine) {
     let Some(recorder) = &mut process.recorder else { return };
-    recorder.tick();
+    recorder.tick(process.retired);
     if !recorder.wants_registers(process.retired) {
         return;
     }
@@ -136,8 +136,9 @@ pub fn issue(cx: &mut Cx<'_>, registers: usize, handler: impl FnOnce(&mut Cx<'_>
     cx.process.mem.begin_journal();
     let result = handler(cx);
     let journal = cx.process.mem.end_journal();
+    let at = cx.process.retired;
     let Some(recorder) = &mut cx.process.recorder else { return result };
-    recorder.tick();
+    recorder.tick(at);
     let extra = recorder.take_extra().map(Box::new);
     // In the child of a fork.
     let tid = if cx.process.pid == pid { tid } else { cx.tid };

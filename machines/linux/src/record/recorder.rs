@@ -7,6 +7,7 @@ use crate::mm::map::hide;
 use crate::mm::vma::HiddenFd;
 use crate::process::Process;
 use crate::thread::Tid;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io::{Error, ErrorKind};
 use tern_core::codec;
@@ -20,6 +21,10 @@ const REGISTERS_EVERY: u64 = 1_000_000;
 const STATE_SHARE: u64 = 40;
 /// Longest time that items wait before they are written, in nanoseconds of the host.
 const WAIT_NS: u64 = 50_000_000;
+
+/// The clock is looked at after so many calls or instructions.
+const LOOK_EVERY: u32 = 32;
+const LOOK_INSNS: u64 = 500_000;
 
 /// What the user wants of a recording.
 #[derive(Clone, Debug)]
@@ -116,6 +121,11 @@ pub struct Recorder {
     state_at: u64,
     state_after_ns: u64,
     flushed_ns: u64,
+    /// Calls since the clock was looked at, and the position then.
+    quiet: u32,
+    looked_at: u64,
+    /// Descriptors that never block.
+    instant: BTreeSet<i32>,
     failed: Option<LogError>,
 }
 
@@ -172,6 +182,9 @@ impl Recorder {
             registers_at: at + REGISTERS_EVERY,
             state_after_ns: now,
             flushed_ns: now,
+            quiet: 0,
+            looked_at: at,
+            instant: BTreeSet::new(),
             failed: None,
         })
     }
@@ -241,11 +254,39 @@ impl Recorder {
         }
     }
 
-    /// Writes what has waited too long.
-    pub fn tick(&mut self) {
+    /// Writes what has waited too long.  The clock is not looked at every time.
+    pub fn tick(&mut self, at: u64) {
+        self.quiet += 1;
+        if self.quiet < LOOK_EVERY && at.wrapping_sub(self.looked_at) < LOOK_INSNS {
+            return;
+        }
+        (self.quiet, self.looked_at) = (0, at);
         if monotonic_ns().saturating_sub(self.flushed_ns) >= WAIT_NS {
             self.flush();
         }
+    }
+
+    /// Is it a descriptor that never blocks: a file, or one of the simple devices?
+    pub fn never_blocks(&mut self, fd: i32) -> bool {
+        if self.instant.contains(&fd) {
+            return true;
+        }
+        /// Major number of `/dev/null`, `/dev/zero` and their like.
+        const MEM: u32 = 1;
+        let instant = sys::fs::fstat(fd).is_ok_and(|stat| match stat.mode & 0o170_000 {
+            0o100_000 => true,
+            0o020_000 => stat.rdev.0 == MEM,
+            _ => false,
+        });
+        if instant {
+            self.instant.insert(fd);
+        }
+        instant
+    }
+
+    /// Descriptors may mean something else now.
+    pub fn forget_descriptors(&mut self) {
+        self.instant.clear();
     }
 
     /// Ends the log in order.

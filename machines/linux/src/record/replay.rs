@@ -25,6 +25,9 @@ use tern_core::codec;
 use tern_core::engine::Stop;
 use tern_session::record::{Cursor, LogError, Reader};
 
+/// How much further than to a call an engine may run.
+const SLACK: u64 = 256;
+
 /// A log of a process.
 pub type Log = Reader<Item>;
 
@@ -202,6 +205,16 @@ impl Logs {
         }
         self.cursor = self.log().cursor();
         Some(item.what)
+    }
+
+    /// Is the next item about the call that the running thread is in by then?
+    fn next_is_in_call(&self) -> bool {
+        let in_call = |item: &Item| match &item.what {
+            What::Call(_) | What::Writes(_) | What::Fork(_) => true,
+            What::Signal(signal) => signal.call != Ending::None,
+            _ => false,
+        };
+        self.next.as_ref().is_some_and(|(item, _)| in_call(item))
     }
 
     /// Is the log that is read the process's own?
@@ -382,7 +395,8 @@ impl Replay {
                 if now >= until {
                     return Ok(Stopped::Limit);
                 }
-                self.advance(at.min(until) - now)?;
+                let slack = if at <= until && self.logs.next_is_in_call() { SLACK } else { 0 };
+                self.advance(at.min(until) - now, slack)?;
             } else if let Some(what) = self.logs.take() {
                 self.apply(what)?;
             }
@@ -414,7 +428,8 @@ impl Replay {
     }
 
     /// Runs the current thread for so many instructions, none of which the log has an item for.
-    fn advance(&mut self, insns: u64) -> Result<(), ReplayError> {
+    /// They end with a call if there is `slack`: the engine is fast up to there only if it may run further.
+    fn advance(&mut self, insns: u64, slack: u64) -> Result<(), ReplayError> {
         let Some(thread) = self.process.threads.get(&self.current) else {
             let next = self.next_item();
             return Err(self.divergence(next, "a thread that has ended"));
@@ -431,14 +446,14 @@ impl Replay {
         }
         let end = self.process.retired + insns;
         while self.process.retired < end {
-            let left = end - self.process.retired;
+            let left = end - self.process.retired + slack;
             let mut cx = self.cx();
             let stop = sched::run_cpu(&mut cx, left);
             match stop {
                 Stop::Limit | Stop::Resync | Stop::Halt | Stop::Yield => {}
                 Stop::Syscall => {
                     sched::enter(&mut cx);
-                    return Ok(());
+                    break;
                 }
                 Stop::Trap { .. } | Stop::Fault(_) => {
                     let info = sched::stop_signal(&mut cx, stop).unwrap_or_default();
@@ -446,6 +461,10 @@ impl Replay {
                     return Err(self.divergence(next, format!("a fault, {}", super::list::signal(&info))));
                 }
             }
+        }
+        if self.process.retired > end {
+            let next = self.next_item();
+            return Err(self.divergence(next, "no call there"));
         }
         Ok(())
     }
@@ -463,7 +482,7 @@ impl Replay {
             }
             What::Fork(_) => Ok(()),
             What::Writes(writes) => {
-                self.in_call("a call that writes memory")?;
+                self.in_call(|| "a call that writes memory".to_owned())?;
                 self.write(&writes)
             }
             What::Call(call) => self.call(call),
@@ -476,6 +495,10 @@ impl Replay {
                 if self.process.exit.is_some_and(|status| status != exit.status) {
                     let found = format!("{:?}", self.process.exit);
                     return Err(self.divergence(format!("{:?}", exit.status), found));
+                }
+                if self.logs.peek()?.is_some() {
+                    let next = self.next_item();
+                    return Err(self.divergence("nothing after the end of the process", next));
                 }
                 self.stopped = Some(Stopped::Exit(exit.status));
                 Ok(())
@@ -504,11 +527,11 @@ impl Replay {
     }
 
     /// Is the current thread in a call?  Its number and arguments.
-    fn in_call(&self, expected: &str) -> Result<(u64, crate::args::RawArgs), ReplayError> {
+    fn in_call(&self, expected: impl FnOnce() -> String) -> Result<(u64, crate::args::RawArgs), ReplayError> {
         match self.process.threads.get(&self.current) {
             Some(thread) if thread.call.active => Ok((thread.call.nr, thread.call.args)),
-            Some(_) => Err(self.divergence(expected, "no call")),
-            None => Err(self.divergence(expected, "a thread that has ended")),
+            Some(_) => Err(self.divergence(expected(), "no call")),
+            None => Err(self.divergence(expected(), "a thread that has ended")),
         }
     }
 
@@ -524,7 +547,7 @@ impl Replay {
 
     fn call(&mut self, call: Call) -> Result<(), ReplayError> {
         let table = Rc::clone(&self.process.table);
-        let (nr, args) = self.in_call(&super::list::call(&table, call.nr, &call.args))?;
+        let (nr, args) = self.in_call(|| super::list::call(&table, call.nr, &call.args))?;
         if nr != call.nr || call.args.len() > args.len() || args[..call.args.len()] != call.args[..] {
             let known = call.args.len().min(args.len());
             let expected = super::list::call(&table, call.nr, &call.args);

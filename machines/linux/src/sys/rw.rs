@@ -124,7 +124,7 @@ fn transfer_in(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRes
     }
     let reach = reach(cx, parts, 0, MAX_RW, Access::Store).map_err(|e| bad_buffer(fd, e))?;
     let read = || sys::file::read_guest(fd, &reach.spans, at.pos, at.flags);
-    let result = if at.pos != -1 {
+    let result = if at.pos != -1 || cx.never_blocks(fd) {
         read().map_err(|e| again(fd, e, host::POLLIN, at))
     } else if cx.waits_in_kernel() {
         match tern_host::signal::blocking(read) {
@@ -164,7 +164,7 @@ fn transfer_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRe
     if at.pos < -1 || (at.pos == -1 && at != OWN && at.flags == 0) {
         return Err(Errno::EINVAL.into());
     }
-    let in_kernel = cx.waits_in_kernel();
+    let in_kernel = cx.waits_in_kernel() || cx.never_blocks(fd);
     let total = reach(cx, parts, 0, MAX_RW, Access::Load).map_err(|e| bad_buffer(fd, e))?.total;
     let kind = if total > PIPE_BUF && !in_kernel { kind(fd) } else { Kind::Stream };
     loop {
