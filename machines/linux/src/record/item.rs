@@ -1,5 +1,6 @@
 //! What the log of a process holds.
 
+use crate::args::RawArgs;
 use crate::process::{ExitStatus, MemRlimits};
 use crate::signal::SigInfo;
 use crate::thread::Tid;
@@ -147,7 +148,47 @@ pub struct Write {
     /// Where.
     pub addr: u64,
     /// What.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
+}
+
+/// Bytes that are encoded as a whole.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Bytes(pub Vec<u8>);
+
+impl core::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Visitor)
+    }
 }
 
 /// A call that has ended.
@@ -155,8 +196,8 @@ pub struct Write {
 pub struct Call {
     /// Its number.
     pub nr: u64,
-    /// The registers that it takes arguments from, as they were.
-    pub args: Vec<u64>,
+    /// The registers that it takes arguments from, as they were; the others count as zero.
+    pub args: RawArgs,
     /// What it returned (an error is a negative number); `None`: it does not return.
     pub result: Option<i64>,
     /// What it wrote.

@@ -1,6 +1,7 @@
 //! Items of a log in words.
 
 use super::item::{Call, Ending, Extra, Item, What};
+use crate::args::RawArgs;
 use crate::signal::SigInfo;
 use crate::table::{Entry, Table};
 
@@ -22,10 +23,19 @@ pub fn name(table: &Table, nr: u64) -> String {
     }
 }
 
+/// How many registers a call takes arguments from.
+#[must_use]
+pub fn registers(table: &Table, nr: u64) -> usize {
+    match table.get(nr) {
+        Entry::Known(row) => row.registers,
+        _ => 6,
+    }
+}
+
 /// A call with its arguments.
 #[must_use]
-pub fn call(table: &Table, nr: u64, args: &[u64]) -> String {
-    let args: Vec<String> = args.iter().map(|arg| number(*arg)).collect();
+pub fn call(table: &Table, nr: u64, args: &RawArgs) -> String {
+    let args: Vec<String> = args.iter().take(registers(table, nr)).map(|arg| number(*arg)).collect();
     format!("{}({})", name(table, nr), args.join(", "))
 }
 

@@ -31,13 +31,14 @@ pub mod replay;
 
 pub use recorder::{Options, RecordError, Recorder};
 
+use crate::args::RawArgs;
 use crate::cx::{Cx, Outcome, SysResult};
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::mm::pages::Journal;
 use crate::process::{ExitStatus, Process};
 use crate::thread::Tid;
-use item::{Call, Exit, Extra, What, Write};
+use item::{Bytes, Call, Exit, Extra, What, Write};
 
 /// What the log says about the call that a replay runs again.
 #[derive(Debug, Default)]
@@ -156,12 +157,18 @@ pub fn issue(cx: &mut Cx<'_>, registers: usize, handler: impl FnOnce(&mut Cx<'_>
     };
     let is64 = cx.abi().is64();
     let result_value = value.map(|v| if is64 { v as i64 } else { i64::from(v as u32 as i32) });
-    let args = args[..registers.min(args.len())].to_vec();
+    let args = used(&args, registers);
     push(cx.process, tid, What::Call(Call { nr, args, result: result_value, writes, grown, extra }));
     if let Some(recorder) = &mut cx.process.recorder {
         recorder.goes_on_as(cx.tid);
     }
     result
+}
+
+/// The first `registers` arguments.
+#[must_use]
+pub fn used(args: &RawArgs, registers: usize) -> RawArgs {
+    core::array::from_fn(|n| if n < registers { args[n] } else { 0 })
 }
 
 /// What the journal's stretches hold now; what is too much for one item goes ahead.
@@ -179,7 +186,7 @@ fn contents(process: &mut Process, tid: Tid, journal: Journal) -> (Vec<Write>, V
             let mut bytes = vec![0; n as usize];
             // What the call has written is mapped, unless the call has unmapped it again.
             if process.mem.peek(addr + done, &mut bytes) {
-                list.push(Write { addr: addr + done, bytes });
+                list.push(Write { addr: addr + done, bytes: Bytes(bytes) });
             }
             done += n;
             size += n as usize;
@@ -237,7 +244,7 @@ pub fn end(process: &mut Process, engine: &dyn Engine, status: ExitStatus) {
 pub fn leaves(cx: &mut Cx<'_>, as_what: String) {
     let (tid, nr, args) = (cx.tid, cx.thread().call.nr, cx.thread().call.args);
     let extra = Some(Box::new(Extra::Left(as_what)));
-    let call = Call { nr, args: args.to_vec(), result: None, writes: Vec::new(), grown: Vec::new(), extra };
+    let call = Call { nr, args, result: None, writes: Vec::new(), grown: Vec::new(), extra };
     push(cx.process, tid, What::Call(call));
     if let Some(mut recorder) = cx.process.recorder.take() {
         recorder.end();

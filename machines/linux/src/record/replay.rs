@@ -548,10 +548,10 @@ impl Replay {
     fn call(&mut self, call: Call) -> Result<(), ReplayError> {
         let table = Rc::clone(&self.process.table);
         let (nr, args) = self.in_call(|| super::list::call(&table, call.nr, &call.args))?;
-        if nr != call.nr || call.args.len() > args.len() || args[..call.args.len()] != call.args[..] {
-            let known = call.args.len().min(args.len());
+        let registers = super::list::registers(&table, nr);
+        if nr != call.nr || super::used(&args, registers) != call.args {
             let expected = super::list::call(&table, call.nr, &call.args);
-            return Err(self.divergence(expected, super::list::call(&table, nr, &args[..known])));
+            return Err(self.divergence(expected, super::list::call(&table, nr, &args)));
         }
         let entry = table.get(nr);
         let Call { result, writes, grown, extra, .. } = call;
