@@ -100,7 +100,7 @@ impl Backends for Memory {
         0
     }
 
-    fn moved(&mut self, _path: &str, _port: Port) {}
+    fn moved(&mut self, _path: &str, _by: u32) {}
 
     fn release(&mut self, _path: &str) {}
 }

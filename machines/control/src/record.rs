@@ -146,11 +146,15 @@ pub fn recorded(config: &mut BoardConfig, words: Vec<String>, seed: u64, now_ns:
 }
 
 /// Makes a configuration that of a replay: files and media must be as they were; what the guest says goes where `output`
-/// says, and nothing else is opened.
+/// says (`None`: where it went), and nothing else is opened.
 ///
 /// # Errors
 /// A file that has changed, or cannot be read.
-pub fn replayed(config: &mut BoardConfig, setup: &Setup, output: &dyn Fn(&Chardev) -> Spec) -> Result<(), String> {
+pub fn replayed(
+    config: &mut BoardConfig,
+    setup: &Setup,
+    output: &dyn Fn(&Chardev) -> Option<Spec>,
+) -> Result<(), String> {
     fix(config, setup)?;
     if !setup.packed {
         for used in &setup.files {
@@ -161,7 +165,9 @@ pub fn replayed(config: &mut BoardConfig, setup: &Setup, output: &dyn Fn(&Charde
         }
     }
     for chardev in &mut config.chardevs {
-        chardev.setup = CharSetup { spec: output(chardev), log: None, mux: chardev.setup.mux };
+        if let Some(spec) = output(chardev) {
+            chardev.setup = CharSetup { spec, log: None, mux: chardev.setup.mux };
+        }
     }
     for (n, netdev) in config.netdevs.iter_mut().enumerate() {
         // A hub of its own, on which nobody else is.

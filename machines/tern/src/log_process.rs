@@ -1,6 +1,5 @@
 //! `tern log` of a recorded Linux program: its events, one line each, and figures.
 
-use crate::failure::Failure;
 use crate::replay_process::{failed, open};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -56,7 +55,7 @@ impl Figures {
 }
 
 /// Lists the log; the status is 1 if it is not good to its end.
-pub(crate) fn run(path: &Path, json: bool) -> anyhow::Result<u8> {
+pub(crate) fn run(path: &Path, json: bool, summary: bool) -> anyhow::Result<u8> {
     let mut log = open(path)?;
     let setup = setup(&log).map_err(|e| failed(path, e))?;
     let isa = tern_linux::isa::by_name(&setup.isa)
@@ -69,7 +68,7 @@ pub(crate) fn run(path: &Path, json: bool) -> anyhow::Result<u8> {
             out,
             "{}",
             json!({
-                "title": header.title, "tern": header.tern, "date_ns": header.date_ns, "isa": setup.isa, "pid": setup.pid,
+                "kind": "header", "title": header.title, "tern": header.tern, "date_ns": header.date_ns, "isa": setup.isa, "pid": setup.pid,
                 "schedule": setup.schedule,
                 "parent": setup.parent.as_ref().map(|p| json!({
                     "log": String::from_utf8_lossy(&p.log), "fork": p.fork, "position": p.at,
@@ -84,6 +83,9 @@ pub(crate) fn run(path: &Path, json: bool) -> anyhow::Result<u8> {
             Ok(Some(item)) => {
                 let (at, tid) = walk.step(&item);
                 figures.count(&table, at, &item);
+                if summary {
+                    continue;
+                }
                 let text = list::words(&table, &item.what);
                 match json {
                     true => writeln!(out, "{}", line(&table, (at, tid), &item, &text))?,
@@ -102,7 +104,7 @@ pub(crate) fn run(path: &Path, json: bool) -> anyhow::Result<u8> {
             out,
             "{}",
             json!({
-                "items": figures.items, "bytes": bytes, "kinds": figures.kinds, "written": figures.written,
+                "kind": "summary", "items": figures.items, "bytes": bytes, "kinds": figures.kinds, "written": figures.written,
                 "position": figures.position, "end": whole,
                 "calls": figures.calls.iter().map(|(name, (n, written))| (name.clone(), json!([n, written])))
                     .collect::<BTreeMap<_, _>>(),
@@ -120,13 +122,8 @@ fn line(table: &Table, place: (u64, i32), item: &Item, text: &str) -> serde_json
     let mut line = json!({ "position": at, "thread": tid, "kind": list::kind(&item.what), "text": text });
     if let What::Call(call) = &item.what {
         line["call"] = json!(list::name(table, call.nr));
-        line["args"] = json!(call.args);
+        line["args"] = json!(call.args[..list::registers(table, call.nr)]);
         line["result"] = json!(call.result);
     }
     line
-}
-
-/// The log of something else.
-pub(crate) fn refuse(path: &Path) -> Failure {
-    failed(path, "only logs of programs are listed")
 }

@@ -18,6 +18,7 @@ mod log;
 mod log_process;
 mod logfile;
 mod machine;
+mod pack;
 mod qemu;
 mod qemu_system;
 mod record;
@@ -58,8 +59,10 @@ enum Verb {
     Record(record::Args),
     /// Run a recorded machine again, and see that it is the same run
     Replay(replay::Args),
-    /// List what is in a log
+    /// Print what is in a log
     Log(log::Args),
+    /// Put a log and all that it needs into one file
+    Pack(pack::Args),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
@@ -110,6 +113,7 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
         Some(Verb::Record(args)) => record::run(args),
         Some(Verb::Replay(args)) => replay::run(args),
         Some(Verb::Log(args)) => log::run(&args),
+        Some(Verb::Pack(args)) => pack::run(&args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),

@@ -53,7 +53,7 @@ pub(crate) struct Log {
 }
 
 /// What is wrong with a log, in one line.
-fn bad(path: &Path, why: impl core::fmt::Display) -> String {
+pub(crate) fn bad(path: &Path, why: impl core::fmt::Display) -> String {
     format!("{}: {}", path.display(), plain(&why.to_string()))
 }
 
@@ -119,11 +119,13 @@ impl Session {
             TapeOption::Replay { file, output } => {
                 let Log { reader, setup, .. } = Log::open(file)?;
                 let (player, packed) = (Player::new(reader), setup.packed);
+                let is_monitor = |chardev: &Chardev| options.monitors.iter().any(|m| m.chardev == chardev.id);
                 let output = |chardev: &Chardev| match chardev.setup.spec {
+                    _ if is_monitor(chardev) => None,
                     Spec::Stdio { .. } if *output => {
-                        Spec::File { path: "/dev/stdout".into(), append: true, input: None }
+                        Some(Spec::File { path: "/dev/stdout".into(), append: true, input: None })
                     }
-                    _ => Spec::Null,
+                    _ => Some(Spec::Null),
                 };
                 replayed(config, &setup, &output)?;
                 let unpacked = packed.then(|| Folder::unpack(config, &setup, &player)).transpose()?;

@@ -17,7 +17,7 @@ use chars::Chars;
 use links::Links;
 use nets::Nets;
 use objects::Objects;
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -58,6 +58,7 @@ pub struct World {
     /// What is recorded or replayed, and the media of such a machine.
     tape: Tape,
     packed: bool,
+    quiet: Rc<Cell<bool>>,
     disks: Vec<(String, Disk)>,
     seed: Option<u64>,
     macs: u8,
@@ -101,6 +102,7 @@ impl Host {
             fsdevs: BTreeMap::new(),
             tape: Tape::None,
             packed: false,
+            quiet: Rc::default(),
             disks: Vec::new(),
             seed: config.seed,
             macs: 0,
@@ -150,6 +152,12 @@ impl Host {
 }
 
 impl World {
+    /// While this is set, nothing of what a replayed guest says is heard.
+    #[must_use]
+    pub fn quiet(&self) -> Rc<Cell<bool>> {
+        self.quiet.clone()
+    }
+
     /// The media of a machine that is recorded or replayed, by their drives' names.
     #[must_use]
     pub fn disks(&self) -> &[(String, Disk)] {
@@ -296,6 +304,20 @@ impl Outside for Host {
     }
 }
 
+/// An end for output that may be told to be quiet.
+struct Quiet {
+    sink: Box<dyn CharSink>,
+    quiet: Rc<Cell<bool>>,
+}
+
+impl CharSink for Quiet {
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.quiet.get() {
+            self.sink.write(bytes);
+        }
+    }
+}
+
 impl Backends for Host {
     fn drive(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String> {
         let mut world = self.world();
@@ -312,7 +334,12 @@ impl Backends for Host {
     }
 
     fn chardev(&mut self, name: &str, user: User) -> Result<Box<dyn CharSink>, String> {
-        self.world().chars.attach(name, user)
+        let mut world = self.world();
+        let sink = world.chars.attach(name, user)?;
+        Ok(match world.tape {
+            Tape::Replay(_) => Box::new(Quiet { sink, quiet: world.quiet() }),
+            _ => sink,
+        })
     }
 
     fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String> {
