@@ -166,6 +166,14 @@ struct One {
     /// The how many-th child of the one before it has this log, and its number.
     fork: u64,
     pid: Tid,
+    /// Its first item.
+    begin: Cursor,
+}
+
+impl One {
+    fn new(log: Log, fork: u64, pid: Tid) -> One {
+        One { begin: log.cursor(), log, fork, pid }
+    }
 }
 
 impl Logs {
@@ -193,18 +201,19 @@ impl Logs {
     }
 
     /// Takes the item that was looked at.
-    fn take(&mut self) -> Option<What> {
-        let (item, at) = self.next.take()?;
+    fn take(&mut self) -> Result<Option<What>, ReplayError> {
+        let Some((item, at)) = self.next.take() else { return Ok(None) };
         self.last = at;
         self.taken += 1;
         if let What::Fork(n) = &item.what
-            && let Some(child) = self.list.get(self.index + 1).filter(|child| child.fork == *n)
+            && let Some(child) = self.list.get_mut(self.index + 1).filter(|child| child.fork == *n)
         {
+            child.log.seek(child.begin)?;
             self.becoming = Some(child.pid);
             self.index += 1;
         }
         self.cursor = self.log().cursor();
-        Some(item.what)
+        Ok(Some(item.what))
     }
 
     /// Is the next item about the call that the running thread is in by then?
@@ -276,17 +285,17 @@ impl Replay {
                 let name = String::from_utf8_lossy(&parent.log).into_owned();
                 return Err(ReplayError::Setup(format!("{name} is not the log that this process's parent wrote")));
             }
-            list.push(One { log, fork: parent.fork, pid: first.pid });
+            list.push(One::new(log, parent.fork, first.pid));
             (first, log) = (setup(&next)?, next);
         }
-        list.push(One { log, fork: 0, pid: first.pid });
+        list.push(One::new(log, 0, first.pid));
         list.reverse();
         let isa = crate::isa::by_name(&first.isa)
             .ok_or_else(|| ReplayError::Setup(format!("a log of {}, which this tern does not know", first.isa)))?;
         let (model, engine) = make(&first).map_err(ReplayError::Setup)?;
         let mut logs = Logs::new(list)?;
         let start = match logs.peek()? {
-            Some((Item { what: What::Start(_), .. }, 0)) => logs.take(),
+            Some((Item { what: What::Start(_), .. }, 0)) => logs.take()?,
             _ => None,
         };
         let Some(What::Start(start)) = start else {
@@ -397,7 +406,7 @@ impl Replay {
                 }
                 let slack = if at <= until && self.logs.next_is_in_call() { SLACK } else { 0 };
                 self.advance(at.min(until) - now, slack)?;
-            } else if let Some(what) = self.logs.take() {
+            } else if let Some(what) = self.logs.take()? {
                 self.apply(what)?;
             }
         }
