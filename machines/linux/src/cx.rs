@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::isa::Isa;
 use crate::mm::Space;
 use crate::process::Process;
+use crate::record::recorder::Way;
 use crate::sched::Wait;
 use crate::thread::{Thread, Tid};
 use std::ffi::CString;
@@ -181,10 +182,12 @@ impl Cx<'_> {
             && tern_host::signal::can_block()
     }
 
-    /// Is the run recorded, and the descriptor one whose calls may be made right away?  Others must not block before the log
-    /// is written.
-    pub fn never_blocks(&mut self, fd: i32) -> bool {
-        self.process.threads.len() == 1 && self.process.recorder.as_mut().is_some_and(|r| r.never_blocks(fd))
+    /// If the run is recorded: how a transfer can be made without the log being written first.
+    pub fn way(&mut self, fd: i32) -> Way {
+        match &mut self.process.recorder {
+            Some(recorder) if self.process.threads.len() == 1 => recorder.way(fd),
+            _ => Way::Wait,
+        }
     }
 
     /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to

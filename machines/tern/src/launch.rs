@@ -229,6 +229,7 @@ pub(crate) fn run(mut launch: Launch) -> anyhow::Result<u8> {
     let status = tern_linux::sched::run(&mut process, &mut engine);
     let nanos = monotonic_ns().saturating_sub(begin);
     figures(&launch, &engine.0, nanos, &process.mem.events.summary());
+    record_process::warn(&process);
     let lost = record_process::lost(&process);
     // The process ends: its memory need not be taken apart first.
     core::mem::forget((process, engine));

@@ -80,6 +80,16 @@ pub(crate) fn run(log: PathBuf, schedule: &Schedule, words: Vec<OsString>) -> an
     launch::run(launch)
 }
 
+/// Says what a replay will not show.
+pub(crate) fn warn(process: &Process) {
+    if process.recorder.is_none() {
+        return;
+    }
+    for what in process.mem.events.unimplemented_counts().keys().filter(|what| what.starts_with("recording of")) {
+        complain(&format!("{what}: a replay may diverge"));
+    }
+}
+
 /// Why a recording is not complete, in one line.
 pub(crate) fn lost(process: &Process) -> Option<String> {
     if let Some(text) = &process.lost_recording {

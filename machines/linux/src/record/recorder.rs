@@ -7,7 +7,7 @@ use crate::mm::map::hide;
 use crate::mm::vma::HiddenFd;
 use crate::process::Process;
 use crate::thread::Tid;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::{Error, ErrorKind};
 use tern_core::codec;
@@ -25,6 +25,17 @@ const WAIT_NS: u64 = 50_000_000;
 /// The clock is looked at after so many calls or instructions.
 const LOOK_EVERY: u32 = 32;
 const LOOK_INSNS: u64 = 500_000;
+
+/// How a transfer is made while a run is recorded: the log is written before the host blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Right away: a file, or one of the simple devices.
+    AtOnce,
+    /// Without waiting first (`RWF_NOWAIT`): a pipe.
+    Try,
+    /// When the scheduler has seen that it will not block.
+    Wait,
+}
 
 /// What the user wants of a recording.
 #[derive(Clone, Debug)]
@@ -124,8 +135,8 @@ pub struct Recorder {
     /// Calls since the clock was looked at, and the position then.
     quiet: u32,
     looked_at: u64,
-    /// Descriptors that never block.
-    instant: BTreeSet<i32>,
+    /// How transfers on descriptors are made.
+    ways: BTreeMap<i32, Way>,
     failed: Option<LogError>,
 }
 
@@ -184,7 +195,7 @@ impl Recorder {
             flushed_ns: now,
             quiet: 0,
             looked_at: at,
-            instant: BTreeSet::new(),
+            ways: BTreeMap::new(),
             failed: None,
         })
     }
@@ -266,27 +277,32 @@ impl Recorder {
         }
     }
 
-    /// Is it a descriptor that never blocks: a file, or one of the simple devices?
-    pub fn never_blocks(&mut self, fd: i32) -> bool {
-        if self.instant.contains(&fd) {
-            return true;
-        }
+    /// How transfers on a descriptor can be made without the log being written first.
+    pub fn way(&mut self, fd: i32) -> Way {
         /// Major number of `/dev/null`, `/dev/zero` and their like.
         const MEM: u32 = 1;
-        let instant = sys::fs::fstat(fd).is_ok_and(|stat| match stat.mode & 0o170_000 {
-            0o100_000 => true,
-            0o020_000 => stat.rdev.0 == MEM,
-            _ => false,
-        });
-        if instant {
-            self.instant.insert(fd);
+        if let Some(way) = self.ways.get(&fd) {
+            return *way;
         }
-        instant
+        let Ok(stat) = sys::fs::fstat(fd) else { return Way::Wait };
+        let way = match stat.mode & 0o170_000 {
+            0o100_000 => Way::AtOnce,
+            0o020_000 if stat.rdev.0 == MEM => Way::AtOnce,
+            0o010_000 => Way::Try,
+            _ => Way::Wait,
+        };
+        self.ways.insert(fd, way);
+        way
+    }
+
+    /// The host does not know how to try on this descriptor.
+    pub fn cannot_try(&mut self, fd: i32) {
+        self.ways.insert(fd, Way::Wait);
     }
 
     /// Descriptors may mean something else now.
     pub fn forget_descriptors(&mut self) {
-        self.instant.clear();
+        self.ways.clear();
     }
 
     /// Ends the log in order.

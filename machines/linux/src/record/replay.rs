@@ -471,9 +471,15 @@ impl Replay {
                 }
             }
         }
-        if self.process.retired > end {
+        let beyond = self.process.retired.saturating_sub(end);
+        if beyond > 0 {
+            // The engine ran on a little, but this is where the call should have been.
+            self.process.retired -= beyond;
+            if let Some(thread) = self.process.threads.get_mut(&self.current) {
+                thread.retired -= beyond;
+            }
             let next = self.next_item();
-            return Err(self.divergence(next, "no call there"));
+            return Err(self.divergence(next, format!("no call; the pc is that of {beyond} instructions later")));
         }
         Ok(())
     }
