@@ -62,6 +62,7 @@ pub fn encode_compact<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 pub fn append_compact<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     struct Append<'a>(&'a mut Vec<u8>);
     impl bincode::enc::write::Writer for Append<'_> {
+        #[inline]
         fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
             self.0.extend_from_slice(bytes);
             Ok(())

@@ -302,8 +302,8 @@ impl Space {
         let page = PageRef { span, phys, flags };
         if self.dirty.is_none() {
             // The next store has to be noted.
-            let perm =
-                if self.pages.is_none() || noted || !counts { perm } else { Perm { read: true, write: false, ..perm } };
+            let free = noted || !counts || self.is_noted(phys);
+            let perm = if free { perm } else { Perm { read: true, write: false, ..perm } };
             self.recent.keep(page, perm, self.generation);
         }
         Ok(page)

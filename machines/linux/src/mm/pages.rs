@@ -57,6 +57,11 @@ impl Pages {
         page.copy = None;
     }
 
+    /// Would noting the page change nothing?
+    fn is_noted(&self, number: u64) -> bool {
+        self.list.get(&number).is_some_and(|page| page.hash.is_none() && page.copy.is_none())
+    }
+
     /// Takes the pages of a range out.
     fn take(&mut self, first: u64, end: u64) -> Vec<u64> {
         let numbers: Vec<u64> = self.list.range(first..end).map(|(n, _)| *n).collect();
@@ -104,6 +109,11 @@ impl Space {
         }
     }
 
+    /// Need a store to this page not be noted?
+    pub(super) fn is_noted(&self, number: u64) -> bool {
+        self.pages.as_ref().is_none_or(|pages| pages.is_noted(number))
+    }
+
     /// Notes that a stack has grown to hold this address.
     pub(super) fn note_growth(&mut self, addr: u64) {
         if let Some(journal) = &mut self.journal {
@@ -141,7 +151,9 @@ impl Space {
         for (addr, len) in &journal.writes {
             let (first, last) = (addr >> PAGE_SHIFT, addr.saturating_add(len.saturating_sub(1)) >> PAGE_SHIFT);
             for number in first..=last {
-                if self.find(number << PAGE_SHIFT).is_some_and(|v| !v.traits.shared || self.replaying) {
+                if !self.is_noted(number)
+                    && self.find(number << PAGE_SHIFT).is_some_and(|v| !v.traits.shared || self.replaying)
+                {
                     self.note_page(number);
                 }
             }
