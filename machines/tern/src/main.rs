@@ -19,6 +19,7 @@ mod log_process;
 mod logfile;
 mod machine;
 mod pack;
+mod pack_process;
 mod qemu;
 mod qemu_system;
 mod record;

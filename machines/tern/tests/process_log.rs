@@ -261,7 +261,14 @@ fn mapped_files_and_programs_must_be_what_they_were() {
     );
     let (ran, log) = both(&dir, "map", &source);
     assert_eq!(ran.code, Some(i32::from(b'x')), "{ran:?}");
+    let packed = dir.path("packed");
+    let pack = finish(command().arg("pack").arg(&log).arg("-o").arg(&packed));
+    assert_eq!((pack.code, pack.err.as_str()), (Some(0), ""));
     std::fs::write(&data, [b'y'; 8192]).unwrap();
+    let changed = finish(command().arg("pack").arg(&log).arg("-o").arg(dir.path("bad")));
+    assert!(changed.code == Some(1) && changed.err.contains("has changed"), "{changed:?}");
+    let ran = replay(&packed, &[]);
+    assert_eq!(ran.code, Some(i32::from(b'x')), "{ran:?}");
     let changed = replay(&log, &[]);
     assert_eq!(changed.code, Some(1), "{changed:?}");
     assert!(changed.err.contains(&format!("{} has changed since the recording", data.display())), "{}", changed.err);

@@ -59,6 +59,22 @@ pub struct Item {
     pub what: What,
 }
 
+impl Item {
+    /// The files that it refers to.
+    #[must_use]
+    pub fn files(&self) -> Vec<&FileRef> {
+        match &self.what {
+            What::Start(start) => start.program.files.iter().collect(),
+            What::Call(Call { extra: Some(extra), .. }) => match &**extra {
+                Extra::Map(file) => vec![file],
+                Extra::Exec(program) => program.files.iter().collect(),
+                Extra::Left(_) => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum What {

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use tern_core::codec;
 use tern_core::engine::Stop;
-use tern_session::record::{Cursor, LogError, Reader};
+use tern_session::record::{Cursor, LogError, Reader, Why};
 
 /// How much further than to a call an engine may run.
 const SLACK: u64 = 256;
@@ -191,7 +191,12 @@ impl Logs {
     fn peek(&mut self) -> Result<Option<(&Item, u64)>, ReplayError> {
         if self.next.is_none() {
             self.cursor = self.log().cursor();
-            let Some(item) = self.log().next()? else { return Ok(None) };
+            let item = match self.log().next() {
+                Ok(Some(item)) => item,
+                // A recorder that was killed while it wrote.
+                Ok(None) | Err(LogError { why: Why::Cut, .. }) => return Ok(None),
+                Err(e) => return Err(e.into()),
+            };
             let Some(at) = self.last.checked_add(item.after) else {
                 return Err(ReplayError::Setup(format!("an item of the log is {} instructions away", item.after)));
             };
