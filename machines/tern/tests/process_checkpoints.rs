@@ -9,9 +9,11 @@ use std::path::Path;
 use tern_core::engine::{Platform, Stop};
 use tern_core::state::State;
 use tern_linux::record::checkpoint::Checkpoint;
-use tern_linux::record::item::Setup;
+use tern_linux::record::item::{Bytes, Ending, Item, Setup, Signal, What, Write};
 use tern_linux::record::replay::{Log, Replay, Stopped};
+use tern_linux::signal::SigInfo;
 use tern_linux::{CpuId, CpuModel};
+use tern_session::record::Writer;
 use tern_session::{Dispatch, Options, isa};
 
 struct Engine(tern_session::Engine);
@@ -165,4 +167,99 @@ fn a_child_and_an_executed_program() {
     record(&program, &log, &[]);
     jumps(&[&log]);
     jumps(&[&dir.path("log.1"), &log]);
+}
+
+/// What a hostile log could have in an item's place.
+fn lies(item: &Item) -> Vec<Item> {
+    let with = |what| Item { after: item.after, what };
+    let info = |signo| SigInfo { signo, addr: 8, ..SigInfo::default() };
+    let signal =
+        |signo, call| What::Signal(Box::new(Signal { info: info(signo), temporary_mask: Some(u64::MAX), call }));
+    let mut list: Vec<Item> = [0, 1, 1000, u64::MAX].map(|after| Item { after, what: item.what.clone() }).into();
+    list.extend([-1, 0, 1, i32::MAX].map(|tid| with(What::Thread(tid))));
+    list.extend([-1, 0, 9, 11, 19, 64, 65].map(|signo| with(signal(signo, Ending::None))));
+    list.extend([Ending::Again, Ending::Value(-4), Ending::Value(i64::MIN)].map(|call| with(signal(11, call))));
+    list.extend([
+        with(What::Fault(info(11))),
+        with(What::Fault(info(99))),
+        with(What::Fork(1)),
+        with(What::Registers(0)),
+    ]);
+    let write = |addr| Write { addr, bytes: Bytes(vec![1; 9]) };
+    list.extend([0, 0x10000, u64::MAX - 4].map(|addr| with(What::Writes(vec![write(addr)]))));
+    if let What::Call(call) = &item.what {
+        let mut change = |f: &dyn Fn(&mut tern_linux::record::item::Call)| {
+            let mut call = call.clone();
+            f(&mut call);
+            list.push(with(What::Call(call)));
+        };
+        change(&|c| c.nr ^= 1);
+        change(&|c| c.nr = u64::MAX);
+        change(&|c| c.args[1] ^= 0x1000);
+        for result in [None, Some(0), Some(-1), Some(-4096), Some(i64::MIN), Some(i64::MAX)] {
+            change(&|c| c.result = result);
+        }
+        change(&|c| c.writes.push(write(u64::MAX - 4)));
+        change(&|c| c.writes.push(write(0x3f_ffff_f000)));
+        change(&|c| c.grown.extend([0, 8, 0x3f_ffff_0000, u64::MAX]));
+        change(&|c| c.extra = None);
+    }
+    list
+}
+
+#[test]
+fn hostile_items_are_errors() {
+    let dir = Dir::new("hostile-items");
+    let second = dir.program("second", "riscv64", &hello());
+    let source = format!(
+        "_start: la a0, text\n call puts
+                 li a0, 0\n li a1, 8192\n li a2, 3\n li a3, 34\n li a4, -1\n li a5, 0\n li a7, 222\n ecall
+                 mv s1, a0\n sd s1, 8(s1)\n li a1, 4096\n li a7, 215\n ecall
+                 li a0, 0\n li a7, 214\n ecall
+                 li t0, 65536\n add a0, a0, t0\n li a7, 214\n ecall
+                 li a0, 0x350f00\n addi a1, sp, -1024\n la a2, text\n la a4, text\n li a3, 0\n li a7, 220\n ecall
+                 beqz a0, 3f
+                 li a7, 124\n ecall
+                 la a0, path\n la a1, argv\n la a2, envp\n li a7, 221\n ecall
+         3:      li a0, 3\n call exit\n{PUTS}{EXIT}path: .asciz \"{}\"\n.balign 4096\n_data: text: .asciz \"xxxxxxx\"
+         argv: .dword path, 0\n envp: .dword 0\n",
+        second.display()
+    );
+    let program = dir.program("first", "riscv64", &source);
+    let log = dir.path("log");
+    for file in [&program, &second] {
+        // They have not changed lately, so that the log has no blobs.
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
+    }
+    record(&program, &log, &[]);
+    let bad = dir.path("bad");
+    let mut reader = Log::new(Box::new(BufReader::new(File::open(&log).unwrap()))).unwrap();
+    let mut items = Vec::new();
+    while let Some(item) = reader.next().unwrap() {
+        items.push(item);
+    }
+    let try_log = |items: &[Item]| {
+        let mut writer = Writer::new(Box::new(File::create(&bad).unwrap()), reader.header()).unwrap();
+        items.iter().for_each(|item| writer.push(item).unwrap());
+        writer.end().unwrap();
+        let mut replay = replay(&[&bad], Dispatch::Tail);
+        replay.run(5_000_000).is_ok()
+    };
+    assert!(try_log(&items) && items.len() > 10);
+    let mut wrong = 0;
+    for n in 1..items.len() {
+        for lie in lies(&items[n]) {
+            let mut other = items.clone();
+            other[n] = lie;
+            wrong += usize::from(!try_log(&other));
+        }
+        let mut other = items.clone();
+        other.remove(n);
+        wrong += usize::from(!try_log(&other));
+        other.insert(n, items[n].clone());
+        other.insert(n, items[n].clone());
+        wrong += usize::from(!try_log(&other));
+    }
+    assert!(wrong > items.len() * 20, "{wrong} of the changes to {} items were noticed", items.len());
 }

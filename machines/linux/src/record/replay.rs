@@ -460,7 +460,7 @@ impl Replay {
         }
         let end = self.process.retired + insns;
         while self.process.retired < end {
-            let left = end - self.process.retired + slack;
+            let left = (end - self.process.retired).saturating_add(slack);
             let mut cx = self.cx();
             let stop = sched::run_cpu(&mut cx, left);
             match stop {
