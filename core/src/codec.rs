@@ -55,6 +55,22 @@ pub fn encode_compact<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, compact()).map_err(CodecError::Encode)
 }
 
+/// Appends what [`encode_compact`] gives.
+///
+/// # Errors
+/// [`CodecError::Encode`]; a part may have been appended.
+pub fn append_compact<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    struct Append<'a>(&'a mut Vec<u8>);
+    impl bincode::enc::write::Writer for Append<'_> {
+        #[inline]
+        fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    bincode::serde::encode_into_writer(value, Append(out), compact()).map_err(CodecError::Encode)
+}
+
 /// Decodes a value of [`encode_compact`] at the beginning of `bytes`; how many bytes it had.
 ///
 /// # Errors

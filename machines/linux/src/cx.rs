@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::isa::Isa;
 use crate::mm::Space;
 use crate::process::Process;
+use crate::record::recorder::Way;
 use crate::sched::Wait;
 use crate::thread::{Thread, Tid};
 use std::ffi::CString;
@@ -174,10 +175,19 @@ impl Cx<'_> {
     pub fn waits_in_kernel(&mut self) -> bool {
         let process = &mut *self.process;
         process.waits_in_kernel
+            && process.recorder.is_none()
             && process.threads.len() == 1
             && !self.signalled()
             && crate::timers::next_deadline(self.process).is_none()
             && tern_host::signal::can_block()
+    }
+
+    /// If the run is recorded: how a transfer can be made without the log being written first.
+    pub fn way(&mut self, fd: i32) -> Way {
+        match &mut self.process.recorder {
+            Some(recorder) if self.process.threads.len() == 1 => recorder.way(fd),
+            _ => Way::Wait,
+        }
     }
 
     /// A signal waits for the thread: if the call cannot finish, it will be interrupted.  A call that has something to

@@ -1,11 +1,19 @@
 //! What a path leads to when it is executed: a guest program, a script, a program of the host; and execve.
 
 use crate::abi::Errno;
-use crate::cx::Cx;
+use crate::config::Config;
+use crate::cx::{Cx, Outcome};
 use crate::elf::loader::Program;
 use crate::elf::{Headers, LoadError, Reason};
+use crate::mm::map::HIDDEN_FD_MIN;
 use crate::paths::Paths;
+use crate::process::{ExitStatus, Process};
+use crate::record::{self, item::Extra};
+use crate::signal::{Action, AltStack, SIG_DFL, SIG_IGN, ThreadSignals};
+use crate::start::{self, Facts};
+use crate::thread::Thread;
 use std::ffi::CString;
+use std::rc::Rc;
 use tern_host::sys;
 
 /// Scripts that scripts may lead to (fs/exec.c).
@@ -98,6 +106,133 @@ pub fn script(head: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let rest = &line[stop..];
     let argument = rest.iter().position(|b| !blank(b)).map(|at| rest[at..].to_vec());
     Some((line[..stop].to_vec(), argument))
+}
+
+/// Replaces the program of a process that is recorded, in this very process, so that the log goes on.
+///
+/// # Errors
+/// Nothing: once the old program is gone there is no way back, and the process dies if the new one cannot be loaded.
+#[must_use]
+pub fn in_place(cx: &mut Cx<'_>, mut guest: Box<Guest>, execfn: Vec<u8>, env: Vec<Vec<u8>>) -> Outcome {
+    let Ok(facts) = Facts::of_host(execfn, env.clone()) else { return Errno::EAGAIN.into() };
+    let config =
+        Config { program: facts.execfn.clone(), argv: guest.argv.clone(), env, ..Config::clone(&cx.process.config) };
+    replace_program(cx, config);
+    let mut recorder = cx.process.recorder.take();
+    let loaded = start::load_guest(cx.process, &mut guest, facts, recorder.as_deref_mut());
+    cx.process.recorder = recorder;
+    // Its descriptor is one of those that are closed.
+    drop(guest);
+    close_on_exec();
+    match loaded {
+        Ok(program) => {
+            if let Some(recorder) = &mut cx.process.recorder {
+                recorder.set_extra(Extra::Exec(program));
+            }
+            begin(cx);
+        }
+        Err(e) => {
+            cx.process.lost_recording = Some(e.to_string());
+            cx.process.exit = Some(ExitStatus::Signal(9));
+        }
+    }
+    Outcome::NoReturn
+}
+
+/// Does in a replay what [`in_place`] did.
+///
+/// # Errors
+/// The program cannot be loaded.
+pub fn replay(cx: &mut Cx<'_>, recorded: record::Loadable) -> Result<(), LoadError> {
+    let record::Loadable { program, files } = recorded;
+    let config = Config {
+        program: program.execfn.clone(),
+        argv: program.argv.clone(),
+        env: program.env.clone(),
+        ..Config::clone(&cx.process.config)
+    };
+    replace_program(cx, config);
+    load_recorded(cx.process, program, files)?;
+    begin(cx);
+    Ok(())
+}
+
+/// Loads a recorded program into the process's empty memory.
+///
+/// # Errors
+/// It cannot be loaded.
+pub fn load_recorded(
+    process: &mut Process,
+    program: record::item::Program,
+    files: Vec<Program>,
+) -> Result<(), LoadError> {
+    let record::item::Program { path, execfn, argv, env, random, uid, gid, .. } = program;
+    let missing = || LoadError::new(&execfn, Reason::Os(Errno::ENOENT));
+    let mut files = files.into_iter();
+    let file = files.next().ok_or_else(missing)?;
+    let headers = file.headers()?;
+    if !core::ptr::eq(headers.isa, process.isa) {
+        return Err(LoadError::new(&path, Reason::OtherIsa(headers.isa.name)));
+    }
+    let ids = |(real, effective)| sys::cred::Ids { real, effective, saved: effective };
+    let guest = Guest { program: file, headers, path, argv };
+    let facts = Facts { execfn: execfn.clone(), env, random, uid: ids(uid), gid: ids(gid) };
+    start::load_image(process, &guest, &facts, &mut |_| files.next().ok_or_else(missing))
+}
+
+/// What is left of a process when its program goes.
+fn replace_program(cx: &mut Cx<'_>, config: Config) {
+    let process = &mut *cx.process;
+    let own = process.threads.remove(&cx.tid);
+    for gone in
+        core::mem::take(&mut process.threads).into_values().chain(own.as_ref().map(|t| Thread::new(t.tid, t.cpu)))
+    {
+        cx.engine.remove_cpu(gone.cpu);
+    }
+    let mut thread = Thread::new(process.pid, cx.engine.add_cpu());
+    if let Some(own) = own {
+        thread.signals = ThreadSignals { saved_mask: None, alt: AltStack::default(), ..own.signals };
+        thread.retired = own.retired;
+    }
+    thread.name = start::comm(&config.program);
+    process.threads.insert(process.pid, thread);
+    cx.tid = process.pid;
+    process.config = Rc::new(config);
+    process.mem.renew();
+    process.vfork = None;
+    process.last_thread = 0;
+    process.futexes.clear();
+    process.timers = crate::timers::Timers::default();
+    process.main_status = None;
+    for signo in 1..=64 {
+        let action = process.signals.action(signo);
+        let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
+        process.signals.actions[signo as usize - 1] = Action { handler, ..Action::default() };
+        crate::signal::host::apply(process, signo);
+    }
+}
+
+/// The new program's first instruction is next.
+fn begin(cx: &mut Cx<'_>) {
+    let cpu = cx.thread().cpu;
+    start::set_start(cx.process, cx.engine.state_mut(cpu));
+}
+
+/// Closes the guest's descriptors that are not for other programs.
+fn close_on_exec() {
+    use tern_host::sys::host::{F_GETFD, FD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_RDONLY};
+    let Ok(dir) = sys::file::openat(sys::CWD, c"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) else { return };
+    let mut open: Vec<i32> = Vec::new();
+    let mut buf = vec![0; 4096];
+    while let Ok(n @ 1..) = sys::file::getdents64(dir, &mut buf) {
+        let names = sys::file::Dirents::new(&buf[..n]).map(|entry| entry.name.to_vec());
+        open.extend(names.filter_map(|name| str::from_utf8(&name).ok()?.parse::<i32>().ok()));
+    }
+    for fd in open.into_iter().filter(|fd| *fd < HIDDEN_FD_MIN) {
+        if fd == dir || sys::file::fcntl(fd, F_GETFD, 0).is_ok_and(|flags| flags & FD_CLOEXEC != 0) {
+            let _ = sys::file::close(fd);
+        }
+    }
 }
 
 fn cstrings(list: &[Vec<u8>]) -> Result<Vec<CString>, Errno> {

@@ -6,6 +6,7 @@
 //! * [`table`]: syscalls as rows; [`args`]: their argument types; [`sys`]: the code of irregular ones; [`strace`].
 //! * [`abi`]: data layout by word size and byte order, structs, errno, flags.  [`isa`]: what differs between guests.
 //! * [`debug`]: a process under a debugger.
+//! * [`record`]: recording and replaying; [`digest`]; [`turns`]: which thread runs next, and for how long.
 //! * [`paths`], [`procfs`], [`exec`]: names, views of `/proc`, programs.
 //!
 //! # Adding a syscall
@@ -23,6 +24,7 @@ pub mod args;
 pub mod config;
 pub mod cx;
 pub mod debug;
+pub mod digest;
 pub mod elf;
 pub mod engine;
 pub mod events;
@@ -33,6 +35,7 @@ pub mod mm;
 pub mod paths;
 pub mod process;
 pub mod procfs;
+pub mod record;
 pub mod sched;
 pub mod signal;
 pub mod start;
@@ -41,6 +44,7 @@ pub mod sys;
 pub mod table;
 pub mod thread;
 pub mod timers;
+pub mod turns;
 pub mod vfork;
 
 #[cfg(test)]

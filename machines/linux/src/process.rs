@@ -8,11 +8,12 @@ use crate::sched::RegisterSlots;
 use crate::signal::ProcessSignals;
 use crate::table::Table;
 use crate::thread::{Thread, Tid};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How a process ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// By `exit_group`, with the low 8 bits that the parent sees.
     Code(u8),
@@ -21,7 +22,7 @@ pub enum ExitStatus {
 }
 
 /// A resource limit; all bits set is none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rlimit {
     /// In force.
     pub soft: u64,
@@ -30,7 +31,7 @@ pub struct Rlimit {
 }
 
 /// What the loader put into memory, for `/proc` and signal delivery.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Image {
     /// Absolute host path of the program.
     pub exe: Vec<u8>,
@@ -100,12 +101,22 @@ pub struct Process {
     pub debug: Option<Box<crate::debug::Debug>>,
     /// A call of its only thread may wait in the host's kernel rather than in the scheduler.
     pub waits_in_kernel: bool,
+    /// Instructions that all its threads have retired: the position.
+    pub retired: u64,
+    /// Whose turn it is next, and for how long.
+    pub turns: crate::turns::Turns,
+    /// The run is recorded.
+    pub recorder: Option<Box<crate::record::Recorder>>,
+    /// Why the recording of a forked process could not begin.
+    pub lost_recording: Option<String>,
+    /// The run is a replay: what the log says about the call that is being replayed.
+    pub script: Option<Box<crate::record::Script>>,
     /// How it ended, once it has.
     pub exit: Option<ExitStatus>,
 }
 
 /// The limits that apply to guest memory and not to tern's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MemRlimits {
     /// `RLIMIT_AS`.
     pub address_space: Rlimit,

@@ -4,6 +4,8 @@ use crate::abi::Errno;
 use crate::cx::{Cx, Outcome, SysResult};
 use crate::engine::Engine;
 use crate::process::{ExitStatus, Process};
+use crate::record;
+use crate::record::item::What;
 use crate::signal::{self, SigInfo};
 use crate::strace;
 use crate::table::Entry;
@@ -14,11 +16,6 @@ use tern_core::mem::{FaultKind, MemFault};
 use tern_core::state::StateLayout;
 use tern_host::sys;
 use tern_host::sys::wait::PollFd;
-
-/// Instructions in a slice while there are several threads: short enough that they seem to run together.
-const SLICE_SHARED: u64 = 100_000;
-/// Instructions in a slice of a lone thread: how long a host signal may go unnoticed.
-const SLICE_ALONE: u64 = 1_000_000;
 
 /// How a signal handler that runs meanwhile changes a call (the kernel's restart codes).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -109,6 +106,7 @@ pub fn can_block(fd: i32, events: i16) -> bool {
 /// Runs the process to its end.
 pub fn run(process: &mut Process, engine: &mut dyn Engine) -> ExitStatus {
     signal::host::start(process);
+    record::begin(process);
     go_on(process, engine, Turn::default())
 }
 
@@ -141,9 +139,9 @@ pub fn turn(process: &mut Process, engine: &mut dyn Engine, whose: &mut Turn) ->
         }
         crate::timers::expire(process);
         if wake(process, false) {
-            let next = process.threads.range(whose.last + 1..).chain(process.threads.range(..=whose.last));
-            let next = next.filter(|(_, t)| matches!(t.run, RunState::Ready)).map(|(tid, _)| *tid).next();
-            if let Some(tid) = next {
+            let ready = process.threads.values().filter(|t| matches!(t.run, RunState::Ready)).map(|t| t.tid);
+            let ready: SmallVec<[Tid; 8]> = ready.collect();
+            if let Some(tid) = process.turns.next(&ready) {
                 whose.last = tid;
                 whose.unfinished = slice(&mut Cx { process, engine, tid }, None);
             }
@@ -152,6 +150,7 @@ pub fn turn(process: &mut Process, engine: &mut dyn Engine, whose: &mut Turn) ->
         }
     }
     let status = process.exit?;
+    record::end(process, engine, status);
     crate::thread::process_ends(process);
     Some(status)
 }
@@ -190,6 +189,9 @@ fn wake(process: &mut Process, idle: bool) -> bool {
         owners.push(0);
     }
     let block = idle && woken.is_empty() && !any_ready;
+    if block {
+        record::waits(process);
+    }
     if block || !fds.is_empty() {
         poll(&mut fds, deadline, block);
         woken.extend(fds.iter().zip(&owners).filter(|(f, _)| f.revents != 0).map(|(_, tid)| *tid));
@@ -231,8 +233,10 @@ fn poll(fds: &mut [PollFd], deadline: Option<u64>, block: bool) {
 fn slice(cx: &mut Cx<'_>, end: Option<u64>) -> Option<(Tid, u64)> {
     let alone = cx.process.threads.len() == 1;
     let cpu = cx.thread().cpu;
-    let length = if alone { SLICE_ALONE } else { SLICE_SHARED };
-    let end = end.unwrap_or_else(|| cx.engine.icount(cpu).saturating_add(length));
+    let end = match end {
+        Some(end) => end,
+        None => cx.engine.icount(cpu).saturating_add(cx.process.turns.length(alone)),
+    };
     loop {
         if tern_host::signal::pending() {
             signal::collect(cx.process);
@@ -258,9 +262,10 @@ fn slice(cx: &mut Cx<'_>, end: Option<u64>) -> Option<(Tid, u64)> {
                 return None;
             }
             let left = if crate::debug::steps(cx.process, cx.tid) { 1 } else { left };
-            let stop = cx.engine.run(cpu, &mut cx.process.mem, left);
+            let stop = run_cpu(cx, left);
             crate::debug::note(cx, stop);
             handle(cx, stop);
+            record::ran(cx.process, cx.engine);
         }
         crate::debug::settle(cx);
         let stopped = crate::debug::is_stopped(cx.process);
@@ -273,6 +278,20 @@ fn slice(cx: &mut Cx<'_>, end: Option<u64>) -> Option<(Tid, u64)> {
             return Some((cx.tid, end));
         }
     }
+}
+
+/// Runs the thread's CPU for at most `insns` instructions, and counts them.
+pub fn run_cpu(cx: &mut Cx<'_>, insns: u64) -> Stop {
+    let (cpu, tid) = (cx.thread().cpu, cx.tid);
+    let before = cx.engine.icount(cpu);
+    cx.process.mem.icount_base = cx.process.retired.wrapping_sub(before);
+    record::runs(cx.process, tid);
+    let stop = cx.engine.run(cpu, &mut cx.process.mem, insns);
+    let ran = cx.engine.icount(cpu).wrapping_sub(before);
+    cx.process.retired = cx.process.retired.wrapping_add(ran);
+    let thread = cx.thread();
+    thread.retired = thread.retired.wrapping_add(ran);
+    stop
 }
 
 /// Issues a call that goes on; if it still cannot finish and a signal is there for the thread, the signal is delivered.
@@ -305,20 +324,30 @@ fn handle(cx: &mut Cx<'_>, stop: Stop) {
             enter(cx);
             issue(cx);
         }
-        Stop::Trap { cause, value } => {
-            let pc = cx.state().pc();
-            match (cx.isa().trap_signal)(cause) {
-                Some(t) => {
-                    let addr = if t.at_pc { pc } else { value };
-                    signal::force(cx, SigInfo { signo: t.signo, code: t.code, addr, ..SigInfo::default() });
-                }
-                None => {
-                    cx.process.mem.events.unimplemented(format_args!("trap cause {cause}"));
-                    signal::force(cx, SigInfo { signo: 4, code: 1, addr: pc, ..SigInfo::default() });
-                }
+        Stop::Trap { .. } | Stop::Fault(_) => {
+            if let Some(info) = stop_signal(cx, stop) {
+                let tid = cx.tid;
+                record::push(cx.process, tid, What::Fault(info));
+                signal::force(cx, info);
             }
         }
-        Stop::Fault(fault) => signal::force(cx, fault_signal(fault)),
+    }
+}
+
+/// The signal that a trap or fault raises.
+pub fn stop_signal(cx: &mut Cx<'_>, stop: Stop) -> Option<SigInfo> {
+    match stop {
+        Stop::Trap { cause, value } => {
+            let pc = cx.state().pc();
+            let Some(t) = (cx.isa().trap_signal)(cause) else {
+                cx.process.mem.events.unimplemented(format_args!("trap cause {cause}"));
+                return Some(SigInfo { signo: 4, code: 1, addr: pc, ..SigInfo::default() });
+            };
+            let addr = if t.at_pc { pc } else { value };
+            Some(SigInfo { signo: t.signo, code: t.code, addr, ..SigInfo::default() })
+        }
+        Stop::Fault(fault) => Some(fault_signal(fault)),
+        _ => None,
     }
 }
 
@@ -335,7 +364,7 @@ pub fn fault_signal(fault: MemFault) -> SigInfo {
 }
 
 /// Notes the call that the guest has made.
-fn enter(cx: &mut Cx<'_>) {
+pub fn enter(cx: &mut Cx<'_>) {
     let process = &mut *cx.process;
     let Some(thread) = process.threads.get_mut(&cx.tid) else { return };
     let state = cx.engine.state(thread.cpu);
@@ -363,7 +392,13 @@ pub fn issue(cx: &mut Cx<'_>) {
     {
         log_call(cx.process, cx.tid, &format!("{text}) = ?"));
     }
-    let result = match entry {
+    let registers = if let Entry::Known(row) = entry { row.registers } else { args.len() };
+    if let (Entry::Known(row), Some(recorder)) = (entry, &mut cx.process.recorder)
+        && ["close", "close_range", "dup3", "execve", "execveat"].contains(&row.name)
+    {
+        recorder.forget_descriptors();
+    }
+    let result = record::issue(cx, registers, |cx| match entry {
         Entry::Known(row) => (row.run)(cx, &args),
         Entry::Named(name) => {
             cx.process.mem.events.unimplemented(format_args!("system call {name}"));
@@ -373,7 +408,7 @@ pub fn issue(cx: &mut Cx<'_>) {
             cx.process.mem.events.unimplemented(format_args!("system call number {nr}"));
             Err(Outcome::Err(Errno::ENOSYS))
         }
-    };
+    });
     finish(cx, entry, result);
 }
 
@@ -411,7 +446,7 @@ fn finish(cx: &mut Cx<'_>, entry: Entry, result: SysResult) {
 }
 
 /// A call has ended by itself: the mask that it had replaced comes back, and nobody will wake it.
-fn end_call(cx: &mut Cx<'_>) {
+pub fn end_call(cx: &mut Cx<'_>) {
     let thread = cx.thread();
     if let Some(mask) = thread.signals.saved_mask.take() {
         thread.signals.mask = mask;

@@ -1,20 +1,21 @@
 //! The entry point: loads a program and runs it.
 
 use crate::config::{Config, CpuModel, DEFAULT_RELEASE};
-use crate::elf::loader::{self, LoadedProgram};
+use crate::elf::loader::{self, LoadedProgram, Program};
 use crate::elf::stack::{self, StackRequest};
 use crate::elf::{LoadError, Reason, vdso};
 use crate::engine::Engine;
 use crate::events::LogHook;
 use crate::exec::{self, Guest, Target};
 use crate::isa::Isa;
-use crate::mm::{Layout, MemLimits, Space, UNLIMITED};
+use crate::mm::{Clock, Layout, MemLimits, Space, UNLIMITED};
 use crate::paths::Paths;
 use crate::process::{ExitStatus, Image, MemRlimits, Process, Rlimit};
+use crate::record::{self, RecordError, Recorder};
 use crate::sched::{self, RegisterSlots};
 use crate::signal::ProcessSignals;
 use crate::table::Table;
-use crate::thread::Thread;
+use crate::thread::{Thread, Tid};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use tern_host::sys;
@@ -82,68 +83,218 @@ impl Prepared {
     /// # Errors
     /// It cannot be loaded.
     pub fn load(self, model: CpuModel, engine: &mut dyn Engine) -> Result<Process, LoadError> {
-        let Prepared { config, paths, guest } = self;
-        let isa = guest.headers.isa;
-        let path = guest.path.clone();
-        let fail = |reason| LoadError::new(&path, reason);
-        let registers = RegisterSlots::new(isa, &model.layout).ok_or_else(|| fail(Reason::CpuModel))?;
-        let rlimits = limits(&config);
-        let layout = layout(isa, config.reserved_va);
-        let mut mem = Space::new(layout, mem_limits(&rlimits));
-        mem.clock = config.clock;
-        let os = |e: sys::Errno| fail(Reason::Os(e.into()));
-        tern_host::signal::last_resort().map_err(os)?;
-        let loaded = loader::load(&mut mem, &paths, &guest.program, &guest.headers)?;
-        let (vdso, trampoline) = vdso::map(&mut mem, isa).map_err(|e| fail(Reason::Os(e)))?;
-        let mut random = [0; 16];
-        tern_host::entropy::fill(&mut random).map_err(|e| fail(Reason::Os(e.into())))?;
-        let request = StackRequest {
-            isa,
-            model: &model,
-            loaded: &loaded,
-            vdso,
-            execfn: &config.program,
-            argv: &guest.argv,
-            env: &config.env,
-            uid: sys::cred::getresuid().map_err(os)?,
-            gid: sys::cred::getresgid().map_err(os)?,
-            random,
-        };
-        let stack = stack::build(&mut mem, &request)?;
-        let pid = sys::proc::getpid().map_err(os)?;
-        let cpu = engine.add_cpu();
-        let mut thread = Thread::new(pid, cpu);
-        thread.name = comm(&config.program);
-        let state = engine.state_mut(cpu);
-        state.set(registers.sp, stack.sp);
-        state.set_pc(entry(&loaded));
-        let image = image(&guest, &loaded, stack, trampoline);
-        Ok(Process {
-            isa,
-            registers,
-            model,
-            mem,
-            threads: BTreeMap::from([(pid, thread)]),
-            pid,
-            table: Rc::new(Table::new(isa)),
-            config: Rc::new(config),
-            paths,
-            image,
-            signals: ProcessSignals::default(),
-            futexes: crate::futex::Futexes::default(),
-            timers: crate::timers::Timers::default(),
-            children: BTreeMap::new(),
-            main_status: None,
-            vfork: None,
-            last_thread: 0,
-            signalfds: crate::sys::signalfd::Signalfds::default(),
-            child_events: 0,
-            rlimits,
-            debug: None,
-            waits_in_kernel: true,
-            exit: None,
-        })
+        let rlimits = limits(&self.config);
+        self.load_with(model, engine, rlimits, None)
     }
+
+    /// Loads the program and begins to record it.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or the log cannot be written.
+    pub fn record(
+        mut self,
+        model: CpuModel,
+        engine: &mut dyn Engine,
+        options: record::Options,
+    ) -> Result<Process, RecordError> {
+        let shift = match self.config.clock {
+            Clock::Icount { shift } => shift,
+            Clock::Host => RECORDED_SHIFT,
+        };
+        self.config.clock = Clock::Icount { shift };
+        let rlimits = limits(&self.config);
+        let fail = |e: sys::Errno| LoadError::new(&self.config.program, Reason::Os(e.into()));
+        let setup = record::item::Setup {
+            version: record::item::VERSION,
+            isa: self.isa().name.to_owned(),
+            cpu: options.cpu.clone(),
+            pid: sys::proc::getpid().map_err(fail)?,
+            limits: rlimits,
+            reserved_va: self.config.reserved_va,
+            shift,
+            sysroot: self.config.sysroot.clone(),
+            schedule: options.schedule.clone(),
+            parent: None,
+        };
+        let recorder = Recorder::new(options, setup, 0)?;
+        Ok(self.load_with(model, engine, rlimits, Some(Box::new(recorder)))?)
+    }
+
+    fn load_with(
+        self,
+        model: CpuModel,
+        engine: &mut dyn Engine,
+        rlimits: MemRlimits,
+        mut recorder: Option<Box<Recorder>>,
+    ) -> Result<Process, LoadError> {
+        let Prepared { config, paths, mut guest } = self;
+        let fail = |e: sys::Errno| LoadError::new(&config.program, Reason::Os(e.into()));
+        tern_host::signal::last_resort().map_err(fail)?;
+        let pid = sys::proc::getpid().map_err(fail)?;
+        let facts = Facts::of_host(config.program.clone(), config.env.clone())?;
+        let mut blank = blank(guest.headers.isa, model, &config, pid, rlimits)
+            .ok_or_else(|| LoadError::new(&guest.path, Reason::CpuModel))?;
+        if recorder.is_some() {
+            blank.mem.track_pages();
+        }
+        blank.paths = paths;
+        blank.config = Rc::new(config);
+        let mut process = blank;
+        let program = load_guest(&mut process, &mut guest, facts, recorder.as_deref_mut())?;
+        if let Some(recorder) = &mut recorder {
+            recorder.set_program(program);
+        }
+        process.recorder = recorder;
+        first_thread(&mut process, engine);
+        Ok(process)
+    }
+}
+
+/// log2 of nanoseconds per instruction in recorded runs.
+const RECORDED_SHIFT: u8 = 1;
+
+/// What the kernel tells a new program, besides its files.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The path as it was given.
+    pub execfn: Vec<u8>,
+    /// The environment.
+    pub env: Vec<Vec<u8>>,
+    /// 16 random bytes.
+    pub random: [u8; 16],
+    /// Users.
+    pub uid: sys::cred::Ids,
+    /// Groups.
+    pub gid: sys::cred::Ids,
+}
+
+impl Facts {
+    /// As the host has them now.
+    ///
+    /// # Errors
+    /// The host does not tell.
+    pub fn of_host(execfn: Vec<u8>, env: Vec<Vec<u8>>) -> Result<Facts, LoadError> {
+        let fail = |e: crate::abi::Errno| LoadError::new(&execfn, Reason::Os(e));
+        let mut random = [0; 16];
+        tern_host::entropy::fill(&mut random).map_err(|e| fail(e.into()))?;
+        let uid = sys::cred::getresuid().map_err(|e| fail(e.into()))?;
+        let gid = sys::cred::getresgid().map_err(|e| fail(e.into()))?;
+        Ok(Facts { execfn, env, random, uid, gid })
+    }
+}
+
+/// Loads a program of the host's files into the process's empty memory; what a replay needs for it, if it is recorded.
+///
+/// # Errors
+/// It cannot be loaded.
+pub fn load_guest(
+    process: &mut Process,
+    guest: &mut Guest,
+    facts: Facts,
+    recorder: Option<&mut Recorder>,
+) -> Result<record::item::Program, LoadError> {
+    let mut files = Vec::new();
+    let mut recorder = recorder;
+    if let Some(recorder) = &mut recorder {
+        files.push(guest.program.record(recorder)?);
+    }
+    let paths = process.paths.clone();
+    let open = &mut |path: &[u8]| {
+        let mut program = Program::open(&paths, path)?;
+        if let Some(recorder) = &mut recorder {
+            files.push(program.record(recorder)?);
+        }
+        Ok(program)
+    };
+    load_image(process, guest, &facts, open)?;
+    let Facts { execfn, env, random, uid, gid } = facts;
+    let (uid, gid) = ((uid.real, uid.effective), (gid.real, gid.effective));
+    let (path, argv) = (guest.path.clone(), guest.argv.clone());
+    Ok(record::item::Program { path, execfn, argv, env, files, random, uid, gid })
+}
+
+/// Loads a program into the process's empty memory and sets its image.
+///
+/// # Errors
+/// It cannot be loaded.
+pub fn load_image(
+    process: &mut Process,
+    guest: &Guest,
+    facts: &Facts,
+    open: loader::Opener<'_>,
+) -> Result<(), LoadError> {
+    let fail = |e| LoadError::new(&guest.path, Reason::Os(e));
+    let (isa, mem) = (process.isa, &mut process.mem);
+    let loaded = loader::load(mem, open, &guest.program, &guest.headers)?;
+    let (vdso, trampoline) = vdso::map(mem, isa).map_err(fail)?;
+    let request = StackRequest {
+        isa,
+        model: &process.model,
+        loaded: &loaded,
+        vdso,
+        execfn: &facts.execfn,
+        argv: &guest.argv,
+        env: &facts.env,
+        uid: facts.uid,
+        gid: facts.gid,
+        random: facts.random,
+    };
+    let stack = stack::build(mem, &request)?;
+    process.image = image(guest, &loaded, stack, trampoline);
+    Ok(())
+}
+
+/// The first thread of a program that is loaded.
+pub fn first_thread(process: &mut Process, engine: &mut dyn Engine) {
+    let cpu = engine.add_cpu();
+    let mut thread = Thread::new(process.pid, cpu);
+    thread.name = comm(&process.config.program);
+    process.threads.insert(process.pid, thread);
+    set_start(process, engine.state_mut(cpu));
+}
+
+/// The registers that a program starts with.
+pub fn set_start(process: &Process, state: &mut tern_core::state::State) {
+    state.set(process.registers.sp, process.image.stack);
+    state.set_pc(process.image.entry);
+}
+
+/// A process without a program; `None` if the CPU's layout lacks a register.
+#[must_use]
+pub fn blank(isa: &'static Isa, model: CpuModel, config: &Config, pid: Tid, rlimits: MemRlimits) -> Option<Process> {
+    let registers = RegisterSlots::new(isa, &model.layout)?;
+    let mut mem = Space::new(layout(isa, config.reserved_va), mem_limits(&rlimits));
+    mem.clock = config.clock;
+    Some(Process {
+        isa,
+        registers,
+        model,
+        mem,
+        threads: BTreeMap::new(),
+        pid,
+        table: Rc::new(Table::new(isa)),
+        config: Rc::new(config.clone()),
+        paths: Paths::default(),
+        image: Image::default(),
+        signals: ProcessSignals::default(),
+        futexes: crate::futex::Futexes::default(),
+        timers: crate::timers::Timers::default(),
+        children: BTreeMap::new(),
+        main_status: None,
+        vfork: None,
+        last_thread: 0,
+        signalfds: crate::sys::signalfd::Signalfds::default(),
+        child_events: 0,
+        rlimits,
+        debug: None,
+        waits_in_kernel: true,
+        retired: 0,
+        turns: crate::turns::Turns::default(),
+        recorder: None,
+        lost_recording: None,
+        script: None,
+        exit: None,
+    })
 }
 
 /// The ISA's layout in an address space that ends at `reserved`, if that is smaller.

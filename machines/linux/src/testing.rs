@@ -122,6 +122,11 @@ impl Fixture {
             rlimits: MemRlimits { address_space: none, data: none, stack, locked: none },
             debug: None,
             waits_in_kernel: false,
+            retired: 0,
+            turns: crate::turns::Turns::default(),
+            recorder: None,
+            lost_recording: None,
+            script: None,
             exit: None,
         };
         Fixture { process, engine }

@@ -77,6 +77,8 @@ pub struct Thread {
     pub robust_list: (u64, u64),
     /// The child that the thread waits for in `vfork`.
     pub vfork: Option<crate::vfork::Parent>,
+    /// Instructions that it has retired.
+    pub retired: u64,
     /// `comm`, at most 15 bytes.
     pub name: Vec<u8>,
 }
@@ -95,6 +97,7 @@ impl Thread {
             clear_child_tid: 0,
             robust_list: (0, 0),
             vfork: None,
+            retired: 0,
             name: Vec::new(),
         }
     }

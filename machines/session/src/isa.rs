@@ -4,6 +4,7 @@ use crate::ident::Ident;
 use core::fmt;
 use std::rc::Rc;
 use tern_core::frontend::Frontend;
+#[cfg(any(feature = "riscv32", feature = "riscv64"))]
 use tern_core::mem::Endian;
 use tern_decode::Assembler;
 

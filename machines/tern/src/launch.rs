@@ -3,7 +3,7 @@
 use crate::engine::ProcessEngine;
 use crate::failure::{Failure, NOT_EXECUTABLE, USAGE, complain, plain};
 use crate::gdb::{self, Gdb};
-use crate::{logfile, signals};
+use crate::{logfile, record_process, signals};
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,6 +11,8 @@ use tern_core::mem::Endian;
 use tern_host::clock::monotonic_ns;
 use tern_linux::elf::Reason;
 use tern_linux::process::Process;
+use tern_linux::record::RecordError;
+use tern_linux::turns::Turns;
 use tern_linux::{Config, CpuModel, ExitStatus, LoadError, Prepared};
 use tern_session::ident::Ident;
 use tern_session::{Count, Dispatch, Engine, Isa, Items, Log, Options, isa};
@@ -61,6 +63,16 @@ pub(crate) struct Launch {
     pub(crate) gdb: Option<Gdb>,
     /// Only programs of this ISA are run.
     pub(crate) isa: Option<&'static Isa>,
+    /// Record the run.
+    pub(crate) record: Option<Recording>,
+}
+
+/// How a run is recorded.
+pub(crate) struct Recording {
+    /// Where to, and what of.
+    pub(crate) options: tern_linux::record::Options,
+    /// How threads take turns.
+    pub(crate) turns: Turns,
 }
 
 impl Launch {
@@ -95,6 +107,7 @@ impl Launch {
             qemu: None,
             gdb: None,
             isa: None,
+            record: None,
         }
     }
 
@@ -182,7 +195,7 @@ impl Launch {
 }
 
 /// Runs the program; the status is the guest's.
-pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
+pub(crate) fn run(mut launch: Launch) -> anyhow::Result<u8> {
     let pid = std::process::id();
     let prepared = Prepared::new(launch.config()).map_err(|e| refusal(&launch, &e))?;
     let isa = wanted_isa(&launch, prepared.isa().name)?;
@@ -200,7 +213,18 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
     let frontend = cpu.frontend.clone();
     let mut engine = ProcessEngine(Engine::new(cpu.frontend, launch.options(log.clone())));
     restore_signals();
-    let mut process = prepared.load(model, &mut engine).map_err(|e| refusal(&launch, &e))?;
+    let mut process = match launch.record.take() {
+        None => prepared.load(model, &mut engine).map_err(|e| refusal(&launch, &e))?,
+        Some(Recording { options, turns }) => {
+            let process = prepared.record(model, &mut engine, options).map_err(|e| match e {
+                RecordError::Load(e) => refusal(&launch, &e),
+                e @ RecordError::Log { .. } => Failure::new(1, plain(&e.to_string())),
+            });
+            let mut process = process?;
+            process.turns = turns;
+            process
+        }
+    };
     if let Some(log) = log {
         log_pages(&log, &process);
         let hook = move |kind: &str, text: core::fmt::Arguments<'_>| log.write_named(kind, text);
@@ -214,8 +238,13 @@ pub(crate) fn run(launch: Launch) -> anyhow::Result<u8> {
     };
     let nanos = monotonic_ns().saturating_sub(begin);
     figures(&launch, &engine.0, nanos, &process.mem.events.summary());
+    record_process::warn(&process);
+    let lost = record_process::lost(&process);
     // The process ends: its memory need not be taken apart first.
     core::mem::forget((process, engine));
+    if let Some(lost) = lost {
+        return Err(Failure::new(1, lost).into());
+    }
     // A process that the guest made has a parent that looks at signals.
     let inner = launch.in_guest || std::process::id() != pid;
     Ok(match status {

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::tape::Log;
+use crate::{log_process, replay_process};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write as _, stdout};
 use std::path::PathBuf;
@@ -93,6 +94,9 @@ fn json_of(item: &Item) -> Value {
 
 /// Prints what is in the log; status 1 if it is not whole.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    if replay_process::is_one(&args.log) {
+        return log_process::run(&args.log, args.json, args.summary);
+    }
     let mut log = Log::open(&args.log).map_err(|text| Failure::bare(1, text))?;
     let mut out = BufWriter::new(stdout().lock());
     let setup = &log.setup;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::tape::{Log, bad};
+use crate::{pack_process, replay_process};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let output = std::path::absolute(&args.output)?;
     let file = std::path::absolute(&args.log)?;
+    if replay_process::is_one(&file) {
+        pack_process::run(&file, &output)?;
+        return Ok(0);
+    }
     pack(&file, &output).map_err(|text| Failure::bare(1, text))?;
     Ok(0)
 }

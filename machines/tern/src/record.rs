@@ -1,7 +1,7 @@
-//! `tern record`: runs a machine and writes a log from which the run can be replayed.
+//! `tern record`: runs a program or a machine and writes a log from which the run can be replayed.
 
 use crate::failure::Failure;
-use crate::{machine, tape};
+use crate::{machine, record_process, tape};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tern_control::run::TapeOption;
@@ -12,13 +12,20 @@ pub(crate) struct Args {
     /// The log; one that is there is replaced
     #[arg(short, long, value_name = "LOG")]
     output: PathBuf,
-    /// What is recorded: `boot` or `qemu-system-ISA`, and their options
+    /// How the threads of a process take turns
+    #[command(flatten)]
+    schedule: record_process::Schedule,
+    /// What is recorded: `run`, `boot` or `qemu-system-ISA`, and their options
     #[arg(value_name = "VERB", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     words: Vec<OsString>,
 }
 
 /// Runs what is to be recorded; the status is the guest's.
 pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
+    if args.words.first().is_some_and(|verb| verb == "run") {
+        return record_process::run(args.output, &args.schedule, args.words);
+    }
+    args.schedule.refuse()?;
     let words: Result<Vec<String>, OsString> = args.words.into_iter().map(OsString::into_string).collect();
     let words = words.map_err(|word| Failure::bare(2, format!("{}: this is no text", word.display())))?;
     let (config, mut options) = tape::machine_of(&words)?;

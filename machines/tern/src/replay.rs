@@ -1,7 +1,7 @@
-//! `tern replay`: runs a recorded machine again, and sees that it is the same run.
+//! `tern replay`: runs a recorded program or machine again, and sees that it is the same run.
 
 use crate::failure::Failure;
-use crate::{machine, run, tape};
+use crate::{machine, replay_process, run, tape};
 use std::path::PathBuf;
 use tern_board::config::Chardev;
 use tern_control::run::{CHECKPOINTS, TapeOption};
@@ -43,6 +43,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     // The machine's own names of files are relative to another folder.
     let file = std::path::absolute(&args.log)?;
+    if replay_process::is_one(&file) {
+        return replay_process::run(&replay_process::Options {
+            log: file,
+            until: args.until,
+            quiet: args.quiet || args.check,
+            stats: args.stats,
+            digest_every: args.digest_every,
+            dispatch: args.dispatch,
+        });
+    }
     let log = tape::Log::open(&file).map_err(|text| Failure::bare(1, text))?;
     let (mut config, recorded) = log.machine().map_err(|text| Failure::bare(1, text))?;
     let mut options = tern_control::run::RunOptions::new("tern");

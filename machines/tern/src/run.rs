@@ -77,6 +77,11 @@ pub(crate) struct Args {
 
 /// Runs the program; the status is the guest's.
 pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
+    launch::run(launch(args)?)
+}
+
+/// The run that the options describe.
+pub(crate) fn launch(args: Args) -> anyhow::Result<Launch> {
     let mut command = args.command.into_iter();
     let argv0 = if args.in_guest { command.next() } else { args.argv0 };
     let program = command.next().ok_or_else(|| Failure::new(USAGE, "no program"))?;
@@ -105,7 +110,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
     launch.in_guest = args.in_guest;
     let listen = args.gdb.map(|at| Gdb::Listen { at, host: "127.0.0.1" });
     launch.gdb = listen.or(args.gdb_session.map(Gdb::Session));
-    launch::run(launch)
+    Ok(launch)
 }
 
 /// A number with a binary suffix.

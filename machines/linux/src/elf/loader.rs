@@ -13,14 +13,24 @@ use tern_core::mem::PAGE_SIZE;
 use tern_host::sys;
 
 /// An open program file.
+#[derive(Debug)]
 pub struct Program {
     fd: HiddenFd,
     /// The path that names it, for messages.
     pub path: Vec<u8>,
     /// Its host path.
     pub host: CString,
-    stat: sys::fs::Stat,
+    /// Its absolute path, if it is not the descriptor's.
+    absolute: Option<Vec<u8>>,
+    dev: (u32, u32),
+    ino: u64,
+    size: u64,
+    /// [`FileId::recorded`].
+    recorded: u32,
 }
+
+/// Finds a file by its path.
+pub type Opener<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Program, LoadError>;
 
 impl Program {
     /// Opens the program that a guest path names.
@@ -44,7 +54,35 @@ impl Program {
         let flags = sys::host::O_RDONLY | sys::host::O_CLOEXEC | sys::host::O_NOCTTY | sys::host::O_NONBLOCK;
         let fd = HiddenFd(sys::file::openat(sys::CWD, &host, flags, 0).map_err(os)?);
         let stat = sys::fs::fstat(fd.0).map_err(os)?;
-        Ok(Program { fd, path: path.to_vec(), host, stat })
+        let (dev, ino, size) = (stat.dev, stat.ino, stat.size);
+        Ok(Program { fd, path: path.to_vec(), host, absolute: None, dev, ino, size, recorded: 0 })
+    }
+
+    /// A program as a recording has it, from an open file with its contents.
+    #[must_use]
+    pub fn recorded(fd: HiddenFd, path: Vec<u8>, id: &FileId, size: u64) -> Program {
+        let host = CString::new(id.path.as_slice()).unwrap_or_default();
+        let absolute = Some(id.path.clone());
+        Program { fd, path, host, absolute, dev: id.dev, ino: id.ino, size, recorded: id.recorded }
+    }
+
+    /// Hands the program to a recorder: it may be loaded from a copy from now on.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn record(
+        &mut self,
+        recorder: &mut crate::record::Recorder,
+    ) -> Result<crate::record::item::FileRef, LoadError> {
+        let path = self.absolute();
+        let range = (0, self.size);
+        let wanted = crate::record::files::Wanted { fd: self.fd.0, path: &path, range, writable: false, shared: false };
+        let (file, copy) = recorder.file(&wanted).map_err(|e| LoadError::new(&self.path, Reason::Os(e)))?;
+        if let Some(copy) = copy {
+            self.absolute = Some(path);
+            self.fd = copy;
+        }
+        Ok(file)
     }
 
     /// Reads at a position; short at the end.
@@ -63,18 +101,21 @@ impl Program {
     /// # Errors
     /// What is wrong with them.
     pub fn headers(&self) -> Result<Headers, LoadError> {
-        headers(&mut |at, buf| self.read_at(at, buf), self.stat.size).map_err(|r| LoadError::new(&self.path, r))
+        headers(&mut |at, buf| self.read_at(at, buf), self.size).map_err(|r| LoadError::new(&self.path, r))
     }
 
     /// The absolute host path, without links and dots where the host can tell.
     #[must_use]
     pub fn absolute(&self) -> Vec<u8> {
+        if let Some(path) = &self.absolute {
+            return path.clone();
+        }
         let path = crate::sys::mem::fd_path(self.fd.0);
         if path.is_empty() { absolute(self.host.as_bytes()) } else { path }
     }
 
     fn source(&self, offset: u64, id: &Rc<FileId>) -> FileSource {
-        FileSource { fd: self.fd.0, offset, writable: false, id: Rc::clone(id), size: Some(self.stat.size) }
+        FileSource { fd: self.fd.0, offset, writable: false, id: Rc::clone(id), size: Some(self.size) }
     }
 }
 
@@ -112,7 +153,7 @@ pub struct LoadedProgram {
 ///
 /// # Errors
 /// What is wrong with either file, or no memory.
-pub fn load(space: &mut Space, paths: &Paths, file: &Program, elf: &Headers) -> Result<LoadedProgram, LoadError> {
+pub fn load(space: &mut Space, open: Opener<'_>, file: &Program, elf: &Headers) -> Result<LoadedProgram, LoadError> {
     let interpreter = interpreter_path(file, elf)?;
     let pie = elf.ehdr.kind == ET_DYN;
     let base = if pie { Some(space.layout().pie_base) } else { None };
@@ -125,7 +166,7 @@ pub fn load(space: &mut Space, paths: &Paths, file: &Program, elf: &Headers) -> 
                 Reason::Os(errno) => LoadError::new(&file.path, Reason::Interpreter(path.clone(), errno)),
                 _ => e,
             };
-            let loader = Program::open(paths, &path).map_err(missing)?;
+            let loader = open(&path).map_err(missing)?;
             let headers = loader.headers()?;
             if !core::ptr::eq(headers.isa, elf.isa) {
                 return Err(LoadError::new(&path, Reason::OtherIsa(headers.isa.name)));
@@ -177,7 +218,7 @@ fn place(space: &mut Space, file: &Program, elf: &Headers, base: Option<u64>) ->
     if high.checked_add(bias).is_none_or(|end| end > space.layout().task_size) {
         return Err(fail(Reason::OutOfRange(low)));
     }
-    let id = Rc::new(FileId { path: file.absolute(), dev: file.stat.dev, ino: file.stat.ino });
+    let id = Rc::new(FileId { path: file.absolute(), dev: file.dev, ino: file.ino, recorded: file.recorded });
     for segment in loads(elf) {
         map_segment(space, file, segment, bias, &id).map_err(|e| match e {
             Errno::EPERM => fail(Reason::OutOfRange(segment.vaddr)),

@@ -109,7 +109,7 @@ fn try_load(paths: &Paths, path: &[u8]) -> Result<(Space, super::loader::LoadedP
     let program = Program::open(paths, path)?;
     let headers = program.headers()?;
     let mut space = space(headers.isa);
-    let loaded = load(&mut space, paths, &program, &headers)?;
+    let loaded = load(&mut space, &mut |path| Program::open(paths, path), &program, &headers)?;
     Ok((space, loaded))
 }
 

@@ -143,7 +143,11 @@ impl Space {
 
     /// Private anonymous memory becomes zero, private file pages become the file's again, shared memory stays.
     fn drop_contents(&mut self, vma: &Vma) {
+        if vma.traits.shared {
+            return;
+        }
         self.invalidate(vma.start, vma.end);
+        self.forget_pages(vma.start, vma.end);
         if vma.is_private_anon() {
             wipe(vma);
         } else if let Backing::Host { map, .. } = &vma.backing {
@@ -306,9 +310,11 @@ impl Space {
         for vma in &all {
             if vma.traits.dont_fork {
                 let _ = self.take_range(vma.start, vma.end);
+                self.forget_pages(vma.start, vma.end);
             } else {
                 if vma.traits.wipe_on_fork {
                     self.invalidate(vma.start, vma.end);
+                    self.forget_pages(vma.start, vma.end);
                     wipe(vma);
                 }
                 if vma.traits.locked {

@@ -90,8 +90,15 @@ fn copy_file(source: &FileSource, len: u64) -> Result<Backing, Errno> {
     Ok(backing)
 }
 
-/// The parts of a file mapping of `len` bytes: what the file has, and what lies behind its end.
-fn file_parts(source: &FileSource, len: u64, shared: bool) -> Result<Vec<(u64, Backing)>, Errno> {
+/// The parts of a file mapping of `len` bytes: what the file has, and what lies behind its end.  In a replay nothing is
+/// shared with the file.
+pub(crate) fn file_parts(
+    source: &FileSource,
+    len: u64,
+    shared: bool,
+    replaying: bool,
+) -> Result<Vec<(u64, Backing)>, Errno> {
+    let grows = shared && !replaying;
     let there = match source.size {
         Some(size) => page_up(size.saturating_sub(source.offset)).unwrap_or(len).min(len),
         None => len,
@@ -101,10 +108,10 @@ fn file_parts(source: &FileSource, len: u64, shared: bool) -> Result<Vec<(u64, B
         let host_len = usize::try_from(there).map_err(|_| Errno::ENOMEM)?;
         let aligned = source.offset.is_multiple_of(page_size() as u64);
         let backing = if aligned {
-            let writable = !shared || source.writable;
-            let map = HostMap::file(source.fd, source.offset, host_len, shared, writable).map_err(map_errno)?;
+            let writable = !grows || source.writable;
+            let map = HostMap::file(source.fd, source.offset, host_len, grows, writable).map_err(map_errno)?;
             Backing::Host { map: Rc::new(RefCell::new(map)), offset: 0 }
-        } else if shared {
+        } else if grows {
             return Err(Errno::EINVAL);
         } else {
             copy_file(source, there)?
@@ -112,7 +119,7 @@ fn file_parts(source: &FileSource, len: u64, shared: bool) -> Result<Vec<(u64, B
         parts.push((there, backing));
     }
     if there < len {
-        let fd = if shared { Some(Rc::new(hide(source.fd)?)) } else { None };
+        let fd = if grows { Some(Rc::new(hide(source.fd)?)) } else { None };
         parts.push((len - there, Backing::Beyond(fd)));
     }
     Ok(parts)
@@ -193,6 +200,12 @@ impl Space {
                 }
             }
         }
+    }
+
+    /// Takes the mappings of a range away, with what is known of their pages.
+    fn drop_range(&mut self, start: u64, end: u64) {
+        Self::release(self.take_range(start, end));
+        self.forget_pages(start, end);
     }
 
     /// The gap that must stay free below a mapping.
@@ -287,10 +300,10 @@ impl Space {
             self.check_locked(len)?;
         }
         let parts = match &request.file {
-            None => vec![(len, anon(len, request.shared)?)],
-            Some(source) => file_parts(source, len, request.shared)?,
+            None => vec![(len, anon(len, request.shared && !self.replaying)?)],
+            Some(source) => file_parts(source, len, request.shared, self.replaying)?,
         };
-        Self::release(self.take_range(start, end));
+        self.drop_range(start, end);
         let traits = Traits {
             shared: request.shared,
             readonly_file: request.shared && request.file.as_ref().is_some_and(|f| !f.writable),
@@ -323,7 +336,10 @@ impl Space {
         let like = vma.clone();
         let source =
             FileSource { fd: fd.0, offset: at_file, writable: !like.traits.readonly_file, id, size: Some(stat.size) };
-        let Ok(parts) = file_parts(&source, like.len(), true) else { return false };
+        let Ok(parts) = file_parts(&source, like.len(), true, false) else { return false };
+        if self.pages.is_some() {
+            self.events.unimplemented(format_args!("recording of a mapping that grows with its file"));
+        }
         let _ = self.take_range(start, like.end);
         self.insert_parts(start, &like, at_file, parts);
         true
@@ -342,7 +358,7 @@ impl Space {
         if self.vmas.len() >= MAX_MAPS && self.find(addr).is_some_and(|v| v.start < addr && v.end > end) {
             return Err(Errno::ENOMEM);
         }
-        Self::release(self.take_range(addr, end));
+        self.drop_range(addr, end);
         Ok(())
     }
 
@@ -429,7 +445,7 @@ impl Space {
         }
         let room = old.checked_add(new_len).is_some_and(|e| e <= self.layout.task_size && self.is_free(old_end, e));
         if old_end == last.end && old_len != 0 && !keep && room {
-            let tail = Self::growth(&last, more)?;
+            let tail = self.growth(&last, more)?;
             self.insert_parts(old_end, &last, last.file_offset + last.len(), tail);
             return Ok(old);
         }
@@ -472,12 +488,19 @@ impl Space {
     }
 
     /// What `more` bytes behind a mapping are backed by when it grows.
-    fn growth(last: &Vma, more: u64) -> Result<Vec<(u64, Backing)>, Errno> {
+    fn growth(&mut self, last: &Vma, more: u64) -> Result<Vec<(u64, Backing)>, Errno> {
         match &last.name {
             Name::File(id) => {
                 let offset = last.file_offset + last.len();
-                let (source, _fd) = reopen(id, offset, last.traits.shared && !last.traits.readonly_file)?;
-                file_parts(&source, more, last.traits.shared)
+                if self.replaying {
+                    let source = self.recorded_file.take().ok_or(Errno::ENOMEM)?;
+                    let source = FileSource { offset, ..source };
+                    return file_parts(&source, more, last.traits.shared, true);
+                }
+                let (source, fd) = reopen(id, offset, last.traits.shared && !last.traits.readonly_file)?;
+                let parts = file_parts(&source, more, last.traits.shared, false);
+                self.reopened = Some((source, fd));
+                parts
             }
             _ if last.traits.shared => Ok(vec![(more, Backing::Beyond(None))]),
             _ => Ok(vec![(more, anon(more, false)?)]),
@@ -508,7 +531,7 @@ impl Space {
         let last = parts.last().ok_or(Errno::EFAULT)?;
         let tail = match (old + new_len).checked_sub(last.end) {
             None | Some(0) => Vec::new(),
-            Some(more) => Self::growth(last, more)?,
+            Some(more) => self.growth(last, more)?,
         };
         let mut kept = Vec::new();
         if keep {
@@ -522,6 +545,7 @@ impl Space {
         }
         if old_len > 0 {
             let _ = self.take_range(old, old + old_len);
+            self.move_pages(old, old_len, new, keep);
         }
         kept.into_iter().for_each(|vma| self.insert(vma));
         for vma in &parts {
@@ -556,7 +580,7 @@ impl Space {
             return self.brk;
         }
         if new_end < old_end {
-            Self::release(self.take_range(new_end, old_end));
+            self.drop_range(new_end, old_end);
         } else if new_end > old_end && self.grow_heap(old_end, new_end).is_err() {
             return self.brk;
         }

@@ -4,11 +4,12 @@
 //! mappings are readable, writable where they can be, and never executable.  Every change of a mapping bumps the
 //! generation; pages whose code has been replaced are reported through `take_invalidated`.
 //!
-//! [`vma`]: one mapping; `recent`: pages found a moment ago; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
+//! [`vma`]: one mapping; `recent`: pages found a moment ago; [`pages`]: which pages were written; [`map`]: mmap, munmap, mprotect, mremap, brk; [`advice`]: madvise, msync, mlock, mincore.
 
 pub mod advice;
 mod dirty;
 pub mod map;
+pub mod pages;
 mod peek;
 mod recent;
 pub mod vma;
@@ -82,6 +83,18 @@ pub struct Space {
     recent: recent::Recent,
     /// Pages before they were written, in a child of `vfork`.
     dirty: Option<dirty::Dirty>,
+    /// Pages that were ever written, if anybody wants to know.
+    pages: Option<pages::Pages>,
+    /// What the system call that runs writes, if anybody wants to know.
+    journal: Option<pages::Journal>,
+    /// The run is a replay: nothing is shared with the host's files or other processes.
+    replaying: bool,
+    /// In a replay: the file that the call maps.
+    pub recorded_file: Option<map::FileSource>,
+    /// The file that `mremap` has opened again, for whoever records.
+    pub reopened: Option<(map::FileSource, vma::HiddenFd)>,
+    /// What is added to a CPU's own count of instructions to get the process's, for [`Clock::Icount`].
+    pub icount_base: u64,
     /// `mlockall(MCL_FUTURE)`.
     lock_future: bool,
     /// Limits in force.
@@ -125,6 +138,12 @@ impl Space {
             generation: 1,
             recent: recent::Recent::default(),
             dirty: None,
+            pages: None,
+            journal: None,
+            replaying: false,
+            recorded_file: None,
+            reopened: None,
+            icount_base: 0,
             lock_future: false,
             limits,
             clock: Clock::Host,
@@ -244,8 +263,11 @@ impl Space {
     }
 
     fn look_up(&mut self, addr: u64, access: Access) -> Result<PageRef, MemFault> {
-        if self.find(addr).is_none() && (addr >= self.layout.task_size || !self.grow_down(addr)) {
-            return Err(self.fault(addr, access, FaultKind::Unmapped));
+        if self.find(addr).is_none() {
+            if addr >= self.layout.task_size || !self.grow_down(addr) {
+                return Err(self.fault(addr, access, FaultKind::Unmapped));
+            }
+            self.note_growth(addr);
         }
         let Some(vma) = self.find(addr) else {
             return Err(self.fault(addr, access, FaultKind::Unmapped));
@@ -269,12 +291,20 @@ impl Space {
             self.note_write(addr, span);
         }
         let phys = addr >> PAGE_SHIFT;
+        let counts = !shared || self.replaying;
+        let noted = access == Access::Store && self.journal.is_none() && counts;
+        if noted {
+            self.note_page(phys);
+        }
         let mut flags = if self.code.contains(&phys) { PageFlags::CODE } else { PageFlags::default() };
         if shared {
             flags = flags.with(PageFlags::SHARED);
         }
         let page = PageRef { span, phys, flags };
         if self.dirty.is_none() {
+            // The next store has to be noted.
+            let free = noted || !counts || self.is_noted(phys);
+            let perm = if free { perm } else { Perm { read: true, write: false, ..perm } };
             self.recent.keep(page, perm, self.generation);
         }
         Ok(page)
@@ -355,6 +385,7 @@ impl Space {
             if page.flags.has(PageFlags::CODE) {
                 self.invalidate(at, at + 1);
             }
+            self.note_bytes(at, n as u64);
             done += n;
         }
         Ok(())
@@ -418,6 +449,9 @@ impl Space {
         };
         let (e, n) = (op.encode(u64::from(expected)), op.encode(u64::from(new)));
         let old = page.span.compare_exchange((addr & PAGE_MASK) as usize, op.size, e, n).ok_or(Errno::EFAULT)?;
+        if old == e {
+            self.note_bytes(addr, 4);
+        }
         if page.flags.has(PageFlags::CODE) {
             self.invalidate(addr, addr + 4);
         }
@@ -454,7 +488,7 @@ impl Platform for Space {
     fn time_ns(&mut self, icount: u64) -> u64 {
         match self.clock {
             Clock::Host => tern_host::clock::monotonic_ns(),
-            Clock::Icount { shift } => icount << shift,
+            Clock::Icount { shift } => self.icount_base.wrapping_add(icount) << shift,
         }
     }
 

@@ -41,7 +41,7 @@ fn file(name: &str, bytes: &[u8]) -> std::fs::File {
 
 fn source(f: &std::fs::File, offset: u64) -> FileSource {
     let size = f.metadata().expect("metadata").len();
-    let id = Rc::new(FileId { path: b"/file".to_vec(), dev: (1, 2), ino: 3 });
+    let id = Rc::new(FileId { path: b"/file".to_vec(), dev: (1, 2), ino: 3, recorded: 0 });
     FileSource { fd: f.as_raw_fd(), offset, writable: true, id, size: Some(size) }
 }
 

@@ -1,12 +1,13 @@
 //! Mappings: one stretch of guest addresses with one protection and one backing.
 
 use core::cell::RefCell;
+use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use tern_core::mem::{HostSpan, PAGE_SIZE};
 use tern_host::map::HostMap;
 
 /// What the guest may do with a mapping.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Perm {
     /// Loads.
     pub read: bool,
@@ -34,7 +35,7 @@ impl Perm {
 }
 
 /// Properties of a mapping besides its protection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Traits {
     /// `MAP_SHARED`: writes reach the file and other processes.
     pub shared: bool,
@@ -55,7 +56,7 @@ pub struct Traits {
 }
 
 /// The file behind a mapping, for `/proc/self/maps`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Eq, Debug)]
 pub struct FileId {
     /// Path as the host knows it.
     pub path: Vec<u8>,
@@ -63,6 +64,15 @@ pub struct FileId {
     pub dev: (u32, u32),
     /// Inode.
     pub ino: u64,
+    /// In a replay: its number among the recorded files, which may be one file at different times.  It does not make a
+    /// difference to the guest.
+    pub recorded: u32,
+}
+
+impl PartialEq for FileId {
+    fn eq(&self, other: &FileId) -> bool {
+        (self.ino, self.dev, &self.path) == (other.ino, other.dev, &other.path)
+    }
 }
 
 /// What a mapping is called in `/proc/self/maps`.

@@ -86,7 +86,7 @@ pub fn start(process: &mut Process) {
 
 /// Makes the host's disposition follow the guest's.
 pub fn apply(process: &Process, signo: i32) {
-    if is_own(signo) {
+    if is_own(signo) || process.script.is_some() {
         return;
     }
     let ignored = process.signals.action(signo).handler == SIG_IGN && signo != super::SIGCHLD;

@@ -17,7 +17,7 @@ pub const SI_TKILL: i32 = -6;
 pub const SIGINFO_SIZE: usize = 128;
 
 /// What the guest learns about a signal.  Fields that its kind does not have are zero.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SigInfo {
     /// Number.
     pub signo: i32,

@@ -16,6 +16,8 @@ use crate::abi::Errno;
 use crate::cx::Cx;
 use crate::isa::{FrameIn, Handler};
 use crate::process::{ExitStatus, Process};
+use crate::record;
+use crate::record::item::{Ending, Signal, What};
 use crate::sched::{Interrupted, complete};
 use crate::thread::{RunState, Thread, Tid};
 use std::collections::VecDeque;
@@ -65,7 +67,7 @@ pub const SS_DISABLE: u32 = 2;
 pub const SS_AUTODISARM: u32 = 1 << 31;
 
 /// What `rt_sigaction` sets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Action {
     /// [`SIG_DFL`], [`SIG_IGN`] or an address.
     pub handler: u64,
@@ -76,7 +78,7 @@ pub struct Action {
 }
 
 /// The alternate stack of a thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct AltStack {
     /// Lowest address.
     pub sp: u64,
@@ -348,16 +350,31 @@ pub fn deliver(cx: &mut Cx<'_>) {
         if crate::debug::holds(cx, info) {
             break;
         }
-        let action = cx.process.signals.action(info.signo);
-        match action.handler {
-            SIG_IGN => {}
-            SIG_DFL => take_default(cx, info),
-            _ => {
-                interrupt(cx, action);
-                handle(cx, action, info);
-            }
+        let call = ending(cx, info.signo);
+        let signals = &cx.thread().signals;
+        let temporary_mask = signals.saved_mask.map(|_| signals.mask);
+        let tid = cx.tid;
+        record::push(cx.process, tid, What::Signal(Box::new(Signal { info, temporary_mask, call })));
+        deliver_one(cx, info, call);
+    }
+    delivered(cx);
+}
+
+/// Does what a signal does.
+pub fn deliver_one(cx: &mut Cx<'_>, info: SigInfo, call: Ending) {
+    let action = cx.process.signals.action(info.signo);
+    match action.handler {
+        SIG_IGN => {}
+        SIG_DFL => take_default(cx, info),
+        _ => {
+            interrupt(cx, call);
+            handle(cx, action, info);
         }
     }
+}
+
+/// After the signals: a mask that was set until one came is gone.
+pub fn delivered(cx: &mut Cx<'_>) {
     let thread = cx.thread();
     if !thread.call.active
         && let Some(mask) = thread.signals.saved_mask.take()
@@ -369,6 +386,7 @@ pub fn deliver(cx: &mut Cx<'_>) {
 fn take_default(cx: &mut Cx<'_>, info: SigInfo) {
     match default_action(info.signo) {
         DefaultAction::Terminate => cx.process.exit = Some(ExitStatus::Signal(info.signo)),
+        DefaultAction::Stop if cx.process.script.is_some() => {}
         DefaultAction::Stop => {
             // Returns when the process is continued; an orphaned group is not stopped, as the kernel decides.
             let _ = tern_host::signal::raise_default(host::to_host(info.signo));
@@ -378,35 +396,51 @@ fn take_default(cx: &mut Cx<'_>, info: SigInfo) {
     }
 }
 
-/// A handler is about to run while the thread is in a call: the call ends with `EINTR`, or the guest will issue it again.
-fn interrupt(cx: &mut Cx<'_>, action: Action) {
-    let len = cx.isa().syscall_len;
+/// What becomes of the call that the thread is in when this signal is delivered: it ends with what it has done so far or
+/// with `EINTR`, or the guest will issue it again.
+fn ending(cx: &mut Cx<'_>, signo: i32) -> Ending {
+    let action = cx.process.signals.action(signo);
     let call = &cx.thread().call;
-    if !call.active {
-        return;
+    if !call.active || matches!(action.handler, SIG_IGN | SIG_DFL) {
+        return Ending::None;
     }
     let again = match call.interrupted {
         Interrupted::Always => true,
         Interrupted::Restart => action.flags & SA_RESTART != 0,
         Interrupted::NoHandler | Interrupted::Block | Interrupted::Never | Interrupted::Uninterruptible => false,
     };
-    let done = call.done;
+    match call.done {
+        0 if again => Ending::Again,
+        0 => Ending::Value(-i64::from((cx.isa().errno)(Errno::EINTR))),
+        done => Ending::Value(done as i64),
+    }
+}
+
+/// A handler is about to run while the thread is in a call.
+fn interrupt(cx: &mut Cx<'_>, call: Ending) {
+    if call == Ending::None {
+        return;
+    }
+    let len = cx.isa().syscall_len;
     crate::futex::forget(cx.process, cx.tid);
-    if done > 0 {
-        complete(cx, done);
-    } else if again {
-        // The registers still hold the arguments.
-        let pc = cx.state().pc();
-        cx.state().set_pc(pc.wrapping_sub(len));
-        let thread = cx.thread();
-        thread.call.active = false;
-        if let Some(mask) = thread.signals.saved_mask.take() {
-            thread.signals.mask = mask;
+    match call {
+        Ending::None => {}
+        Ending::Value(value) => {
+            if value < 0 {
+                crate::sched::trace_interrupted(cx);
+            }
+            complete(cx, value as u64);
         }
-    } else {
-        crate::sched::trace_interrupted(cx);
-        let number = (cx.isa().errno)(Errno::EINTR);
-        complete(cx, (-i64::from(number)) as u64);
+        Ending::Again => {
+            // The registers still hold the arguments.
+            let pc = cx.state().pc();
+            cx.state().set_pc(pc.wrapping_sub(len));
+            let thread = cx.thread();
+            thread.call.active = false;
+            if let Some(mask) = thread.signals.saved_mask.take() {
+                thread.signals.mask = mask;
+            }
+        }
     }
     cx.thread().run = RunState::Ready;
 }

@@ -65,6 +65,9 @@ pub fn openat2(cx: &mut Cx<'_>, dir: DirFd, path: Path, how: In<structs::OpenHow
 
 /// `close(2)`.
 pub fn close(_cx: &mut Cx<'_>, fd: Fd) -> SysResult {
+    if fd.0 >= crate::mm::map::HIDDEN_FD_MIN {
+        return Err(Errno::EBADF.into());
+    }
     sys::file::close(fd.0)?;
     Ok(0)
 }

@@ -5,7 +5,10 @@ use crate::abi::flags::{Madvise, Map, Mlock2, Mlockall, Mremap, Msync, Prot};
 use crate::args::{Const, Flags, Int, OutBuf, Ptr, Size};
 use crate::cx::{Cx, SysResult};
 use crate::mm::map::{FileSource, Request};
-use crate::mm::vma::{FileId, Name, Perm};
+use crate::mm::page_up;
+use crate::mm::vma::{FileId, HiddenFd, Name, Perm};
+use crate::record::files::Wanted;
+use crate::record::item::Extra;
 use std::rc::Rc;
 use tern_host::sys;
 
@@ -78,12 +81,42 @@ fn map(cx: &mut Cx<'_>, range: (u64, u64), prot: u64, flags: u64, fd: i32, offse
         return Err(Errno::ENOMEM.into());
     }
     let perm = Perm::from_prot(prot);
-    let file = if flags & Map::MAP_ANONYMOUS == 0 { Some(source(fd, offset, shared && perm.write)?) } else { None };
+    let file = match flags & Map::MAP_ANONYMOUS {
+        0 => Some(recorded(cx, fd, (offset, len), shared, perm.write)?),
+        _ => None,
+    };
+    let (file, _copy) = file.unzip();
     if flags & Map::MAP_GROWSDOWN != 0 && (file.is_some() || shared) {
         return Err(Errno::EINVAL.into());
     }
     let at = cx.mem().mmap(&Request { addr, len, perm, flags, shared, file, name: Name::Anon })?;
     Ok(at)
+}
+
+/// The file behind a descriptor, for a mapping: in a replay the one of the recording, and in a recording a copy, if it could
+/// change.
+fn recorded(
+    cx: &mut Cx<'_>,
+    fd: i32,
+    part: (u64, u64),
+    shared: bool,
+    writes: bool,
+) -> Result<(FileSource, Option<HiddenFd>), Errno> {
+    if cx.mem().is_replaying() {
+        let file = cx.mem().recorded_file.take().ok_or(Errno::ENODEV)?;
+        return Ok((FileSource { offset: part.0, ..file }, None));
+    }
+    let mut file = source(fd, part.0, shared && writes)?;
+    let Some(recorder) = &mut cx.process.recorder else { return Ok((file, None)) };
+    let range = (part.0, part.0.saturating_add(page_up(part.1).unwrap_or(part.1)));
+    let id = Rc::clone(&file.id);
+    let wanted = Wanted { fd, path: &id.path, range, writable: file.writable, shared };
+    let (reference, copy) = recorder.file(&wanted)?;
+    recorder.set_extra(Extra::Map(reference));
+    if let Some(copy) = &copy {
+        file.fd = copy.0;
+    }
+    Ok((file, copy))
 }
 
 /// The file behind a descriptor, for a mapping.
@@ -103,7 +136,7 @@ fn source(fd: i32, offset: u64, needs_write: bool) -> Result<FileSource, Errno> 
         return Err(Errno::ENODEV);
     }
     let size = (kind == 0o100_000).then_some(stat.size);
-    let id = Rc::new(FileId { path: fd_path(fd), dev: stat.dev, ino: stat.ino });
+    let id = Rc::new(FileId { path: fd_path(fd), dev: stat.dev, ino: stat.ino, recorded: 0 });
     Ok(FileSource { fd, offset, writable, id, size })
 }
 
@@ -150,7 +183,16 @@ pub fn pkey_mprotect(cx: &mut Cx<'_>, addr: Ptr, len: Size, prot: Flags<Prot>, k
 
 /// `mremap(2)`.
 pub fn mremap(cx: &mut Cx<'_>, addr: Ptr, old: Size, new: Size, flags: Flags<Mremap>, to: Ptr) -> SysResult {
-    Ok(cx.mem().mremap(addr.0, old.0, new.0, flags.0, to.0)?)
+    let moved = cx.mem().mremap(addr.0, old.0, new.0, flags.0, to.0);
+    if let Some((file, fd)) = cx.mem().reopened.take()
+        && let Some(recorder) = &mut cx.process.recorder
+    {
+        let range = (file.offset, u64::MAX);
+        let wanted = Wanted { fd: fd.0, path: &file.id.path, range, writable: file.writable, shared: true };
+        let (reference, _) = recorder.file(&wanted)?;
+        recorder.set_extra(Extra::Map(reference));
+    }
+    Ok(moved?)
 }
 
 /// `madvise(2)`.

@@ -2,12 +2,18 @@
 
 use crate::abi::flags::Prctl;
 use crate::abi::{Errno, GuestPtr, ULong};
-use crate::args::{Const, Ptr};
+use crate::args::{Const, Ptr, RawArgs};
 use crate::cx::{Cx, SysResult};
+use crate::process::Process;
 use tern_host::sys;
 
 /// Longest name of anonymous memory with its terminator (`ANON_VMA_NAME_MAX_LEN`).
 const ANON_NAME_MAX: usize = 80;
+
+/// Does the option change what tern keeps?
+pub fn is_own(_process: &Process, args: &RawArgs) -> bool {
+    matches!(args[0] & 0xffff_ffff, Prctl::PR_SET_NAME | Prctl::PR_SET_VMA)
+}
 
 /// `prctl(2)`.
 pub fn prctl(cx: &mut Cx<'_>, option: Const<Prctl>, a: Ptr, b: Ptr, c: Ptr, d: Ptr) -> SysResult {
@@ -80,7 +86,7 @@ fn set_name(cx: &mut Cx<'_>, addr: u64) -> SysResult {
             b => name.push(b),
         }
     }
-    if cx.tid == cx.process.pid {
+    if cx.tid == cx.process.pid && cx.process.script.is_none() {
         sys::proc::set_thread_name(&name)?;
     }
     cx.thread().name = name;

@@ -4,9 +4,9 @@ use crate::abi::flags::At;
 use crate::abi::process_flags::{Kcmp, Pidfd};
 use crate::abi::{Errno, GuestPtr, ULong};
 use crate::args::{Const, DirFd, Fd, Flags, Path, Pid, Ptr, Size, Slong, Strings, Uint};
-use crate::cx::{Cx, SysResult};
+use crate::cx::{Cx, Outcome, SysResult};
 use crate::thread::{self, Tid};
-use crate::{exec, signal, vfork};
+use crate::{exec, record, signal, vfork};
 use tern_host::sys;
 
 /// Longest argument or environment string (`MAX_ARG_STRLEN`, 32 pages).
@@ -82,11 +82,14 @@ pub fn execveat(cx: &mut Cx<'_>, dir: DirFd, path: Path, argv: Strings, envp: St
 }
 
 fn run_program(cx: &mut Cx<'_>, path: &[u8], argv: Strings, envp: Strings) -> SysResult {
+    if cx.process.script.is_some() {
+        return replay_program(cx);
+    }
     let mut left = (cx.process.rlimits.stack.soft / 4).clamp(TOTAL.0, TOTAL.1);
     let argv = strings(cx, argv, &mut left)?;
     let env = strings(cx, envp, &mut left)?;
     // What would fail fails now, while nothing has been given up.
-    exec::resolve(&cx.process.paths, path, &argv).map_err(|e| e.errno())?;
+    let target = exec::resolve(&cx.process.paths, path, &argv).map_err(|e| e.errno())?;
     let tids: Vec<Tid> = cx.process.threads.keys().copied().collect();
     for tid in tids {
         let waiting = cx.process.threads.get(&tid).is_some_and(|t| t.call.queued);
@@ -95,11 +98,28 @@ fn run_program(cx: &mut Cx<'_>, path: &[u8], argv: Strings, envp: Strings) -> Sy
         }
     }
     vfork::report(cx.process);
+    if cx.process.recorder.is_some() {
+        match target {
+            exec::Target::Guest(guest) if core::ptr::eq(guest.headers.isa, cx.process.isa) => {
+                return Err(exec::in_place(cx, guest, path.to_vec(), env));
+            }
+            exec::Target::Guest(guest) => record::leaves(cx, format!("a {} program", guest.headers.isa.name)),
+            exec::Target::Host => record::leaves(cx, "a program of the host".to_owned()),
+        }
+    }
     let mask = cx.thread().signals.mask;
     signal::host::before_exec(cx.process, cx.tid, mask);
     let error = exec::replace(cx, path, &argv, &env);
     signal::host::after_failed_exec(cx.process, cx.tid);
     Err(error.into())
+}
+
+/// Executes what the log says, unless it could not be.
+fn replay_program(cx: &mut Cx<'_>) -> SysResult {
+    let program = cx.process.script.as_mut().and_then(|script| script.program.take());
+    let program = program.ok_or(Errno::ENOEXEC)?;
+    exec::replay(cx, program).map_err(|e| e.errno())?;
+    Err(Outcome::NoReturn)
 }
 
 /// `getpgid(2)`.

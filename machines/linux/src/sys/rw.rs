@@ -9,6 +9,7 @@ use crate::abi::{Errno, Field, GuestPtr};
 use crate::args::{Data, Fd, Flags, Off, OutBuf, Size, Slong};
 use crate::cx::{Cx, MAX_RW, Outcome, SysResult};
 use crate::mm::Spans;
+use crate::record::recorder::Way;
 use crate::sched::Wait;
 use crate::signal::SigInfo;
 use crate::sys::vector::{IovIn, IovOut, Vector};
@@ -124,7 +125,11 @@ fn transfer_in(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRes
     }
     let reach = reach(cx, parts, 0, MAX_RW, Access::Store).map_err(|e| bad_buffer(fd, e))?;
     let read = || sys::file::read_guest(fd, &reach.spans, at.pos, at.flags);
-    let result = if at.pos != -1 {
+    let way = if at.pos == -1 { cx.way(fd) } else { Way::AtOnce };
+    let tried = if way == Way::Try { try_in(cx, fd, &reach.spans) } else { None };
+    let result = if let Some(n) = tried {
+        Ok(n)
+    } else if way == Way::AtOnce {
         read().map_err(|e| again(fd, e, host::POLLIN, at))
     } else if cx.waits_in_kernel() {
         match tern_host::signal::blocking(read) {
@@ -136,12 +141,45 @@ fn transfer_in(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRes
         read().map_err(|e| again(fd, e, host::POLLIN, at))
     };
     let n = result? as u64;
-    if reach.code {
-        for (addr, len) in stretch(parts, 0, n) {
-            cx.mem().invalidate(addr, addr.saturating_add(len));
-        }
+    for (addr, len) in stretch(parts, 0, n) {
+        cx.mem().wrote(addr, len, reach.code);
     }
     Ok(n)
+}
+
+/// Reads what is there at once; `None`: the usual way finds out why that is nothing.
+fn try_in(cx: &mut Cx<'_>, fd: i32, spans: &Spans) -> Option<usize> {
+    match sys::file::read_guest(fd, spans, -1, Rwf::RWF_NOWAIT as i32) {
+        Ok(n) => return Some(n),
+        Err(sys::Errno::EAGAIN | sys::Errno::EINTR) => {}
+        Err(_) => cannot_try(cx, fd),
+    }
+    None
+}
+
+/// Writes at once, if it is so little that a pipe takes it as a whole.
+fn try_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], total: u64) -> Result<Option<u64>, Outcome> {
+    if total > PIPE_BUF {
+        return Ok(None);
+    }
+    let spans = reach(cx, parts, 0, total, Access::Load)?.spans;
+    match sys::file::write_guest(fd, &spans, -1, Rwf::RWF_NOWAIT as i32) {
+        Ok(n) if n as u64 == total => return Ok(Some(total)),
+        Ok(n) => cx.thread().call.done = n as u64,
+        Err(sys::Errno::EAGAIN | sys::Errno::EINTR) => {}
+        Err(sys::Errno::EPIPE) => {
+            broken_pipe(cx);
+            return Err(Errno::EPIPE.into());
+        }
+        Err(_) => cannot_try(cx, fd),
+    }
+    Ok(None)
+}
+
+fn cannot_try(cx: &mut Cx<'_>, fd: i32) {
+    if let Some(recorder) = &mut cx.process.recorder {
+        recorder.cannot_try(fd);
+    }
 }
 
 /// A signal came while a call waited in the host's kernel: the call waits on in the scheduler, which knows what to do with
@@ -166,8 +204,16 @@ fn transfer_out(cx: &mut Cx<'_>, fd: i32, parts: &[(u64, u64)], at: At) -> SysRe
     if at.pos < -1 || (at.pos == -1 && at != OWN && at.flags == 0) {
         return Err(Errno::EINVAL.into());
     }
-    let in_kernel = cx.waits_in_kernel();
+    let way = cx.way(fd);
+    let in_kernel = cx.waits_in_kernel() || way == Way::AtOnce;
     let total = reach(cx, parts, 0, MAX_RW, Access::Load).map_err(|e| bad_buffer(fd, e))?.total;
+    if way == Way::Try
+        && at == OWN
+        && cx.thread().call.done == 0
+        && let Some(n) = try_out(cx, fd, parts, total)?
+    {
+        return Ok(n);
+    }
     let kind = if total > PIPE_BUF && !in_kernel { kind(fd) } else { Kind::Stream };
     loop {
         let done = cx.thread().call.done;

@@ -6,6 +6,7 @@ use crate::abi::{Errno, Field, GuestPtr, ULong};
 use crate::args::{Const, Flags, Int, Out, Pid, Ptr, Size, Uint};
 use crate::cx::{Cx, Outcome, SysResult};
 use crate::process::ExitStatus;
+use crate::record;
 use crate::sched::{Interrupted, Wait};
 use crate::signal::{self, Action, AltStack, SIG_DFL, SIG_IGN, ThreadSignals};
 use crate::thread::{self, Thread, Tid};
@@ -151,7 +152,11 @@ fn set_registers(cx: &mut Cx<'_>, cpu: crate::engine::CpuId, r: &Request) {
 }
 
 fn new_thread(cx: &mut Cx<'_>, r: &Request) -> SysResult {
-    let tid = thread::new_tid(cx.process).ok_or(Errno::EAGAIN)?;
+    let tid = match &cx.process.script {
+        Some(script) => script.result.and_then(|tid| Tid::try_from(tid).ok()).filter(|tid| *tid > 0),
+        None => thread::new_tid(cx.process),
+    };
+    let tid = tid.filter(|tid| !cx.process.threads.contains_key(tid)).ok_or(Errno::EAGAIN)?;
     if r.has(Clone::CLONE_PARENT_SETTID) {
         cx.write::<i32>(GuestPtr::new(r.parent_tid), &tid)?;
     }
@@ -176,11 +181,20 @@ fn new_thread(cx: &mut Cx<'_>, r: &Request) -> SysResult {
 }
 
 fn new_process(cx: &mut Cx<'_>, r: &Request) -> SysResult {
+    if let Some(script) = &cx.process.script {
+        return replay_process(cx, r, script.child, script.result);
+    }
     let pipe = if r.has(Clone::CLONE_VFORK) { Some(vfork::pipe()?) } else { None };
     let fork = crate::debug::Fork::begin(cx.process, pipe.is_some())?;
+    let recording = record::recorder::before_fork(cx.process, cx.tid);
     let pid = sys::proc::fork()?;
     if pid == 0 {
-        become_child(cx, r, pipe.map(|(_, write)| vfork::Child::new(write)));
+        // A process that runs has a number.
+        let pid = sys::proc::getpid().unwrap_or(cx.process.pid);
+        become_child(cx, r, pid, pipe.map(|(_, write)| vfork::Child::new(write)));
+        if let Some(recording) = recording {
+            record::recorder::in_child(cx.process, recording);
+        }
         fork.in_child(cx.process);
         return Ok(0);
     }
@@ -201,6 +215,18 @@ fn new_process(cx: &mut Cx<'_>, r: &Request) -> SysResult {
     wait_for_child(cx)
 }
 
+/// What a replay does about a new process: it goes on as the parent, who has all of it in the log, or as the child.
+fn replay_process(cx: &mut Cx<'_>, r: &Request, child: Option<Tid>, result: Option<i64>) -> SysResult {
+    match (child, result) {
+        (Some(pid), _) => {
+            become_child(cx, r, pid, None);
+            Ok(0)
+        }
+        (None, Some(pid)) => Ok(pid as u64),
+        (None, None) => Err(Errno::EAGAIN.into()),
+    }
+}
+
 /// A parent in `vfork`.
 fn wait_for_child(cx: &mut Cx<'_>) -> SysResult {
     let Some(mut parent) = cx.thread().vfork.take() else { return Err(Errno::EAGAIN.into()) };
@@ -215,9 +241,7 @@ fn wait_for_child(cx: &mut Cx<'_>) -> SysResult {
 }
 
 /// The child of a fork: it has the calling thread only, under its own number.
-fn become_child(cx: &mut Cx<'_>, r: &Request, vfork: Option<vfork::Child>) {
-    // A process that runs has a number.
-    let pid = sys::proc::getpid().unwrap_or(cx.process.pid);
+fn become_child(cx: &mut Cx<'_>, r: &Request, pid: Tid, vfork: Option<vfork::Child>) {
     let others: Vec<Tid> = cx.process.threads.keys().copied().filter(|t| *t != cx.tid).collect();
     for tid in others {
         if let Some(gone) = cx.process.threads.remove(&tid) {
@@ -305,7 +329,9 @@ pub fn exit(cx: &mut Cx<'_>, status: Int) -> SysResult {
     if main {
         cx.process.main_status = Some(code);
     }
-    thread::ends(cx.process, cx.tid);
+    if cx.process.script.is_none() {
+        thread::ends(cx.process, cx.tid);
+    }
     if let Some(gone) = cx.process.threads.remove(&cx.tid) {
         cx.engine.remove_cpu(gone.cpu);
     }

@@ -28,8 +28,20 @@ mod xattr;
 use crate::args::RawArgs;
 use crate::cx::{Cx, SysResult};
 use crate::isa::Isa;
+use crate::process::Process;
 use crate::strace::Show;
 use core::cell::OnceCell;
+
+/// What a replay does about a call.
+#[derive(Clone, Copy)]
+pub enum Class {
+    /// It does what the log says: the result, and what was written to memory.
+    Result,
+    /// Its code runs again, since it changes what tern keeps of the process; what it needs of the host is in the log.
+    Run,
+    /// The one or the other.
+    RunIf(fn(&Process, &RawArgs) -> bool),
+}
 
 /// One system call.
 pub struct Row {
@@ -37,6 +49,10 @@ pub struct Row {
     pub name: &'static str,
     /// Fetches the arguments and runs the handler.
     pub run: fn(&mut Cx<'_>, &RawArgs) -> SysResult,
+    /// What a replay does.
+    pub class: Class,
+    /// Registers that its arguments take, at most.
+    pub registers: usize,
     /// Prints the arguments.
     pub show: fn(&mut Show<'_>, &RawArgs, bool),
     /// Prints the result.
@@ -46,11 +62,11 @@ pub struct Row {
 /// Declares a chapter of the table as `pub(super) const ROWS`.
 ///
 /// `name(arg: Type, buf: Type[len], len: Type) -> Ret = handler;`  An argument in brackets is the length of the one
-/// before it.  The handler takes the context and the arguments in order.  `irregular` after the `=` says that the calls
-/// with the same handler share code; it has no meaning for the macro.
+/// before it.  The handler takes the context and the arguments in order.  After it may stand `, run` or
+/// `, run_if(condition)`: what a replay does about the call, see [`Class`].
 #[macro_export]
 macro_rules! syscalls {
-    ($($(#[$m:meta])* $name:ident ($($arg:ident: $ty:ty $([$len:ident])?),* $(,)?) -> $ret:ty = $handler:path;)*) => {
+    ($($(#[$m:meta])* $name:ident ($($arg:ident: $ty:ty $([$len:ident])?),* $(,)?) -> $ret:ty = $handler:path $(, $class:ident $(($when:path))?)?;)*) => {
         $(
             $(#[$m])*
             #[allow(non_snake_case, unused_variables, unused_mut, reason = "rows without arguments")]
@@ -73,10 +89,15 @@ macro_rules! syscalls {
         pub(super) const ROWS: &[$crate::table::Row] = &[$($crate::table::Row {
             name: stringify!($name),
             run: $name::run,
+            class: $crate::syscalls!(@class $($class $(($when))?)?),
+            registers: 0 $(+ 1 + <$ty as $crate::args::Arg>::WIDE as usize)*,
             show: $name::show,
             show_ret: <$ret as $crate::args::Ret>::show,
         },)*];
     };
+    (@class) => { $crate::table::Class::Result };
+    (@class run) => { $crate::table::Class::Run };
+    (@class run_if($when:path)) => { $crate::table::Class::RunIf($when) };
     (@len) => { None };
     (@len $len:ident) => { Some($len) };
 }

@@ -10,8 +10,8 @@ use crate::sys;
 crate::syscalls! {
     wait4(pid: Pid, status: OutOpt<i32>, options: Flags<WaitFlags>, usage: OutOpt<Rusage>) -> Num = sys::wait::wait4;
     waitid(kind: Const<IdType>, id: Pid, info: OutOpt<SiginfoBytes>, options: Flags<WaitFlags>, usage: OutOpt<Rusage>) -> Num = sys::wait::waitid;
-    execve(path: Path, argv: Strings, envp: Strings) -> Num = sys::process::execve;
-    execveat(dir: DirFd, path: Path, argv: Strings, envp: Strings, flags: Flags<At>) -> Num = sys::process::execveat;
+    execve(path: Path, argv: Strings, envp: Strings) -> Num = sys::process::execve, run;
+    execveat(dir: DirFd, path: Path, argv: Strings, envp: Strings, flags: Flags<At>) -> Num = sys::process::execveat, run;
     getpgid(pid: Pid) -> Num = sys::process::getpgid;
     setpgid(pid: Pid, group: Pid) -> Num = sys::process::setpgid;
     getsid(pid: Pid) -> Num = sys::process::getsid;

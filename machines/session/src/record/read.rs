@@ -2,6 +2,7 @@
 
 use super::frame::{HEAD, Hash, Header, LogError, MAGIC, MOST, PREFIX, VERSION, Why, checksum, kind};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use tern_core::codec;
@@ -12,7 +13,7 @@ pub trait Source: Read + Seek {}
 impl<S: Read + Seek> Source for S {}
 
 /// A place among the items of a log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Cursor {
     /// The frame, and where it begins.
     frame: u64,

@@ -71,8 +71,11 @@ impl<T: Serialize> Writer<T> {
     /// # Errors
     /// It cannot be written.
     pub fn push(&mut self, item: &T) -> Result<(), LogError> {
-        let bytes = codec::encode_compact(item).map_err(|e| self.error(Why::Contents(e.to_string())))?;
-        self.waiting.extend(bytes);
+        let had = self.waiting.len();
+        if let Err(e) = codec::append_compact(item, &mut self.waiting) {
+            self.waiting.truncate(had);
+            return Err(self.error(Why::Contents(e.to_string())));
+        }
         self.items += 1;
         if self.waiting.len() >= FULL { self.flush() } else { Ok(()) }
     }
