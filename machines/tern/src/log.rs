@@ -118,7 +118,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let mut counts = Counts::default();
     let fault = loop {
-        let item = match log.reader.next() {
+        let item = match log.reader.next_item() {
             Ok(Some(item)) => item,
             Ok(None) => break (!log.reader.ended()).then(|| "the recording was cut off".to_owned()),
             Err(e) => break Some(e.to_string()),

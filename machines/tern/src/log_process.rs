@@ -79,7 +79,7 @@ pub(crate) fn run(path: &Path, json: bool, summary: bool) -> anyhow::Result<u8> 
     }
     let (mut walk, mut figures) = (Walk::new(&setup), Figures::default());
     let end = loop {
-        match log.next() {
+        match log.next_item() {
             Ok(Some(item)) => {
                 let (at, tid) = walk.step(&item);
                 figures.count(&table, at, &item);

@@ -65,7 +65,7 @@ fn pack(file: &Path, output: &Path) -> Result<(), String> {
         writer.blob(&bytes).map_err(|e| bad(output, e))?;
     }
     let mut media = Media { host, open: BTreeMap::new() };
-    while let Some(item) = log.reader.next().map_err(|e| bad(file, e))? {
+    while let Some(item) = log.reader.next_item().map_err(|e| bad(file, e))? {
         if let Item::Image(drive, n, hash) = &item {
             let bytes = media.stretch(drive, *n)?;
             if Hash::of(&bytes) != *hash {

@@ -21,7 +21,7 @@ pub(crate) fn run(path: &Path, output: &Path) -> Result<(), Failure> {
     let file = File::create(output).map_err(|e| failed(output, e))?;
     let mut writer: Writer<Item> = Writer::new(Box::new(file), log.header()).map_err(|e| failed(output, e))?;
     let mut there = BTreeSet::new();
-    while let Some(item) = log.next().map_err(|e| failed(path, e))? {
+    while let Some(item) = log.next_item().map_err(|e| failed(path, e))? {
         for file in item.files() {
             match &file.contents {
                 Contents::Whole(hash) if there.insert(*hash) => {

@@ -236,7 +236,7 @@ fn hostile_items_are_errors() {
     let bad = dir.path("bad");
     let mut reader = Log::new(Box::new(BufReader::new(File::open(&log).unwrap()))).unwrap();
     let mut items = Vec::new();
-    while let Some(item) = reader.next().unwrap() {
+    while let Some(item) = reader.next_item().unwrap() {
         items.push(item);
     }
     let try_log = |items: &[Item]| {

@@ -249,7 +249,9 @@ fn the_same_by_the_options_of_qemu() {
 fn debug(log: &Path, commands: &[String]) -> Vec<serde_json::Value> {
     let mut call = command();
     call.args(["debug", "--json", text(log)]);
-    commands.iter().for_each(|line| drop(call.args(["-e", line])));
+    for line in commands {
+        call.args(["-e", line]);
+    }
     let ran = finish(call.stdin(Stdio::null()));
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
     ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

@@ -191,7 +191,7 @@ impl Logs {
     fn peek(&mut self) -> Result<Option<(&Item, u64)>, ReplayError> {
         if self.next.is_none() {
             self.cursor = self.log().cursor();
-            let item = match self.log().next() {
+            let item = match self.log().next_item() {
                 Ok(Some(item)) => item,
                 // A recorder that was killed while it wrote.
                 Ok(None) | Err(LogError { why: Why::Cut, .. }) => return Ok(None),

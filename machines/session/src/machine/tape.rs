@@ -292,7 +292,7 @@ impl Player {
 impl Playing {
     fn advance(&mut self) {
         self.cursor = self.reader.cursor();
-        match self.reader.next() {
+        match self.reader.next_item() {
             Ok(item) => self.next = item,
             Err(e) => (self.next, self.over) = (None, Some(e.to_string())),
         }

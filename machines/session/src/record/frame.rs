@@ -119,8 +119,8 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LogError { frame, at, why } = self;
         match why {
-            Why::NotALog => return f.write_str("this is no log of tern's"),
-            Why::Version(n) => return write!(f, "a log of format {n}; this tern reads format {VERSION}"),
+            Why::NotALog => f.write_str("this is no log of tern's"),
+            Why::Version(n) => write!(f, "a log of format {n}; this tern reads format {VERSION}"),
             Why::Io(e) => write!(f, "frame {frame} (byte {at}): {e}"),
             Why::Cut => write!(f, "frame {frame} (byte {at}) is cut off"),
             Why::Checksum => write!(f, "frame {frame} (byte {at}) is damaged, out of order, or of another log"),

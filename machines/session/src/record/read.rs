@@ -148,7 +148,7 @@ impl<T: DeserializeOwned> Reader<T> {
     ///
     /// # Errors
     /// A frame that is not good: what came before is.
-    pub fn next(&mut self) -> Result<Option<T>, LogError> {
+    pub fn next_item(&mut self) -> Result<Option<T>, LogError> {
         while self.used == self.items.len() {
             if self.ended {
                 return Ok(None);
@@ -201,7 +201,7 @@ impl<T: DeserializeOwned> Reader<T> {
         self.items.clear();
         (self.used, self.count) = (0, 0);
         while self.count < cursor.item {
-            if self.next()?.is_none() {
+            if self.next_item()?.is_none() {
                 return Err(self.error(Why::Cut));
             }
         }

@@ -65,7 +65,7 @@ fn read(bytes: &[u8]) -> (Vec<Item>, Result<bool, LogError>) {
     };
     let mut items = Vec::new();
     loop {
-        match reader.next() {
+        match reader.next_item() {
             Ok(Some(item)) => items.push(item),
             Ok(None) => return (items, Ok(reader.ended())),
             Err(e) => return (items, Err(e)),
@@ -82,19 +82,19 @@ fn what_was_written_is_read() {
     let mut blob = None;
     for n in 0..1001u64 {
         marks.push(reader.cursor());
-        match reader.next().unwrap().unwrap() {
+        match reader.next_item().unwrap().unwrap() {
             Item::Blob(hash) => blob = Some((n, hash)),
             other => assert_eq!(other, item(if blob.is_some() { n - 1 } else { n })),
         }
     }
-    assert_eq!((reader.next().unwrap(), reader.ended()), (None, true));
+    assert_eq!((reader.next_item().unwrap(), reader.ended()), (None, true));
     let (at, hash) = blob.unwrap();
     assert_eq!((at, reader.blob(&hash).unwrap()), (501, Some(vec![9; 10_000])));
     assert_eq!(reader.blob(&Hash([0; 32])).unwrap(), None);
     for n in [0, 99, 100, 500, 777, 3] {
         reader.seek(marks[n as usize]).unwrap();
         assert_eq!(reader.cursor(), marks[n as usize]);
-        assert_eq!(reader.next().unwrap(), Some(item(if n > 501 { n - 1 } else { n })));
+        assert_eq!(reader.next_item().unwrap(), Some(item(if n > 501 { n - 1 } else { n })));
     }
 }
 
