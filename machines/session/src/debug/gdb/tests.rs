@@ -29,7 +29,7 @@ impl Fake {
         Fake { cpu, states, memory, parted: Vec::new(), killed: false, reverses: false, process: true }
     }
 
-    fn range(&self, addr: u64, len: usize) -> core::ops::Range<usize> {
+    fn range(&self, addr: u64, len: usize) -> Range<usize> {
         let at = addr.checked_sub(MEMORY).map_or(self.memory.len(), |n| n.min(self.memory.len() as u64) as usize);
         at..self.memory.len().min(at.saturating_add(len))
     }
