@@ -219,7 +219,9 @@ impl Engine {
 
     /// Sets the number of guest instructions that a CPU has retired: it goes on from a saved state.
     pub fn set_icount(&mut self, id: CpuId, icount: u64) {
-        self.cpu_mut(id).icount = icount;
+        let cpu = self.cpu_mut(id);
+        // It is somewhere else now: what it has passed counts no more.
+        (cpu.icount, cpu.passed) = (icount, None);
     }
 
     /// Lets a CPU forget about address translation before it runs again.

@@ -62,6 +62,10 @@ impl Holder for Watched<'_> {
         &mut self.0.board.machine
     }
 
+    fn reverses(&self) -> bool {
+        self.0.reverses()
+    }
+
     fn monitor(&mut self, line: &str) -> Option<String> {
         Some(hmp::run(self.0, line))
     }
@@ -159,10 +163,27 @@ impl GdbServer {
                 self.close(vm);
                 vm.quit(Cause::HostQmpQuit);
             }
-            Some(Wish::ReverseStep(_) | Wish::ReverseContinue) => self.stopped(vm, &Why::Begin)?,
+            Some(Wish::ReverseStep(_)) => {
+                let why = vm.reverse_step();
+                self.back(vm, why)?;
+            }
+            Some(Wish::ReverseContinue) => {
+                let stops = self.session.as_ref().map(Server::stops).unwrap_or_default();
+                let why = vm.reverse_continue(&stops);
+                self.back(vm, why)?;
+            }
             None => {}
         }
         Ok(())
+    }
+
+    /// The machine has gone back, or could not.
+    fn back(&mut self, vm: &mut Vm, why: Result<Why, String>) -> Result<(), String> {
+        let why = why.unwrap_or_else(|text| {
+            vm.tell(&text);
+            Why::Interrupted
+        });
+        self.stopped(vm, &why)
     }
 
     fn resume(&mut self, vm: &mut Vm, resume: &Resume) -> Result<(), String> {
@@ -203,6 +224,7 @@ impl Surface for GdbServer {
         if running && !vm.is_running() && vm.ended().is_none() {
             // Somebody else has stopped it.
             let why = match vm.status() {
+                _ if vm.take_at_end() => Why::End,
                 RunState::Shutdown => Why::Signal(1, 3),
                 RunState::GuestPanicked | RunState::InternalError => Why::Signal(1, 6),
                 RunState::Watchdog => Why::Signal(1, 14),

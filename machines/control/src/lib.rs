@@ -17,6 +17,7 @@ pub mod parts;
 pub mod qemu;
 pub mod qmp;
 pub mod qtest;
+pub mod record;
 pub mod run;
 pub mod surface;
 pub mod vm;

@@ -52,7 +52,36 @@ pub struct RunOptions {
     pub digest_every: Option<u64>,
     /// Print figures at the end.
     pub stats: bool,
+    /// What is recorded or replayed.
+    pub tape: TapeOption,
 }
+
+/// What is recorded or replayed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum TapeOption {
+    /// Nothing.
+    #[default]
+    None,
+    /// The run is recorded.
+    Record {
+        /// In this file.
+        file: PathBuf,
+        /// The command line that made the machine, for the log.
+        words: Vec<String>,
+    },
+    /// A recorded run is replayed.
+    Replay {
+        /// Its log.
+        file: PathBuf,
+        /// Does what the guest prints on the terminal appear?
+        output: bool,
+        /// Bytes for checkpoints, from which the replay can go back; `None`: it cannot.
+        checkpoints: Option<usize>,
+    },
+}
+
+/// Bytes for checkpoints, if nobody says.
+pub const CHECKPOINTS: usize = 512 << 20;
 
 /// What happens when the guest does something to the whole machine (`-action`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -199,6 +228,7 @@ impl RunOptions {
             until: None,
             digest_every: None,
             stats: false,
+            tape: TapeOption::None,
         }
     }
 }

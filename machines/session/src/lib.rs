@@ -4,8 +4,8 @@
 //! * [`Engine`]: the execution engine with its log.
 //! * [`log`]: log items and where their lines go.
 //! * [`machine`]: whole machines and their run loop; [`firmware`]: what stands in for firmware.
+//! * [`record`]: logs of runs; [`timeline`]: any position of a replay.
 //! * [`debug`]: what debuggers see of a machine or a process, and the gdb server.
-//! * [`record`]: logs of runs.
 //! * [`ident`]: what an ELF file says it is; [`image`]: a small ELF file from assembled code.
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod isa;
 pub mod log;
 pub mod machine;
 pub mod record;
+pub mod timeline;
 
 pub use engine::{CpuId, Engine, Options};
 pub use isa::{CpuError, Isa};

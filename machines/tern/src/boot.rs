@@ -134,7 +134,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
 }
 
 /// What the options say.
-fn machine_of(args: Args) -> anyhow::Result<(BoardConfig, RunOptions)> {
+pub(crate) fn machine_of(args: Args) -> anyhow::Result<(BoardConfig, RunOptions)> {
     let (name, board) = args.board;
     let mut config = BoardConfig::new(name);
     config.options = board;

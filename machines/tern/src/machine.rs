@@ -2,14 +2,14 @@
 
 use crate::daemon::Daemon;
 use crate::failure::{Failure, plain};
-use crate::logfile;
+use crate::{logfile, tape};
 use std::fs;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tern_board::host::Host;
 use tern_board::{BoardConfig, Plan};
-use tern_control::run::RunOptions;
+use tern_control::run::{RunOptions, TapeOption};
 use tern_control::surface::Control;
 use tern_control::vm::Vm;
 use tern_control::vm::save::{read_snapshot, writable};
@@ -31,6 +31,26 @@ fn file_error(path: &Path, error: &std::io::Error) -> String {
 fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     // Before there are threads, signals and descriptors that a child would not have.
     let daemon = if options.daemonize { Some(Daemon::split()?) } else { None };
+    let Some(mut made) = make(config, options)? else { return Ok(0) };
+    let control = Control::new(made.vm.take().ok_or("the machine is gone")?)?;
+    if let Some(daemon) = daemon {
+        daemon.ready()?;
+    }
+    control.run()
+}
+
+/// A machine that is about to run, and what has to stay as long as it does.
+pub(crate) struct Made {
+    pub(crate) vm: Option<Vm>,
+    _session: tape::Session,
+    _pid: Option<PidFile>,
+}
+
+/// Makes the machine; `None`: the options want only its device tree.
+pub(crate) fn make(config: &BoardConfig, options: &RunOptions) -> Result<Option<Made>, String> {
+    let mut config = config.clone();
+    let session = tape::Session::open(&mut config, options)?;
+    let config = &config;
     // Device tree and devices draw from sequences of their own.
     let mut entropy: Box<dyn Entropy> = match config.seed {
         Some(seed) => Box::new(Seeded::new(!seed)),
@@ -40,20 +60,23 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
     let plan = Plan::new(config, &mut *entropy).map_err(|e| e.to_string())?;
     if let Some(path) = &config.dump_dtb {
         fs::write(path, plan.dtb()).map_err(|e| file_error(path, &e))?;
-        return Ok(0);
+        return Ok(None);
     }
     // Before anything takes the signals: the file may be a pipe that nobody writes to.
     let snapshot = options.load.as_deref().map(|path| read_snapshot(path, config.memory)).transpose()?;
     if let Some(save) = &options.save {
         writable(&save.file)?;
     }
-    let _pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let pid = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (name, timestamps) = (options.name.clone(), options.timestamps);
     let make = if options.incoming.is_some() { Host::incoming } else { Host::new };
     let mut host = make(config, Rc::new(move |text| tell(&name, &stamped(text, timestamps))))?;
+    let tape = session.begin(&host)?;
+    host.set_tape(tape.clone(), session.is_packed());
     let board = tern_board::build(plan, config, settings(options)?, &mut host).map_err(|e| e.to_string())?;
     let mut vm = Vm::new(board, host.clone(), config.clone(), options.clone());
     vm.board.machine.set_outside(Box::new(host));
+    vm.board.machine.set_tape(tape);
     for note in core::mem::take(&mut vm.board.notes) {
         tell(&options.name, &note);
     }
@@ -67,11 +90,10 @@ fn start(config: &BoardConfig, options: &RunOptions) -> Result<u8, String> {
         vm.begin_with_image(tag)?;
     }
     vm.begin_incoming()?;
-    let control = Control::new(vm)?;
-    if let Some(daemon) = daemon {
-        daemon.ready()?;
+    if let TapeOption::Replay { checkpoints: Some(budget), .. } = &options.tape {
+        vm.begin_timeline(*budget)?;
     }
-    control.run()
+    Ok(Some(Made { vm: Some(vm), _session: session, _pid: pid }))
 }
 
 fn settings(options: &RunOptions) -> Result<Settings, String> {

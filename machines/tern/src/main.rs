@@ -8,6 +8,7 @@
 mod asm;
 mod boot;
 mod daemon;
+mod debug;
 mod demo;
 mod disasm;
 mod engine;
@@ -15,12 +16,17 @@ mod failure;
 mod gdb;
 mod launch;
 mod list;
+mod log;
 mod logfile;
 mod machine;
+mod pack;
 mod qemu;
 mod qemu_system;
+mod record;
+mod replay;
 mod run;
 mod signals;
+mod tape;
 
 use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -48,6 +54,16 @@ enum Verb {
     Run(run::Args),
     /// Run a whole machine
     Boot(Box<boot::Args>),
+    /// Run a machine and write a log from which the run can be replayed
+    Record(record::Args),
+    /// Run a recorded machine again, and see that it is the same run
+    Replay(replay::Args),
+    /// Look at a recorded machine, forwards and back
+    Debug(debug::Args),
+    /// Print what is in a log
+    Log(log::Args),
+    /// Put a log and all that it needs into one file
+    Pack(pack::Args),
     /// Run the guest program that is built into tern
     Demo(demo::Args),
     /// Print a program or raw code as assembly
@@ -95,6 +111,11 @@ fn verb(cli: Cli) -> anyhow::Result<u8> {
     match cli.verb {
         Some(Verb::Run(args)) => run::run(args),
         Some(Verb::Boot(args)) => boot::run(*args),
+        Some(Verb::Record(args)) => record::run(args),
+        Some(Verb::Replay(args)) => replay::run(args),
+        Some(Verb::Debug(args)) => debug::run(args),
+        Some(Verb::Log(args)) => log::run(&args),
+        Some(Verb::Pack(args)) => pack::run(&args),
         Some(Verb::Demo(args)) => demo::run(&args),
         Some(Verb::Disasm(args)) => disasm::run(&args),
         Some(Verb::Asm(args)) => asm::run(&args),

@@ -262,6 +262,14 @@ impl Blocks {
         self.away = !active;
     }
 
+    /// Name, size and read-only flag of what is in drives.
+    #[must_use]
+    pub fn media(&self) -> Vec<(String, u64, bool)> {
+        let node = |b: &Backend| self.nodes.get(b.node.as_ref()?);
+        let one = |b: &Backend| node(b).map(|n| (b.id.clone(), n.size(), n.drive.read_only));
+        self.backends.iter().filter_map(one).collect()
+    }
+
     /// Adds a medium as a configuration has it.
     ///
     /// # Errors
@@ -394,8 +402,11 @@ impl Blocks {
         slot
     }
 
-    /// Gives a drive, or a node, to a device.
-    pub(super) fn attach(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String> {
+    /// Gives a medium to a device.
+    ///
+    /// # Errors
+    /// There is none of this name, or somebody has it.
+    pub fn attach(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String> {
         if let Some(backend) = self.backends.iter_mut().find(|b| b.id == name && !name.is_empty()) {
             if backend.user.is_some() {
                 return Err(format!("Drive '{name}' is already in use by another device"));

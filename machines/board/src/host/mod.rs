@@ -17,7 +17,7 @@ use chars::Chars;
 use links::Links;
 use nets::Nets;
 use objects::Objects;
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -29,7 +29,8 @@ use tern_host::clock;
 use tern_host::console::{self, ConsoleEvent};
 use tern_host::entropy::Seeded;
 use tern_host::wait::{Interest, Poller};
-use tern_session::machine::{Control, Outside};
+use tern_session::machine::disk::Disk;
+use tern_session::machine::{Control, Outside, Tape};
 use vhosts::Vhosts;
 
 /// All backends of a machine; clones are handles to the same.
@@ -54,6 +55,11 @@ pub struct World {
     pub objects: Objects,
     /// Shared folders.
     pub fsdevs: BTreeMap<String, Fsdev>,
+    /// What is recorded or replayed, and the media of such a machine.
+    tape: Tape,
+    packed: bool,
+    quiet: Rc<Cell<bool>>,
+    disks: Vec<(String, Disk)>,
     seed: Option<u64>,
     macs: u8,
     poller: Poller,
@@ -94,6 +100,10 @@ impl Host {
             tpmdevs: BTreeMap::new(),
             objects: Objects::default(),
             fsdevs: BTreeMap::new(),
+            tape: Tape::None,
+            packed: false,
+            quiet: Rc::default(),
+            disks: Vec::new(),
             seed: config.seed,
             macs: 0,
             poller: Poller::new().map_err(|e| e.to_string())?,
@@ -128,6 +138,12 @@ impl Host {
         Ok(Host(Rc::new(RefCell::new(world))))
     }
 
+    /// The machine that is built with it is recorded or replayed; `packed`: its log has all that was read of media.
+    pub fn set_tape(&self, tape: Tape, packed: bool) {
+        let mut world = self.world();
+        (world.tape, world.packed) = (tape, packed);
+    }
+
     /// The world itself, for as long as nothing else looks at it.
     #[must_use]
     pub fn world(&self) -> RefMut<'_, World> {
@@ -136,6 +152,18 @@ impl Host {
 }
 
 impl World {
+    /// While this is set, nothing of what a replayed guest says is heard.
+    #[must_use]
+    pub fn quiet(&self) -> Rc<Cell<bool>> {
+        self.quiet.clone()
+    }
+
+    /// The media of a machine that is recorded or replayed, by their drives' names.
+    #[must_use]
+    pub fn disks(&self) -> &[(String, Disk)] {
+        &self.disks
+    }
+
     /// Gives the user a line.
     pub fn tell(&mut self, text: &str) {
         (self.tell)(text);
@@ -276,13 +304,42 @@ impl Outside for Host {
     }
 }
 
+/// An end for output that may be told to be quiet.
+struct Quiet {
+    sink: Box<dyn CharSink>,
+    quiet: Rc<Cell<bool>>,
+}
+
+impl CharSink for Quiet {
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.quiet.get() {
+            self.sink.write(bytes);
+        }
+    }
+}
+
 impl Backends for Host {
     fn drive(&mut self, name: &str, user: User) -> Result<Box<dyn Block>, String> {
-        self.world().blocks.attach(name, user)
+        let mut world = self.world();
+        let block = world.blocks.attach(name, user)?;
+        if matches!(world.tape, Tape::None) {
+            return Ok(block);
+        }
+        let disk = match (&world.tape, world.packed) {
+            (Tape::Replay(player), true) => Disk::packed(name, block.size(), block.read_only(), player.clone()),
+            (tape, _) => Disk::new(name, block, tape.clone()),
+        };
+        world.disks.push((name.to_owned(), disk.clone()));
+        Ok(Box::new(disk))
     }
 
     fn chardev(&mut self, name: &str, user: User) -> Result<Box<dyn CharSink>, String> {
-        self.world().chars.attach(name, user)
+        let mut world = self.world();
+        let sink = world.chars.attach(name, user)?;
+        Ok(match world.tape {
+            Tape::Replay(_) => Box::new(Quiet { sink, quiet: world.quiet() }),
+            _ => sink,
+        })
     }
 
     fn netdev(&mut self, name: &str, user: User) -> Result<Box<dyn NetSink>, String> {

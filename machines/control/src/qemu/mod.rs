@@ -17,7 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::run::{MonitorMode, RunOptions};
+use crate::run::{MonitorMode, RunOptions, TapeOption};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tern_board::BoardConfig;
@@ -183,7 +183,13 @@ pub fn parse(name: &str, args: &[OsString]) -> Result<Command, Refusal> {
         isa::by_name(guest).ok_or_else(|| Refusal(format!("{name}: this tern has machines of {}", isa::names())))?;
     let mut line = Line::new(name, isa);
     match line.read(args).and_then(|()| finish::finish(&mut line)) {
-        Ok(()) => Ok(Command::Run(Box::new(line.config), Box::new(line.run))),
+        Ok(()) => {
+            if let TapeOption::Record { words, .. } = &mut line.run.tape {
+                let all = core::iter::once(name.to_owned());
+                *words = all.chain(args.iter().map(|arg| arg.to_string_lossy().into_owned())).collect();
+            }
+            Ok(Command::Run(Box::new(line.config), Box::new(line.run)))
+        }
         Err(Stop::Print(text)) => Ok(Command::Print(text)),
         Err(Stop::Refuse(reason)) if line.place.is_empty() => Err(Refusal(format!("{name}: {reason}"))),
         Err(Stop::Refuse(reason)) => Err(Refusal(format!("{name}: {}: {reason}", line.place))),

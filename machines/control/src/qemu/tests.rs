@@ -169,7 +169,8 @@ fn clocks_and_runs() {
         ("-icount 11", "-icount 11: shift expects auto or a number from 0 to 10"),
         ("-icount 3,sleep=maybe", "-icount 3,sleep=maybe: Parameter 'sleep' expects 'on' or 'off'"),
         ("-icount auto,sleep=off", "-icount auto,sleep=off: shift=auto and sleep=off are incompatible"),
-        ("-icount 1,rr=record", "-icount 1,rr=record: record and replay are not built yet"),
+        ("-icount 1,rr=record", "-icount 1,rr=record: rr: rrfile=FILE is wanted too"),
+        ("-icount 1,rr=play,rrfile=x", "-icount 1,rr=play,rrfile=x: rr=play: record or replay is wanted"),
         (
             "-rtc clock=host -icount 1",
             "-rtc clock=host: clock=host and -icount are not supported together, only clock=vm",

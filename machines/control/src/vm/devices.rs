@@ -31,6 +31,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn device_add(&mut self, config: &DeviceConfig) -> Result<(), String> {
+        self.may_change()?;
         let mut host: Host = self.host.clone();
         self.board.plug(config, &mut host)
     }
@@ -44,6 +45,7 @@ impl Vm {
         if self.board.find(name).is_none() {
             return Err(DeviceError::NotFound(name.to_owned()));
         }
+        self.may_change().map_err(DeviceError::Other)?;
         let mut host: Host = self.host.clone();
         let gone = self.board.unplug(name, &mut host).map_err(DeviceError::Other)?;
         for path in gone {
@@ -73,6 +75,7 @@ impl Vm {
     /// # Errors
     /// There is none.
     pub fn netdev_del(&mut self, id: &str) -> Result<(), String> {
+        self.may_change()?;
         self.host.world().remove_netdev(id)?;
         self.board.machine.refresh_ports();
         Ok(())
@@ -84,6 +87,7 @@ impl Vm {
     /// # Errors
     /// There is none of this name.
     pub fn set_link(&mut self, name: &str, up: bool) -> Result<(), String> {
+        self.may_change()?;
         let path = self.board.find(name).map(|p| p.path.clone());
         let port = {
             let world = self.host.world();
@@ -100,16 +104,21 @@ impl Vm {
     }
 
     /// Asks the device of a drive for its medium; `force`: whatever the guest's lock says.
-    pub fn request_eject(&mut self, drive: &str, force: bool) {
+    ///
+    /// # Errors
+    /// The machine may not change.
+    pub fn request_eject(&mut self, drive: &str, force: bool) -> Result<(), String> {
+        self.may_change()?;
         let port = {
             let world = self.host.world();
-            let Some(backend) = world.blocks.drive_of(drive) else { return };
+            let Some(backend) = world.blocks.drive_of(drive) else { return Ok(()) };
             backend.request_eject(force);
             backend.user.as_ref().map(|u| u.port)
         };
         if let Some(port) = port {
             let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
         }
+        Ok(())
     }
 
     /// Tells switches where the machine's network devices are: a RARP request from each (RFC 903), as after a migration.
@@ -181,6 +190,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn block_resize(&mut self, name: &str, size: u64) -> Result<(), String> {
+        self.may_change()?;
         let port = self.host.world().blocks.resize(name, size)?;
         if let Some(port) = port {
             let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));
@@ -193,6 +203,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn change_medium(&mut self, drive: &str, node: Option<&str>) -> Result<(), String> {
+        self.may_change()?;
         let port = self.host.world().blocks.change(drive, node)?;
         if let Some(port) = port {
             let _ = self.board.machine.with_device(port.device, |d| d.changed(port.port));

@@ -13,6 +13,7 @@ pub mod migrate;
 pub mod qom;
 mod run;
 pub mod save;
+mod travel;
 
 pub use devices::DeviceError;
 pub use hear::device_name;
@@ -25,6 +26,7 @@ use tern_board::host::Host;
 use tern_board::{Board, BoardConfig};
 use tern_host::clock;
 use tern_session::machine::DebugStop;
+use tern_session::timeline::Timeline;
 
 /// What a machine does (QMP's `RunState`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,6 +143,9 @@ pub struct Vm {
     debug_stop: Option<DebugStop>,
     /// What somebody wants of the gdb server: a character device for it, or none.
     pub gdb_request: Option<Option<String>>,
+    timeline: Option<Timeline>,
+    /// A replay that can go back has come to its end, and nobody has been told.
+    at_end: bool,
     /// What QMP keeps.
     pub qmp: crate::qmp::State,
 }
@@ -171,6 +176,8 @@ impl Vm {
             migration: migrate::Migration::default(),
             debug_stop: None,
             gdb_request: None,
+            timeline: None,
+            at_end: false,
             qmp: crate::qmp::State::default(),
         }
     }

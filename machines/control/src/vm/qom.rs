@@ -388,6 +388,7 @@ impl Vm {
     /// # Errors
     /// There is no such object or property, or it cannot be changed now.
     pub fn qom_set(&mut self, path: &str, property: &str, value: &Json) -> Result<(), String> {
+        self.may_change()?;
         self.qom_get(path, property)?;
         let path = self.qom_resolve(path)?;
         let text = value.as_str().map(str::to_owned);

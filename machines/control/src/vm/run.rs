@@ -4,7 +4,7 @@ use super::{Cause, RunState, Vm};
 use crate::run::{OnPanic, OnWatchdog, RunOptions, Save};
 use serde_json::{Value, json};
 use tern_host::clock::monotonic_ns;
-use tern_session::machine::{Control, Ended};
+use tern_session::machine::{Control, Ended, Tape};
 
 /// Longest wait for the outside, so that signals are noticed.
 const LONGEST_WAIT_NS: u64 = 1_000_000_000;
@@ -46,13 +46,17 @@ impl Vm {
         if self.patience.is_some() || self.is_migrating() {
             self.host.world().request(Control::Attend);
         }
-        let stop = self.stops.next(self.board.machine.retired());
+        let stop = self.stops.next(self.board.machine.retired()).min(self.next_checkpoint());
         let ended = self.board.machine.run(stop);
         self.dealt_with(ended)
     }
 
     /// Does what the end of a run asks for.
     fn dealt_with(&mut self, ended: Ended) -> Result<(), String> {
+        let over = matches!(ended, Ended::PowerOff(_) | Ended::Replayed | Ended::Panic | Ended::Shutdown);
+        if over && self.stands_at_end() {
+            return Ok(());
+        }
         match ended {
             Ended::Limit => self.limit()?,
             Ended::Attend => {}
@@ -75,8 +79,53 @@ impl Vm {
                 self.tell("every CPU waits, and nothing will ever wake one");
                 self.ended = Some(1);
             }
+            Ended::RecordedReset => self.reset(Cause::HostUi)?,
+            Ended::Replayed => self.ended = Some(0),
+            Ended::Trouble => self.trouble(),
         }
         Ok(())
+    }
+
+    /// A recording cannot go on, or a replay is not the recorded run.
+    fn trouble(&mut self) {
+        self.ended = Some(1);
+        if let Some(why) = self.board.machine.tape().recorder().and_then(|recorder| recorder.trouble()) {
+            self.tell(&format!("the recording ends here: {why}"));
+        }
+    }
+
+    /// Ends the recording or the replay, if there is one.
+    fn end_tape(&mut self) -> Result<(), String> {
+        let machine = &mut self.board.machine;
+        if machine.tape().recorder().is_some_and(|recorder| recorder.trouble().is_none()) {
+            machine.record_digest().map_err(|e| e.to_string())?;
+            machine.end_recording(&format!("status {}", self.ended.unwrap_or(0)))?;
+        }
+        let Some(player) = machine.tape().player().cloned() else { return Ok(()) };
+        machine.end_replay();
+        let at = machine.at();
+        if let Some(trouble) = player.trouble() {
+            self.ended = Some(1);
+            return Err(format!("this is not the recorded run: {trouble}"));
+        }
+        let compared = player.compared();
+        self.tell(&format!("replayed up to {at}; {compared} digests are equal"));
+        if let Some(why) = player.over().filter(|_| player.is_over()) {
+            self.tell(&format!("the log goes no further: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Nothing but what is logged may change a machine that is recorded or replayed.
+    ///
+    /// # Errors
+    /// It is one.
+    pub fn may_change(&self) -> Result<(), String> {
+        match self.board.machine.tape() {
+            Tape::None => Ok(()),
+            Tape::Record(_) => Err("not while the machine is recorded".to_owned()),
+            Tape::Replay(_) => Err("not while a recording is replayed".to_owned()),
+        }
     }
 
     /// The next turn ends after about so many nanoseconds, even if nothing wants attention; `None`: it goes on.
@@ -93,7 +142,10 @@ impl Vm {
         let machine = &mut self.board.machine;
         match machine.control() {
             Some(Control::Quit) => self.quit(Cause::HostSignal),
-            Some(Control::Reset) => self.reset(Cause::HostUi)?,
+            Some(Control::Reset) => {
+                self.may_reset()?;
+                self.reset(Cause::HostUi)?;
+            }
             Some(Control::Pause | Control::Attend) | None => {}
         }
         Ok(())
@@ -112,6 +164,7 @@ impl Vm {
 
     /// Does what is to be done after so many instructions.
     fn limit(&mut self) -> Result<(), String> {
+        self.checkpoint()?;
         let retired = self.board.machine.retired();
         let last = self.stops.until.is_some_and(|until| retired >= until);
         if !last && self.stops.digest_every.is_some_and(|n| retired.is_multiple_of(n)) {
@@ -141,6 +194,7 @@ impl Vm {
         if self.stops.digest_every.is_some() {
             self.digest()?;
         }
+        self.end_tape()?;
         if let Some(save) = self.stops.save.clone().filter(|s| s.at.is_none()) {
             self.save_file(&save.file)?;
         }
@@ -220,11 +274,23 @@ impl Vm {
     /// # Errors
     /// A file that has changed since the machine was switched on.
     pub fn reset(&mut self, cause: Cause) -> Result<(), String> {
+        if matches!(cause, Cause::HostQmpSystemReset) {
+            self.may_reset()?;
+        }
         self.board.power_on().map_err(|e| e.to_string())?;
         self.emit("RESET", json!({ "guest": cause.is_guest(), "reason": cause.name() }));
         if matches!(self.status, RunState::Shutdown | RunState::GuestPanicked | RunState::InternalError) {
             self.set_status(RunState::Paused);
         }
+        Ok(())
+    }
+
+    /// Somebody outside resets the machine: a recording notes it, and a replay does it by itself.
+    fn may_reset(&self) -> Result<(), String> {
+        if matches!(self.board.machine.tape(), Tape::Replay(_)) {
+            self.may_change()?;
+        }
+        self.board.machine.record_reset();
         Ok(())
     }
 

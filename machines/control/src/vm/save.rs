@@ -127,6 +127,7 @@ impl Vm {
     /// # Errors
     /// In one line; unless a disk is at fault, the machine then goes on as before.
     pub fn load_from(&mut self, tag: &str, nodes: Nodes<'_>) -> Result<(), String> {
+        self.may_change()?;
         self.may_snapshot()?;
         let (all, state) = {
             let blocks = &self.host.world().blocks;
@@ -176,6 +177,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn begin_with_image(&mut self, tag: &str) -> Result<(), String> {
+        self.may_change()?;
         let (all, state) = {
             let blocks = &self.host.world().blocks;
             let all = blocks.snapshot_nodes(None)?;

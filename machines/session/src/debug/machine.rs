@@ -18,6 +18,11 @@ pub trait Holder {
     /// The machine.
     fn machine_mut(&mut self) -> &mut Machine;
 
+    /// See [`Subject::reverses`].
+    fn reverses(&self) -> bool {
+        false
+    }
+
     /// See [`Subject::monitor`].
     fn monitor(&mut self, line: &str) -> Option<String> {
         let _ = line;
@@ -175,6 +180,10 @@ impl Subject for Cpus<'_> {
         };
         self.holder.machine_mut().set_step(None);
         why
+    }
+
+    fn reverses(&self) -> bool {
+        self.holder.reverses()
     }
 
     fn monitor(&mut self, line: &str) -> Option<String> {

@@ -25,6 +25,10 @@ impl Physical<'_> {
     /// A load as by a CPU; 0 where nothing is, or `None`.
     pub fn load(&mut self, addr: u64, size: Size) -> Option<u64> {
         let machine = &mut *self.0;
+        if !matches!(machine.tape, super::Tape::None) {
+            // A look at a device's register may change it, and no log has that.
+            return None;
+        }
         machine.fabric.now(machine.fabric.position.base);
         let value = machine.fabric.load(addr, size).ok();
         machine.settle();
@@ -34,6 +38,9 @@ impl Physical<'_> {
     /// A store as by a CPU; false where nothing is.
     pub fn store(&mut self, addr: u64, size: Size, value: u64) -> bool {
         let machine = &mut *self.0;
+        if !matches!(machine.tape, super::Tape::None) {
+            return false;
+        }
         machine.fabric.now(machine.fabric.position.base);
         let done = machine.fabric.store(addr, size, value).is_ok();
         machine.settle();
@@ -204,7 +211,10 @@ impl Machine {
     /// Looks at the world outside and hands over what it has; nothing else happens.
     pub fn exchange(&mut self) {
         self.fabric.outside.poll();
-        self.take_in();
+        // While a log is written or replayed, all input comes where the machine itself looks for it.
+        if matches!(self.tape, super::Tape::None) {
+            self.take_in();
+        }
         self.apply();
     }
 

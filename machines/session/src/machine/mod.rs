@@ -5,23 +5,29 @@
 //! outside between slices.
 
 mod debug;
+pub mod disk;
 mod fabric;
 mod inspect;
 mod outside;
+mod replay;
 mod run;
 mod snapshot;
+pub mod tape;
 
 pub use debug::DebugStop;
 pub use inspect::{LineEvent, Physical};
 pub use outside::{Control, Nobody, Outside};
 pub use run::Ended;
 pub use snapshot::SnapshotError;
+pub use tape::Tape;
 
 use crate::engine::{CpuId, Engine, Options};
 use crate::firmware::Firmware;
 use crate::log::{Items, Log};
 use fabric::{Fabric, Part, Position};
+use std::collections::VecDeque;
 use std::rc::Rc;
+use tape::{Data, Place as At};
 use tern_core::device::{Bus, Device, Dma, IrqLine, Kit, Mapper, Reporter, Sink, Wires};
 use tern_core::engine::Event;
 use tern_core::frontend::Frontend;
@@ -120,6 +126,13 @@ pub struct Machine {
     polled: u64,
     ports: Vec<(u32, u32)>,
     inputs: u64,
+    /// Stops for traps and waits so far; with the retired instructions, they tell where the machine is.
+    stops: u64,
+    /// Retired instructions when the log got a digest last.
+    digested: u64,
+    tape: Tape,
+    /// Input from control surfaces for devices, which comes in with that from outside.
+    queued: VecDeque<Data>,
     debug: debug::Debug,
 }
 
@@ -182,6 +195,10 @@ impl Machine {
             polled: 0,
             ports: Vec::new(),
             inputs: 0,
+            stops: 0,
+            digested: 0,
+            tape: Tape::None,
+            queued: VecDeque::new(),
             debug: debug::Debug::default(),
         })
     }
@@ -249,6 +266,35 @@ impl Machine {
     /// The ports of the world outside have changed: a device has come or gone.
     pub fn refresh_ports(&mut self) {
         self.ports = self.fabric.outside.ports();
+    }
+
+    /// Inputs are noted in a log, or come from one, from now on.  To be called before the machine runs.
+    pub fn set_tape(&mut self, tape: Tape) {
+        self.tape = tape;
+    }
+
+    /// What is recorded or replayed.
+    #[must_use]
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn at(&self) -> At {
+        At { retired: self.fabric.position.retired, stops: self.stops }
+    }
+
+    /// Hands `bytes` to a port of a device; while a log is written, as one of the inputs at the next look at the outside.
+    /// A replay has only its own.
+    pub fn deliver(&mut self, device: u32, port: u32, bytes: Vec<u8>) {
+        match self.tape {
+            Tape::None => {
+                self.with_device(device, |d| d.receive(port, &bytes));
+            }
+            Tape::Record(_) => self.queued.push_back(Data { device, port, bytes }),
+            Tape::Replay(_) => {}
+        }
     }
 
     /// Its memory map.

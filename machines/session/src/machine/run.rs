@@ -2,6 +2,7 @@
 
 use super::debug::DebugStop;
 use super::fabric::LineChange;
+use super::tape::Data;
 use super::{ClockMode, Control, CpuState, Machine};
 use crate::engine::{CpuId, Engine};
 use crate::firmware::FirmwareHost;
@@ -55,6 +56,12 @@ pub enum Ended {
     Debug,
     /// No CPU has anything to do, and nothing will ever come.
     Dead,
+    /// Somebody reset the recorded machine here.  [`Machine::power_on`] does it.
+    RecordedReset,
+    /// The log that is replayed ends here.
+    Replayed,
+    /// A replay is not the recorded run, or a recording cannot go on: see the machine's [`super::Tape`].
+    Trouble,
 }
 
 impl Machine {
@@ -88,14 +95,18 @@ impl Machine {
             self.polled = retired;
             self.fabric.outside.poll();
             self.take_in();
+            self.light_digest();
             if let Some(control) = self.fabric.outside.control() {
                 return Some(match control {
                     Control::Quit => Ended::Quit,
-                    Control::Reset => Ended::Reset,
+                    Control::Reset => self.reset_from_outside(),
                     Control::Pause => Ended::Pause,
                     Control::Attend => Ended::Attend,
                 });
             }
+        }
+        if let Some(ended) = self.tape_says() {
+            return Some(ended);
         }
         self.events();
         self.apply();
@@ -117,27 +128,43 @@ impl Machine {
         })
     }
 
-    /// Hands over what the outside has for devices that have room.
-    pub(super) fn take_in(&mut self) -> bool {
-        let mut any = false;
-        for (number, port) in self.ports.clone() {
+    /// Hands over what the outside, or the log, has for devices that have room.
+    pub(super) fn take_in(&mut self) {
+        if self.tape.player().is_some() {
+            return self.replay_input();
+        }
+        let mut taken = Vec::new();
+        while let Some(data) = self.queued.pop_front() {
+            self.hand_over(&data);
+            taken.push(data);
+        }
+        for (device, port) in self.ports.clone() {
             loop {
                 let fabric = &mut self.fabric;
-                let room = fabric.device(number).map_or(0, |d| d.room(port));
+                let room = fabric.device(device).map_or(0, |d| d.room(port));
                 if room == 0 {
                     break;
                 }
-                let Some(data) = fabric.outside.take(number, port, room) else { break };
-                self.inputs += 1;
-                any = true;
-                fabric.now(fabric.position.base);
-                if let Some(device) = fabric.device(number) {
-                    device.receive(port, &data);
+                let Some(bytes) = fabric.outside.take(device, port, room) else { break };
+                let data = Data { device, port, bytes };
+                self.hand_over(&data);
+                if self.tape.recorder().is_some() {
+                    taken.push(data);
                 }
-                fabric.settle();
             }
         }
-        any
+        self.record_input(taken);
+    }
+
+    /// Hands over one input.
+    pub(super) fn hand_over(&mut self, data: &Data) {
+        let fabric = &mut self.fabric;
+        self.inputs += 1;
+        fabric.now(fabric.position.base);
+        if let Some(device) = fabric.device(data.device) {
+            device.receive(data.port, &data.bytes);
+        }
+        fabric.settle();
     }
 
     /// Lets everything happen that is due.
@@ -290,6 +317,9 @@ impl Machine {
     /// Deals with a CPU that stopped.
     fn stopped(&mut self, cpu: usize, stop: Stop) {
         let id = self.harts[cpu].cpu;
+        // What only cuts a run short is not the guest's doing.
+        let cut = matches!(stop, Stop::Limit | Stop::Resync | Stop::Breakpoint | Stop::Watch(_));
+        self.stops += u64::from(!cut);
         match stop {
             Stop::Limit | Stop::Resync | Stop::Yield | Stop::Breakpoint | Stop::Watch(_) => {}
             Stop::Halt => {
@@ -333,24 +363,32 @@ impl Machine {
         let gap = next.map(|at| at.saturating_sub(now));
         self.polled = self.fabric.position.retired.wrapping_sub(POLL);
         let paced = self.settings.paced || self.settings.clock == ClockMode::Host;
+        if gap == Some(0) {
+            return None;
+        }
+        if let Some(player) = self.tape.player().cloned() {
+            return self.replay_idle(&player);
+        }
         if !self.fabric.outside.alive() && gap.is_none() {
             return Some(Ended::Dead);
         }
         if !paced {
             match gap {
-                Some(gap) => self.fabric.position.skip(gap),
+                Some(gap) => {
+                    self.record_idle(gap);
+                    self.fabric.position.skip(gap);
+                }
                 None => self.fabric.outside.wait(Some(LONGEST_WAIT_NS)),
             }
-            return None;
-        }
-        if gap == Some(0) {
             return None;
         }
         let before = self.fabric.outside.now();
         self.fabric.outside.wait(Some(gap.unwrap_or(LONGEST_WAIT_NS).min(LONGEST_WAIT_NS)));
         let waited = self.fabric.outside.now().saturating_sub(before);
         if matches!(self.settings.clock, ClockMode::Instructions { .. }) {
-            self.fabric.position.skip(waited.min(gap.unwrap_or(waited)));
+            let ns = waited.min(gap.unwrap_or(waited));
+            self.record_idle(ns);
+            self.fabric.position.skip(ns);
         }
         None
     }

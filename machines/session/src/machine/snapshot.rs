@@ -8,7 +8,7 @@ use tern_core::mem::space::BlockLayout;
 use tern_core::snapshot::StateError;
 
 const MAGIC: &str = "tern machine";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a snapshot cannot be made or taken on.
 #[derive(Debug)]
@@ -40,6 +40,9 @@ struct Saved {
     isa: Vec<String>,
     retired: u64,
     skipped: u64,
+    stops: u64,
+    polled: u64,
+    digested: u64,
     turn: u64,
     unfinished: Option<(u32, u64)>,
     cpus: Vec<SavedCpu>,
@@ -65,11 +68,15 @@ struct SavedPart {
 }
 
 /// 64-bit FNV-1a, over 8 bytes at a time where there are as many.
-struct Digest(u64);
+pub(super) struct Digest(u64);
 
 impl Digest {
-    fn new() -> Digest {
+    pub(super) fn new() -> Digest {
         Digest(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0
     }
 
     fn number(&mut self, v: u64) {
@@ -173,6 +180,9 @@ impl Machine {
             isa: self.frontend.layout().rows().iter().map(|r| r.name.clone()).collect(),
             retired: self.fabric.position.retired,
             skipped: self.fabric.position.skipped,
+            stops: self.stops,
+            polled: self.polled,
+            digested: self.digested,
             turn: self.turn as u64,
             unfinished: self.unfinished.map(|(cpu, left)| (cpu as u32, left)),
             cpus: (0..self.harts.len())
@@ -258,7 +268,9 @@ impl Machine {
         let position = &mut self.fabric.position;
         position.retired = saved.retired;
         position.skipped = saved.skipped;
-        self.polled = saved.retired;
+        (self.stops, self.digested) = (saved.stops, saved.digested);
+        // A look at the outside is never further away than one that is due.
+        self.polled = saved.retired.wrapping_sub(saved.retired.wrapping_sub(saved.polled).min(super::run::POLL));
         // A turn goes from 1 to the number of CPUs once one has run.
         self.turn = usize::try_from(saved.turn).unwrap_or(0).min(self.harts.len());
         let runs = |cpu: usize| self.harts.get(cpu).is_some_and(|h| h.state == CpuState::Running);
@@ -309,12 +321,7 @@ impl Machine {
         Ok(())
     }
 
-    /// A number that tells states apart: registers, devices, events, memory.
-    ///
-    /// # Errors
-    /// A part that cannot be saved.
-    pub fn digest(&self) -> Result<u64, SnapshotError> {
-        let mut digest = Digest::new();
+    pub(super) fn digest_cpus(&self, digest: &mut Digest) {
         digest.number(self.fabric.position.retired);
         digest.number(self.fabric.position.skipped);
         for (i, hart) in self.harts.iter().enumerate() {
@@ -322,6 +329,15 @@ impl Machine {
             digest.number(u64::from(hart.state.number()));
             self.slots(i).into_iter().for_each(|v| digest.number(v));
         }
+    }
+
+    /// A number that tells states apart: registers, devices, events, memory.
+    ///
+    /// # Errors
+    /// A part that cannot be saved.
+    pub fn digest(&self) -> Result<u64, SnapshotError> {
+        let mut digest = Digest::new();
+        self.digest_cpus(&mut digest);
         for part in self.save_parts()? {
             digest.bytes(&part.state);
         }

@@ -12,7 +12,7 @@ mod frame;
 mod read;
 mod write;
 
-pub use frame::{Hash, Header, LogError, MAGIC, VERSION, Why};
+pub use frame::{Hash, Hasher, Header, LogError, MAGIC, VERSION, Why};
 pub use read::{Cursor, Reader};
 pub use write::Writer;
 

@@ -102,7 +102,7 @@ pub(crate) fn finish(command: &mut Command) -> Ran {
     ran(&Output { status, stdout, stderr })
 }
 
-fn ran(output: &Output) -> Ran {
+pub(crate) fn ran(output: &Output) -> Ran {
     use std::os::unix::process::ExitStatusExt;
     Ran {
         code: output.status.code(),

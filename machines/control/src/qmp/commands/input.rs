@@ -92,7 +92,7 @@ fn give(vm: &mut Vm, models: &[&str], events: &[Raw]) -> Result<(), Error> {
         bytes.extend(code.to_le_bytes());
         bytes.extend(value.to_le_bytes());
     }
-    let _ = vm.board.machine.with_device(port.device, |d| d.receive(port.port, &bytes));
+    vm.board.machine.deliver(port.device, port.port, bytes);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::qmp::command::{Command, Empty, Error, commands};
 use crate::qmp::qapi::qapi;
 use crate::qmp::schema::word_of;
+use crate::run::TapeOption;
 use crate::vm::Vm;
 use std::fmt::Write as _;
 use tern_board::{BOARDS, Plugged};
@@ -46,6 +47,8 @@ qapi! {
     struct HumanText { human_readable_text: String }
     /// Whether the run is recorded or replayed.
     enum ReplayMode { None, Record, Play }
+    /// The position to go to: instructions retired.
+    struct ReplaySeek { icount: i64 }
     /// The recording.
     struct ReplayInfo { mode: ReplayMode, filename: Option<String>, icount: i64 }
     /// A model of CPUs.
@@ -72,7 +75,18 @@ pub static COMMANDS: &[Command<Vm>] = commands! { Vm;
     };
     "query-cpu-definitions" (Empty) -> Vec<CpuDefinition> = definitions;
     "query-replay" (Empty) -> ReplayInfo = |vm, _| {
-        Ok(ReplayInfo { mode: ReplayMode::None, filename: None, icount: counted(vm) })
+        let (mode, file) = match &vm.options.tape {
+            TapeOption::None => (ReplayMode::None, None),
+            TapeOption::Record { file, .. } => (ReplayMode::Record, Some(file)),
+            TapeOption::Replay { file, .. } => (ReplayMode::Play, Some(file)),
+        };
+        let filename = file.map(|file| file.to_string_lossy().into_owned());
+        Ok(ReplayInfo { mode, filename, icount: counted(vm) })
+    };
+    "replay-seek" (ReplaySeek) -> Empty = |vm, args| {
+        let icount = u64::try_from(args.icount).map_err(|_| Error::new("icount: a position is wanted"))?;
+        vm.stop();
+        vm.seek(icount).map_err(Error::new).map(|()| Empty {})
     };
     "x-query-irq" (Empty) -> HumanText = |_, _| human("");
     "x-query-interrupt-controllers" (Empty) -> HumanText = |_, _| human("");

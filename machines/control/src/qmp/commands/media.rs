@@ -89,7 +89,7 @@ fn open(vm: &mut Vm, name: &str, force: bool) -> Result<(), Error> {
     }
     if look.locked {
         // The guest may let it go.
-        vm.request_eject(name, force);
+        vm.request_eject(name, force)?;
     }
     if look.locked && !force {
         let hint = "Device is locked and force was not specified, wait for tray to open and try again";

@@ -105,7 +105,7 @@ fn balloon(vm: &mut Vm, args: BalloonArgs) -> Result<Empty, Error> {
     let target = target.ok_or_else(|| Error::new("Parameter 'target' expects a size"))?;
     let pages = vm.config.memory.saturating_sub(target) / PAGE;
     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-    let _ = vm.board.machine.with_device(port.device, |d| d.receive(port.port, &pages.to_le_bytes()));
+    vm.board.machine.deliver(port.device, port.port, pages.to_le_bytes().to_vec());
     Ok(Empty {})
 }
 

@@ -55,6 +55,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn migrate(&mut self, place: &Place) -> Result<(), String> {
+        self.may_change()?;
         self.host.world().blocks.may_be_released()?;
         let channel = Channel::outgoing(place, &mut self.host.world().nets.commons.descriptors)?;
         migration::begin(self);
@@ -78,6 +79,7 @@ impl Vm {
     /// # Errors
     /// In one line.
     pub fn migrate_incoming(&mut self, place: &Place, exit_on_error: bool) -> Result<(), String> {
+        self.may_change()?;
         if let Migration::In(_) = self.migration {
             return Err("The incoming migration has already been started".to_owned());
         }
