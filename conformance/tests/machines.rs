@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tern_board::config::{Bios, DeviceConfig, Setup, Smp};
-use tern_board::{Backends, Board, BoardConfig, Plan, Port, User, build};
+use tern_board::{Backends, Board, BoardConfig, Plan, User, build};
 use tern_core::backend::fs::FileSystem;
 use tern_core::backend::{Block, CharSink, Entropy, NetSink};
 use tern_core::ir::random::splitmix;
