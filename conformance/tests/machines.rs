@@ -204,8 +204,11 @@ fn stops(kernel: &Kernel, step: u64, limit: u64) -> Stops {
     Stops::new(breaks, watches)
 }
 
+/// Digests by position, and how the run ended.
+type Digests = (Vec<(u64, u64)>, Ended);
+
 /// As [`trace`], under a debugger that lets the machine go on wherever it stops, or makes a step; how often it stopped.
-fn debugged(board: &mut Board, stops: &Stops, step: u64, limit: u64) -> ((Vec<(u64, u64)>, Ended), [u64; 3]) {
+fn debugged(board: &mut Board, stops: &Stops, step: u64, limit: u64) -> (Digests, [u64; 3]) {
     let machine = &mut board.machine;
     machine.set_stops(stops);
     let (mut states, mut seen) = (Vec::new(), [0; 3]);
@@ -232,7 +235,7 @@ fn debugged(board: &mut Board, stops: &Stops, step: u64, limit: u64) -> ((Vec<(u
             };
             let n: u64 = seen.iter().sum();
             machine.set_step((n % 5 < 2).then_some(cpu));
-            if n % 2_000 == 0 {
+            if n.is_multiple_of(2_000) {
                 // Nothing stops it for a while.
                 machine.set_stops(&Stops::default());
                 machine.set_step(None);

@@ -7,8 +7,8 @@
 //! they go about it (they look at memory that they do not write after all) differs between a run and its replay.
 //! Shared writable memory is left out: others write it too.
 
-use super::vma::{Backing, Vma};
 use super::Space;
+use super::vma::{Backing, Vma};
 use crate::digest::Digest;
 use std::collections::BTreeMap;
 use std::rc::Rc;
