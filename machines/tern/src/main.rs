@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Run a Linux program of another architecture
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Run a whole machine
     Boot(Box<boot::Args>),
     /// Run a machine and write a log from which the run can be replayed
@@ -113,7 +113,7 @@ fn main() -> ExitCode {
 
 fn verb(cli: Cli) -> anyhow::Result<u8> {
     match cli.verb {
-        Some(Verb::Run(args)) => run::run(args),
+        Some(Verb::Run(args)) => run::run(*args),
         Some(Verb::Boot(args)) => boot::run(*args),
         Some(Verb::Record(args)) => record::run(args),
         Some(Verb::Replay(args)) => replay::run(args),

@@ -158,7 +158,7 @@ fn clocks_and_runs() {
         let specs = config.chardevs.into_iter().filter(|c| run.gdb.as_ref() == Some(&c.id)).map(|c| c.setup.spec);
         specs.collect::<Vec<_>>()
     };
-    let spec = |text: &str| vec![tern_board::config::Setup::parse(text).expect("a device").spec];
+    let spec = |text: &str| vec![Setup::parse(text).expect("a device").spec];
     assert_eq!(gdb("-s"), spec("tcp::1234,server=on,wait=off"));
     assert_eq!(gdb("-gdb tcp:h:1 -gdb unix:/g"), spec("unix:/g,server=on,wait=off"), "the last one counts");
     assert_eq!(gdb("-gdb tcp:h:1,server=off"), spec("tcp:h:1,server=off"));
