@@ -57,7 +57,7 @@ fn replay(logs: &[&Path], dispatch: Dispatch) -> Replay {
 
 /// Saves at many positions, goes back to each in an order that jumps, and runs on from there.
 fn jumps(logs: &[&Path]) {
-    for dispatch in [Dispatch::Loop, Dispatch::Tail] {
+    for dispatch in [Dispatch::Loop, Dispatch::Tail].into_iter().filter(|d| d.available()) {
         let mut one = replay(logs, dispatch);
         let end = replay_end(logs, dispatch);
         let step = (end / 40).max(1);
@@ -243,7 +243,7 @@ fn hostile_items_are_errors() {
         let mut writer = Writer::new(Box::new(File::create(&bad).unwrap()), reader.header()).unwrap();
         items.iter().for_each(|item| writer.push(item).unwrap());
         writer.end().unwrap();
-        let mut replay = replay(&[&bad], Dispatch::Tail);
+        let mut replay = replay(&[&bad], Options::default().dispatch);
         replay.run(5_000_000).is_ok()
     };
     assert!(try_log(&items) && items.len() > 10);
