@@ -101,7 +101,7 @@ fn texts_and_statuses_that_scripts_see() {
         (&["-p", "1000", "x"], 1, "page size must be a power of two\n"),
         (&["-R", "1X", "x"], 1, "Unrecognised -R size suffix 'X'\n"),
         (&["/no/such/file"], 1, "Error while loading /no/such/file: No such file or directory\n"),
-        (&["-g", "1234", "x"], 1, "qemu-riscv64: -g: the gdb server is not built yet\n"),
+        (&["-g", "1234", "/no/such/file"], 1, "Error while loading /no/such/file: No such file or directory\n"),
         (&["-plugin", "x.so", "x"], 1, "qemu-riscv64: -plugin: there are no plugins\n"),
     ];
     for (args, status, text) in cases {
