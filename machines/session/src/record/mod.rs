@@ -4,7 +4,7 @@
 //! A log is `MAGIC`, the format's version, and frames: the length of a payload, its kind, a checksum, the payload.  The
 //! checksum covers the log's identity, the frame's number, kind and payload, so that a frame that was damaged, moved or
 //! taken from another log is noticed.  The first frame is the [`Header`]; then come items, many to a frame and compressed,
-//! and blobs, which are contents that items refer to by their [`Hash`].  All numbers are little-endian (I4).
+//! and blobs, which are contents that items refer to by their [`struct@Hash`].  All numbers are little-endian (I4).
 //!
 //! What items are is the matter of who records: [`crate::machine`] has those of machines.
 
