@@ -78,15 +78,12 @@ impl Log {
 
     /// The machine that was recorded, as its command line has it.
     pub(crate) fn machine(&self) -> Result<(BoardConfig, RunOptions), String> {
-        let here = std::env::current_dir();
         // Names of files are relative to where the command line was given.
         let there = std::env::set_current_dir(&self.setup.folder);
-        let made = machine_of(&self.setup.words).map_err(|e| bad(&self.path, format_args!("its command line: {e:#}")));
         if let (false, Err(e)) = (self.setup.packed, there) {
             return Err(bad(Path::new(&self.setup.folder), e));
         }
-        drop(here);
-        made
+        machine_of(&self.setup.words).map_err(|e| bad(&self.path, format_args!("its command line: {e:#}")))
     }
 }
 

@@ -1,47 +1,21 @@
 //! States of replayed processes: whatever way leads to a position, the state there is the same.
 
 mod common;
+#[path = "../src/engine.rs"]
+mod engine;
 
 use common::{Dir, EXIT, PUTS, command, finish, hello};
+use engine::ProcessEngine as Engine;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use tern_core::engine::{Platform, Stop};
-use tern_core::state::State;
+use tern_linux::CpuModel;
 use tern_linux::record::checkpoint::Checkpoint;
 use tern_linux::record::item::{Bytes, Ending, Item, Setup, Signal, What, Write};
 use tern_linux::record::replay::{Log, Replay, Stopped};
 use tern_linux::signal::SigInfo;
-use tern_linux::{CpuId, CpuModel};
 use tern_session::record::Writer;
 use tern_session::{Dispatch, Options, isa};
-
-struct Engine(tern_session::Engine);
-
-fn inner(id: CpuId) -> tern_session::CpuId {
-    tern_session::CpuId(id.0)
-}
-
-impl tern_linux::Engine for Engine {
-    fn add_cpu(&mut self) -> CpuId {
-        CpuId(self.0.add_cpu().0)
-    }
-    fn remove_cpu(&mut self, id: CpuId) {
-        self.0.remove_cpu(inner(id));
-    }
-    fn state(&self, id: CpuId) -> &State {
-        self.0.state(inner(id))
-    }
-    fn state_mut(&mut self, id: CpuId) -> &mut State {
-        self.0.state_mut(inner(id))
-    }
-    fn run(&mut self, id: CpuId, platform: &mut dyn Platform, insns: u64) -> Stop {
-        self.0.run(inner(id), platform, insns)
-    }
-    fn icount(&self, id: CpuId) -> u64 {
-        self.0.icount(inner(id))
-    }
-}
 
 fn replay(logs: &[&Path], dispatch: Dispatch) -> Replay {
     let open = |path: &&Path| Log::new(Box::new(BufReader::new(File::open(path).unwrap()))).unwrap();
